@@ -1,0 +1,5 @@
+"""`python -m chargen`."""
+
+from chargen.cli import main
+
+main()

@@ -1,0 +1,95 @@
+"""ModelConfig -> the layers and arrays of the Keras model it stands for, without Keras.
+
+The one description of where each weight lies in a `.keras` file and what shape it has: the
+checked reader asks for exactly these arrays, the NumPy network is built from them, `info` prints
+them, and a test holds them against the model that the factory makes.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+from chargen.config import ModelConfig
+
+__all__ = ["GATES", "Array", "Layer", "describe", "parameter_count"]
+
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+"""Blocks of `units` columns in a cell's kernels: GRU z, r, h; LSTM i, f, c, o."""
+
+_CLASS_NAMES = {"rnn": "SimpleRNN", "gru": "GRU", "lstm": "LSTM"}
+_GROUP_NAMES = {"rnn": "simple_rnn", "gru": "gru", "lstm": "lstm"}
+
+
+@dataclass(frozen=True)
+class Array:
+    """One float32 weight: its dataset in `model.weights.h5` and its shape."""
+
+    path: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer as Keras' summary shows it; `arrays` in the order of `layer.get_weights()`."""
+
+    class_name: str
+    output_shape: tuple[int | None, ...]
+    arrays: tuple[Array, ...] = ()
+
+    @property
+    def parameters(self) -> int:
+        """Weights in the layer."""
+        return sum(math.prod(array.shape) for array in self.arrays)
+
+
+def describe(config: ModelConfig) -> tuple[Layer, ...]:
+    """The model's layers, first to last; None in an output shape is the batch or the time."""
+    layers = _input_layers(config)
+    width = config.embedding or config.vocabulary_size
+    seen: Counter[str] = Counter()
+    for index in range(config.layers):
+        sequences = config.predict == "all" or index < config.layers - 1
+        arrays = _recurrent_arrays(config, width, seen)
+        width = config.units * (2 if config.bidirectional else 1)
+        shape = (None, None, width) if sequences else (None, width)
+        name = "Bidirectional" if config.bidirectional else _CLASS_NAMES[config.cell]
+        layers.append(Layer(name, shape, arrays))
+        if config.dropout:
+            layers.append(Layer("Dropout", shape))
+    vocabulary_size = config.vocabulary_size
+    dense = (
+        Array("layers/dense/vars/0", (width, vocabulary_size)),
+        Array("layers/dense/vars/1", (vocabulary_size,)),
+    )
+    layers.append(Layer("Dense", (*layers[-1].output_shape[:-1], vocabulary_size), dense))
+    return tuple(layers)
+
+
+def parameter_count(config: ModelConfig) -> int:
+    """Weights in the whole model."""
+    return sum(layer.parameters for layer in describe(config))
+
+
+def _input_layers(config: ModelConfig) -> list[Layer]:
+    if config.embedding:
+        table = Array("layers/embedding/vars/0", (config.vocabulary_size, config.embedding))
+        return [Layer("Embedding", (None, None, config.embedding), (table,))]
+    return [
+        Layer("Reshape", (None, None, 1)),
+        Layer("CategoryEncoding", (None, None, config.vocabulary_size)),
+    ]
+
+
+def _recurrent_arrays(config: ModelConfig, width: int, seen: Counter[str]) -> tuple[Array, ...]:
+    # Keras numbers the groups by class in the order of the model, whatever the layers' names.
+    group = "bidirectional" if config.bidirectional else _GROUP_NAMES[config.cell]
+    suffix = f"_{seen[group]}" if seen[group] else ""
+    seen[group] += 1
+    halves = ("/forward_layer", "/backward_layer") if config.bidirectional else ("",)
+    columns = GATES[config.cell] * config.units
+    bias = (2, columns) if config.cell == "gru" else (columns,)
+    return tuple(
+        Array(f"layers/{group}{suffix}{half}/cell/vars/{index}", shape)
+        for half in halves
+        for index, shape in enumerate([(width, columns), (config.units, columns), bias])
+    )

@@ -1,0 +1,312 @@
+"""A checkpoint is a directory; this module writes its files whole and reads them checked.
+
+    config.json       format version, model and training configuration, corpus, library versions
+    vocabulary.json   the characters, in id order
+    model.keras       the best weights so far, a stock Keras archive
+    history.jsonl     one line per evaluation
+    resume.npz        what a stopped run needs to go on (`chargen.training.resume`)
+
+Each file is replaced by writing beside it, flushing to disk and renaming, so that a reader finds
+the old one or the new one. `config.json` is written last and removed first: a directory that has
+it is a checkpoint. Reading needs no Keras and builds no objects from what it reads.
+"""
+
+import dataclasses
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chargen.architecture import Array, describe
+from chargen.config import ModelConfig, TrainConfig
+from chargen.data.corpus import STANDARD_INPUT, Corpus, Ids, read_corpus, read_ids
+from chargen.data.vocabulary import Vocabulary
+from chargen.errors import CheckpointError, CorpusError, OptionError
+
+__all__ = [
+    "DEFAULT_FOLDER",
+    "FORMAT",
+    "Checkpoint",
+    "CorpusRecord",
+    "find_checkpoints",
+    "newest_checkpoint",
+    "replace_file",
+    "write_file",
+]
+
+FORMAT = 1
+DEFAULT_FOLDER = Path("checkpoints")
+
+CONFIG = "config.json"
+VOCABULARY = "vocabulary.json"
+MODEL = "model.keras"
+HISTORY = "history.jsonl"
+RESUME = "resume.npz"
+
+WEIGHTS_MEMBER = "model.weights.h5"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusRecord:
+    """The text a model was trained on, as `config.json` records it."""
+
+    texts: tuple[str, ...]
+    """Absolute paths, or "-"."""
+    characters: int
+    train_characters: int
+    validation_characters: int
+    sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields by name, ready for `json.dumps`."""
+        return dataclasses.asdict(self) | {"texts": list(self.texts)}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint directory, its configuration and vocabulary read and checked."""
+
+    path: Path
+    model: ModelConfig
+    training: TrainConfig
+    corpus: CorpusRecord
+    versions: dict[str, str]
+    vocabulary: Vocabulary
+
+    @classmethod
+    def open(cls, path: Path) -> "Checkpoint":
+        """Read `config.json` and `vocabulary.json`.
+
+        Raises:
+            CheckpointError: there is no checkpoint, or it is damaged or of another format.
+        """
+        config = _read_json(path, CONFIG)
+        found = config.get("format") if isinstance(config, dict) else None
+        if found != FORMAT:
+            raise CheckpointError(
+                f"{path / CONFIG} has format {found!r}; this chargen reads format {FORMAT}: use "
+                "the chargen that wrote it, or train again"
+            )
+        try:
+            model = ModelConfig.from_json(config["model"])
+            training = TrainConfig.from_json(config["training"])
+            corpus = CorpusRecord(**config["corpus"] | {"texts": tuple(config["corpus"]["texts"])})
+            versions = {str(name): str(value) for name, value in config["versions"].items()}
+        except (KeyError, TypeError, AttributeError, OptionError) as error:
+            raise _damaged(path, CONFIG, error) from None
+        return cls(path, model, training, corpus, versions, _read_vocabulary(path, model))
+
+    def write(self) -> None:
+        """Write `vocabulary.json`, then `config.json`, which makes the directory a checkpoint."""
+        characters = list(self.vocabulary.characters)
+        write_file(self.path / VOCABULARY, _dump({"characters": characters}))
+        config = {
+            "format": FORMAT,
+            "model": self.model.to_json(),
+            "training": self.training.to_json(),
+            "corpus": self.corpus.to_json(),
+            "versions": self.versions,
+        }
+        write_file(self.path / CONFIG, _dump(config))
+
+    def weights(self) -> list[NDArray[np.float32]]:
+        """The model's arrays, float32, in the order of `chargen.architecture.describe`.
+
+        Raises:
+            CheckpointError: `model.keras` is missing, damaged, or holds other arrays than the
+                configuration describes.
+        """
+        arrays = [array for layer in describe(self.model) for array in layer.arrays]
+        with self._reading(MODEL):
+            data = self._file(MODEL).read_bytes()
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                weights = archive.read(WEIGHTS_MEMBER)
+        # Imported here so that commands which read no weights start without it.
+        import h5py
+
+        with self._reading(MODEL), h5py.File(io.BytesIO(weights), "r") as file:
+            return [self._dataset(file, array) for array in arrays]
+
+    def history(self) -> list[dict[str, Any]]:
+        """The evaluations, oldest first."""
+        try:
+            lines = self._file(HISTORY).read_text(encoding="utf-8").splitlines()
+            return [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise _damaged(self.path, HISTORY, error) from None
+
+    def best(self) -> dict[str, Any] | None:
+        """The evaluation whose weights `model.keras` holds, or None before the first."""
+        return next((line for line in reversed(self.history()) if line.get("best")), None)
+
+    def read_corpus(self, sources: Sequence[str] = ()) -> Corpus:
+        """The text that the run was started with, read again and checked to be the same.
+
+        Args:
+            sources: where it is now; none where it still is where it was.
+
+        Raises:
+            CorpusError: it cannot be read, or is another text.
+        """
+        if not sources and STANDARD_INPUT in self.corpus.texts:
+            raise CorpusError(
+                f"the run in {self.path} read standard input, which is gone; give the text again"
+            )
+        corpus = read_corpus(
+            sources or self.corpus.texts,
+            encoding=self.training.encoding,
+            min_count=self.training.min_count,
+        )
+        if corpus.sha256 != self.corpus.sha256:
+            raise CorpusError(
+                f"this is not the text that the run in {self.path} was started with: "
+                f"{len(corpus.ids):,} characters where it had {self.corpus.characters:,}, or other "
+                "ones; give that text, or start a new run"
+            )
+        return corpus
+
+    def held_out_ids(self) -> Ids:
+        """The run's own validation text, read again from where it was.
+
+        Raises:
+            CorpusError: nothing was held out, or the text is gone or another.
+        """
+        if not self.corpus.validation_characters:
+            raise CorpusError(f"the run in {self.path} held nothing out; name a TEXT to score")
+        validation, encoding = self.training.validation, self.training.encoding
+        if isinstance(validation, str):
+            return read_ids([validation], self.vocabulary, encoding)
+        return self.read_corpus().split(validation)[1]
+
+    def _file(self, name: str) -> Path:
+        return _existing(self.path, name)
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
+            raise _damaged(self.path, name, error) from None
+
+    def _dataset(self, file: Any, array: Array) -> NDArray[np.float32]:
+        dataset = file[array.path]
+        if dataset.shape != array.shape or dataset.dtype != np.float32:
+            raise ValueError(
+                f"{array.path} should be float32 {array.shape}; "
+                f"found {dataset.dtype} {dataset.shape}"
+            )
+        values: NDArray[np.float32] = dataset[()]
+        if not np.isfinite(values).all():
+            raise ValueError(f"{array.path} holds values that are not finite")
+        return values
+
+
+def find_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoint directories under `folder`, itself included, the newest weights last."""
+    found = [path.parent for path in folder.rglob(CONFIG) if (path.parent / MODEL).is_file()]
+    return sorted(found, key=lambda path: ((path / MODEL).stat().st_mtime_ns, str(path)))
+
+
+def newest_checkpoint(folder: Path = DEFAULT_FOLDER) -> Path:
+    """The checkpoint with the newest weights under `folder`.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    found = find_checkpoints(folder)
+    if not found:
+        raise CheckpointError(
+            f"no checkpoint under {folder}; train one with `chargen train TEXT`, or name one "
+            "with --checkpoint or $CHARGEN_CHECKPOINT"
+        )
+    return found[-1]
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Replace a file whole: at any instant it is the old one or the new one."""
+
+    def write(beside: Path) -> None:
+        beside.write_bytes(data)
+
+    replace_file(path, write)
+
+
+def replace_file(path: Path, write: Callable[[Path], None]) -> None:
+    """As `write_file`, for writers that want a path: `write(beside)`, flush, rename.
+
+    Args:
+        path: the file to replace.
+        write: writes the new content to the path it is given, which has the same ending.
+    """
+    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        write(beside)
+        _flush(beside)
+        beside.replace(path)
+        _flush(path.parent)  # the rename itself
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _dump(value: object) -> bytes:
+    return (json.dumps(value, indent=2) + "\n").encode()
+
+
+def _existing(path: Path, name: str) -> Path:
+    if not path.exists():
+        raise CheckpointError(
+            f"no checkpoint at {path}; train one with `chargen train TEXT -o {path}`"
+        )
+    if not path.is_dir():
+        raise CheckpointError(f"{path} is a file; a checkpoint is a directory")
+    if not (path / CONFIG).is_file():
+        raise CheckpointError(f"{path} is not a checkpoint: it has no {CONFIG}")
+    if not (path / name).is_file():
+        raise CheckpointError(
+            f"{path} is not whole: it has no {name}; copy it again, or train again"
+        )
+    return path / name
+
+
+def _damaged(path: Path, name: str, error: Exception) -> CheckpointError:
+    if isinstance(error, OSError) and error.errno is not None and error.strerror:
+        return CheckpointError(f"cannot read {path / name}: {error.strerror}")
+    reason = " ".join(str(error).split())
+    return CheckpointError(
+        f"{path / name} is damaged ({reason}); copy the checkpoint again, or train again"
+    )
+
+
+def _read_json(path: Path, name: str) -> Any:
+    file = _existing(path, name)
+    try:
+        return json.loads(file.read_bytes())
+    except (ValueError, RecursionError, OSError) as error:
+        raise _damaged(path, name, error) from None
+
+
+def _read_vocabulary(path: Path, model: ModelConfig) -> Vocabulary:
+    try:
+        vocabulary = Vocabulary(_read_json(path, VOCABULARY)["characters"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, VOCABULARY, error) from None
+    if len(vocabulary) != model.vocabulary_size:
+        size = f"{len(vocabulary)} characters; the model was made for {model.vocabulary_size}"
+        raise _damaged(path, VOCABULARY, ValueError(size))
+    return vocabulary

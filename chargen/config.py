@@ -1,0 +1,235 @@
+"""What a model is, how it is trained and how it is sampled: frozen, checked, JSON in and out.
+
+Every fixed default stands here and nowhere else; the ones that follow from the text stand in
+`chargen.training.recipe`. Field names are the long names of the command line's options.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, Self, TypedDict, get_args
+
+from chargen.errors import OptionError
+
+__all__ = ["ModelConfig", "SampleConfig", "TrainConfig", "TrainOptions"]
+
+Cell = Literal["rnn", "lstm", "gru"]
+Activation = Literal["tanh", "relu", "sigmoid", "leaky_relu"]
+Predict = Literal["all", "last"]
+Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]
+Schedule = Literal["cosine", "constant"]
+Unknown = Literal["error", "skip", "replace"]
+Preset = Literal["tutorial"]
+
+CELLS: tuple[str, ...] = get_args(Cell)
+ACTIVATIONS: tuple[str, ...] = get_args(Activation)
+PREDICTIONS: tuple[str, ...] = get_args(Predict)
+OPTIMIZERS: tuple[str, ...] = get_args(Optimizer)
+SCHEDULES: tuple[str, ...] = get_args(Schedule)
+UNKNOWNS: tuple[str, ...] = get_args(Unknown)
+PRESETS: tuple[str, ...] = get_args(Preset)
+
+# Sizes beyond these cannot be trained on one machine; as bounds they keep a mistyped option, or a
+# checkpoint made to harm, from asking for the machine's whole memory.
+MAX_UNITS = 16_384
+MAX_LAYERS = 64
+MAX_WINDOW = 65_536
+MAX_BATCH_SIZE = 65_536
+MAX_COUNT = 10**12  # epochs, steps, characters
+MAX_SEED = 2**63 - 1
+
+
+class TrainOptions(TypedDict, total=False):
+    """What a caller of `train` may choose; what is not given follows from the text."""
+
+    preset: Preset
+    cell: Cell
+    units: int
+    layers: int
+    bidirectional: bool
+    embedding: int
+    activation: Activation
+    dropout: float
+    window: int
+    predict: Predict
+    validation: float | str
+    encoding: str
+    min_count: int
+    epochs: int
+    batch_size: int
+    optimizer: Optimizer
+    learning_rate: float
+    schedule: Schedule
+    clip_norm: float
+    weight_decay: float
+    patience: int
+    random_seed: int
+    threads: int
+
+
+def _name(field: str) -> str:
+    return "--" + field.replace("_", "-")
+
+
+def _require(condition: bool, field: str, wanted: str, found: object) -> None:
+    if not condition:
+        raise OptionError(f"{_name(field)} must be {wanted}; found {found!r}")
+
+
+def _require_integer(field: str, value: object, low: int, high: int) -> None:
+    wanted = f"a whole number from {low:,} to {high:,}" if high < MAX_COUNT else f"{low:,} or more"
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    _require(whole and low <= int(str(value)) <= high, field, wanted, value)
+
+
+def _require_number(field: str, value: object, valid: bool, wanted: str) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    _require(number and math.isfinite(float(str(value))) and valid, field, wanted, value)
+
+
+def _require_choice(field: str, value: object, choices: tuple[str, ...]) -> None:
+    _require(value in choices, field, "one of " + ", ".join(choices), value)
+
+
+class _Json:
+    """To and from JSON objects whose keys are the fields, no more and no fewer."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields by name, ready for `json.dumps`."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_json(cls, values: object) -> Self:
+        """Build from what `to_json` gave.
+
+        Raises:
+            OptionError: a field is missing, unknown, of the wrong type or out of range.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        if not isinstance(values, Mapping) or set(values) != names:
+            found = sorted(map(str, values)) if isinstance(values, Mapping) else values
+            raise OptionError(f"expected the fields {', '.join(sorted(names))}; found {found!r}")
+        return cls(**values)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig(_Json):
+    """The network: everything needed to rebuild it and to use it as it was trained."""
+
+    vocabulary_size: int
+    units: int
+    window: int
+    """Characters per training window; after `predict="last"` also the length of the context."""
+    cell: Cell = "lstm"
+    layers: int = 1
+    bidirectional: bool = False
+    embedding: int = 0
+    """Size of the input embedding; 0 is one-hot."""
+    activation: Activation = "tanh"
+    """Of the rnn cell; lstm and gru keep tanh, which Keras' fast kernels need."""
+    dropout: float = 0.0
+    """Share of each recurrent layer's outputs dropped while training."""
+    predict: Predict = "all"
+
+    def __post_init__(self) -> None:
+        _require_integer("vocabulary_size", self.vocabulary_size, 1, 0x110000)
+        _require_integer("units", self.units, 1, MAX_UNITS)
+        _require_integer("window", self.window, 1, MAX_WINDOW)
+        _require_choice("cell", self.cell, CELLS)
+        _require_integer("layers", self.layers, 1, MAX_LAYERS)
+        _require(isinstance(self.bidirectional, bool), "bidirectional", "on or off", "neither")
+        _require_integer("embedding", self.embedding, 0, MAX_UNITS)
+        _require_choice("activation", self.activation, ACTIVATIONS)
+        _require_number("dropout", self.dropout, 0 <= self.dropout < 1, "at least 0 and below 1")
+        _require_choice("predict", self.predict, PREDICTIONS)
+        if self.bidirectional and self.predict == "all":
+            raise OptionError(
+                "--bidirectional goes only with --predict last: with --predict all the backward "
+                "half would read the very characters it is asked to predict"
+            )
+        if self.activation != "tanh" and self.cell != "rnn":
+            raise OptionError(
+                f"--activation {self.activation} goes only with --cell rnn; "
+                f"found --cell {self.cell}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig(_Json):
+    """How a model was trained: enough to do it again and to go on with it."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    evaluate_every: int
+    """Steps from one evaluation to the next."""
+    random_seed: int
+    validation: float | str
+    """Share of the text's end that is held out, or the path of a file that is."""
+    encoding: str = "utf-8"
+    min_count: int = 1
+    optimizer: Optimizer = "adam"
+    schedule: Schedule = "cosine"
+    clip_norm: float = 1.0
+    """Longest the gradient, over all weights together, may be; 0 does not clip."""
+    weight_decay: float = 0.0
+    patience: int = 10
+    """Evaluations without a better validation figure before training stops; 0 never does."""
+    beta_2: float = 0.99
+    """Adam's memory of squared gradients: shorter than usual, for runs of a few thousand steps."""
+    preset: Preset | None = None
+
+    def __post_init__(self) -> None:
+        _require_integer("epochs", self.epochs, 1, MAX_COUNT)
+        _require_integer("batch_size", self.batch_size, 1, MAX_BATCH_SIZE)
+        positive = isinstance(self.learning_rate, int | float) and self.learning_rate > 0
+        _require_number("learning_rate", self.learning_rate, positive, "above 0")
+        _require_integer("evaluate_every", self.evaluate_every, 1, MAX_COUNT)
+        _require_integer("random_seed", self.random_seed, 0, MAX_SEED)
+        check_validation(self.validation)
+        _require(isinstance(self.encoding, str), "encoding", "a name", self.encoding)
+        _require_integer("min_count", self.min_count, 1, MAX_COUNT)
+        _require_choice("optimizer", self.optimizer, OPTIMIZERS)
+        _require_choice("schedule", self.schedule, SCHEDULES)
+        _require_number("clip_norm", self.clip_norm, self.clip_norm >= 0, "0 (off) or more")
+        _require_number("weight_decay", self.weight_decay, 0 <= self.weight_decay < 1, "0 to 1")
+        _require_integer("patience", self.patience, 0, MAX_COUNT)
+        _require_number("beta_2", self.beta_2, 0 < self.beta_2 < 1, "between 0 and 1")
+        if self.preset is not None:
+            _require_choice("preset", self.preset, PRESETS)
+
+
+def check_validation(value: object) -> None:
+    """Refuse a `validation` that is neither a share of the text nor a path."""
+    if not (isinstance(value, str) and value):
+        share = isinstance(value, int | float) and 0 <= value < 1
+        _require_number(
+            "validation", value, share, "a share of the text, at least 0 and below 1, or a file"
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SampleConfig(_Json):
+    """How characters are drawn from a model."""
+
+    length: int | None = 500
+    """Characters to write after the seed; None goes on for ever."""
+    temperature: float = 0.8
+    """Divides the logits: 0 is greedy, 1 the model's own distribution. Below 1 by default because
+    a small network spreads too much probability over unlikely characters."""
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    stop: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.length is not None:
+            _require_integer("length", self.length, 0, MAX_COUNT)
+        _require_number("temperature", self.temperature, self.temperature >= 0, "0 or more")
+        if self.top_k is not None:
+            _require_integer("top_k", self.top_k, 1, MAX_COUNT)
+        if self.top_p is not None:
+            _require_number("top_p", self.top_p, 0 < self.top_p <= 1, "above 0 and at most 1")
+        if self.min_p is not None:
+            _require_number("min_p", self.min_p, 0 <= self.min_p <= 1, "from 0 to 1")
+        _require(self.stop is None or len(self.stop) > 0, "stop", "at least one character", "none")

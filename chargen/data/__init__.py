@@ -1,0 +1,1 @@
+"""Text -> characters -> ids -> windows, in NumPy alone."""

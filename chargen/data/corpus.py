@@ -1,0 +1,280 @@
+"""Files and standard input -> one array of ids, in memory proportional to the ids.
+
+The text is decoded in blocks and never held whole as a Python string: each block becomes ids in
+the smallest unsigned type at once. A new corpus numbers characters as they appear and renumbers
+them in sorted order at the end, in place.
+"""
+
+import bz2
+import codecs
+import gzip
+import hashlib
+import lzma
+import sys
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chargen.data.vocabulary import (
+    LAST_CODE_POINT,
+    REPLACEMENT,
+    Vocabulary,
+    code_points,
+    smallest_dtype,
+)
+from chargen.errors import CorpusError, OptionError
+
+__all__ = ["STANDARD_INPUT", "Corpus", "read_corpus", "read_ids", "read_text", "split_at"]
+
+STANDARD_INPUT = "-"
+BLOCK_BYTES = 1 << 20
+"""Read at a time: large enough that Python's share is small, small beside any corpus's ids."""
+BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
+
+Ids = NDArray[np.unsignedinteger]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text as ids, with the vocabulary that gives them meaning.
+
+    Attributes:
+        ids: (characters,), the smallest unsigned type that holds the vocabulary.
+        vocabulary: its characters; rarer ones than `min_count` stand as U+FFFD.
+        sha256: fingerprint of the text as UTF-8, whatever its encoding or compression.
+    """
+
+    ids: Ids
+    vocabulary: Vocabulary
+    sha256: str
+
+    def split(self, validation: float | str, encoding: str = "utf-8") -> tuple[Ids, Ids]:
+        """The ids to learn from and the held-out ones.
+
+        Args:
+            validation: the share of the text's end to hold out, or a file that is held out.
+            encoding: of that file.
+        """
+        if isinstance(validation, str):
+            return self.ids, read_ids([validation], self.vocabulary, encoding)
+        cut = split_at(len(self.ids), validation)
+        return self.ids[:cut], self.ids[cut:]
+
+
+def read_text(sources: Sequence[str], encoding: str = "utf-8") -> Iterator[str]:
+    """The text of the sources in blocks, joined in order with nothing added between them.
+
+    Args:
+        sources: paths, or "-" for standard input; `.gz`, `.bz2` and `.xz` are decompressed.
+        encoding: of the text; a byte order mark at a source's start is dropped.
+
+    Raises:
+        CorpusError: a source is missing, unreadable, or holds bytes that do not decode.
+        OptionError: there is no such encoding.
+    """
+    decoder_class = _incremental_decoder(encoding)
+    for source in sources:
+        name = "standard input" if source == STANDARD_INPUT else source
+        try:
+            with _open(source) as stream:
+                yield from _decode(stream, decoder_class("strict"), name, encoding)
+        except FileNotFoundError:
+            raise CorpusError(f"no such file: {name}") from None
+        except IsADirectoryError:
+            raise CorpusError(f"{name} is a directory; give the text files in it") from None
+        except (gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
+            raise CorpusError(
+                f"{name} does not decompress ({error}); is its name's ending right, and is it whole?"
+            ) from None
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise CorpusError(f"cannot read {name}: {reason}") from None
+
+
+def read_corpus(sources: Sequence[str], *, encoding: str = "utf-8", min_count: int = 1) -> Corpus:
+    """Read the sources and build their vocabulary.
+
+    Args:
+        sources: as for `read_text`.
+        encoding: as for `read_text`.
+        min_count: characters that occur less often are folded into U+FFFD.
+
+    Raises:
+        CorpusError: as `read_text`, or the sources hold no text.
+    """
+    builder = _Builder(_capacity(sources))
+    for block in read_text(sources, encoding):
+        builder.add(block)
+    if not builder.size:
+        names = ", ".join("standard input" if s == STANDARD_INPUT else s for s in sources)
+        raise CorpusError(f"no text in {names}: 0 characters; give a text of at least 2")
+    return builder.corpus(min_count)
+
+
+def read_ids(sources: Sequence[str], vocabulary: Vocabulary, encoding: str = "utf-8") -> Ids:
+    """Read the sources as ids of a given vocabulary, unknown ones as `vocabulary.unknown`."""
+    return _encode_blocks(read_text(sources, encoding), vocabulary, _capacity(sources))
+
+
+def split_at(characters: int, share: float) -> int:
+    """Where the held-out end of a text begins: `int(characters * (1 - share))`."""
+    return int(characters * (1 - share))
+
+
+def _incremental_decoder(encoding: str) -> type[codecs.IncrementalDecoder]:
+    try:
+        "".encode(encoding)  # refuses what is no text encoding, such as "hex"
+        return cast("type[codecs.IncrementalDecoder]", codecs.getincrementaldecoder(encoding))
+    except (LookupError, ValueError):
+        raise OptionError(
+            f"--encoding must be a text encoding that Python knows, such as utf-8, latin-1 or "
+            f"cp1252; found {encoding!r}"
+        ) from None
+
+
+def _open(source: str) -> AbstractContextManager[IO[bytes]]:
+    if source == STANDARD_INPUT:
+        if sys.stdin is None:
+            raise CorpusError("standard input is closed; give a file, or pipe a text in")
+        return nullcontext(sys.stdin.buffer)  # the process's stream, not ours to close
+    path = Path(source)
+    match path.suffix:
+        case ".gz":
+            return gzip.open(path, "rb")
+        case ".bz2":
+            return bz2.open(path, "rb")
+        case ".xz":
+            return lzma.open(path, "rb")
+        case _:
+            return path.open("rb")
+
+
+def _decode(
+    stream: IO[bytes], decoder: codecs.IncrementalDecoder, name: str, encoding: str
+) -> Iterator[str]:
+    fed = 0  # bytes given to the decoder before this block
+    first = True
+    while True:
+        block = stream.read(BLOCK_BYTES)
+        pending = decoder.getstate()[0]
+        try:
+            text = decoder.decode(block, final=not block)
+            code_points(text)
+        except UnicodeDecodeError as error:
+            offset = fed - len(pending) + error.start
+            byte = error.object[error.start]
+            raise CorpusError(
+                f"{name} is not {encoding}: byte 0x{byte:02x} at offset {offset:,} does not "
+                "decode; give the text's --encoding (such as latin-1), or convert it to UTF-8"
+            ) from None
+        except UnicodeEncodeError as error:
+            point = ord(error.object[error.start])
+            raise CorpusError(
+                f"{name} holds the lone surrogate U+{point:04X}, which is no character; "
+                "check --encoding"
+            ) from None
+        except UnicodeError as error:  # utf-16 without a byte order mark, for one
+            raise CorpusError(f"{name} is not {encoding}: {error}; check --encoding") from None
+        if first and text:
+            text = text.removeprefix(BYTE_ORDER_MARK)
+            first = False
+        if text:
+            yield text
+        if not block:
+            return
+        fed += len(block)
+
+
+def _capacity(sources: Sequence[str]) -> int:
+    """The most characters that the sources can hold, as far as their sizes tell; 0 if not at all.
+
+    No text encoding in use spends less than a byte on a character, so that a plain file's size is
+    a bound: memory reserved but not written to costs nothing.
+    """
+    sizes = []
+    for source in sources:
+        path = Path(source)
+        if source == STANDARD_INPUT or path.suffix in {".gz", ".bz2", ".xz"} or not path.is_file():
+            return 0
+        sizes.append(path.stat().st_size)
+    return sum(sizes)
+
+
+class _GrowingIds:
+    """An array that grows in place, by `realloc`, so that it is never held twice."""
+
+    def __init__(self, capacity: int, dtype: np.dtype[np.unsignedinteger]) -> None:
+        self._array: Ids = np.empty(max(capacity, BLOCK_BYTES), dtype)
+        self.size = 0
+
+    def append(self, ids: Ids) -> None:
+        end = self.size + len(ids)
+        if ids.dtype.itemsize > self._array.dtype.itemsize:
+            wider = np.empty(len(self._array), ids.dtype)
+            wider[: self.size] = self._array[: self.size]
+            self._array = wider
+        if end > len(self._array):
+            self._array.resize(max(end, len(self._array) * 5 // 4), refcheck=False)
+        self._array[self.size : end] = ids
+        self.size = end
+
+    def finish(self) -> Ids:
+        self._array.resize(self.size, refcheck=False)
+        return self._array
+
+
+def _encode_blocks(blocks: Iterable[str], vocabulary: Vocabulary, capacity: int) -> Ids:
+    ids = _GrowingIds(capacity, smallest_dtype(vocabulary.unknown))
+    for block in blocks:
+        ids.append(vocabulary.encode(block))
+    return ids.finish()
+
+
+class _Builder:
+    """Ids in order of first appearance, counted, renumbered once all is read."""
+
+    def __init__(self, capacity: int) -> None:
+        self._ids = _GrowingIds(capacity, np.dtype(np.uint8))
+        self._id_of_point = np.full(LAST_CODE_POINT + 1, -1, dtype=np.int32)
+        self._points: list[int] = []
+        self._counts = np.zeros(0, dtype=np.int64)
+        self._digest = hashlib.sha256()
+
+    @property
+    def size(self) -> int:
+        return self._ids.size
+
+    def add(self, block: str) -> None:
+        self._digest.update(block.encode())
+        points = code_points(block)
+        ids = self._id_of_point[points]
+        new = np.unique(points[ids < 0])
+        if len(new):
+            self._id_of_point[new] = np.arange(len(self._points), len(self._points) + len(new))
+            self._points.extend(new.tolist())
+            self._counts = np.pad(self._counts, (0, len(new)))
+            ids = self._id_of_point[points]
+        self._counts += np.bincount(ids, minlength=len(self._counts))
+        self._ids.append(ids.astype(smallest_dtype(len(self._points) - 1)))
+
+    def corpus(self, min_count: int) -> Corpus:
+        kept = {chr(p) for p, n in zip(self._points, self._counts, strict=True) if n >= min_count}
+        if len(kept) < len(self._points):
+            kept.add(REPLACEMENT)
+        vocabulary = Vocabulary(sorted(kept))
+        renumbered = vocabulary.encode("".join(map(chr, self._points)))
+        dtype = smallest_dtype(len(vocabulary) - 1)
+        ids = self._ids.finish()
+        if dtype.itemsize < ids.dtype.itemsize:  # folding made the vocabulary small
+            ids = renumbered.astype(dtype)[ids]
+        else:
+            for start in range(0, len(ids), BLOCK_BYTES):
+                block = ids[start : start + BLOCK_BYTES]
+                block[:] = renumbered[block]
+        return Corpus(ids, vocabulary, self._digest.hexdigest())

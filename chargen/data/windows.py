@@ -1,0 +1,155 @@
+"""Ids -> batches of windows, for both ways of predicting.
+
+`Streams` (predict all) reads the text as parallel streams, window after window, so that state can
+be carried from one to the next: truncated backpropagation through time. `Sliding` (predict last)
+gives every window of the text once an epoch, in a shuffled order, each with the character after
+it. Both are pure functions of (epoch, step): a run that is resumed sees the same batches.
+
+Nothing here holds more than a batch: windows are views or gathers of the ids, and the shuffled
+order is computed, not stored.
+"""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+__all__ = ["Permutation", "Sliding", "Streams", "Windows", "one_hot", "sliding_windows"]
+
+Ids = NDArray[np.unsignedinteger]
+Batch = tuple[NDArray[np.int32], NDArray[np.int32]]
+
+
+class Windows(Protocol):
+    """Batches of training windows."""
+
+    steps: int
+    """Batches in an epoch."""
+    targets_per_step: int
+    """Characters predicted in a batch."""
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """Inputs (B, T) and targets, int32, of one step of one epoch."""
+        ...
+
+
+class Streams:
+    """Predict all: B parallel streams of the text, in windows of T characters.
+
+    The text from a fresh random offset on is cut into B streams of equal length, one a row of the
+    batch; window k of each stream follows window k - 1 of the same stream. Less than a window at
+    the end of each stream is left out, another part each epoch because of the offset.
+
+    Args:
+        ids: (N,), N > B * T.
+        batch_size: B.
+        window: T.
+        random_seed: with the epoch, the key of the offset.
+    """
+
+    def __init__(self, ids: Ids, batch_size: int, window: int, random_seed: int) -> None:
+        spare = len(ids) - 1 - batch_size * window
+        if spare < 0:
+            raise ValueError(
+                f"{batch_size} streams of {window} need {batch_size * window + 1} ids; "
+                f"found {len(ids)}"
+            )
+        self._ids = ids
+        self._batch_size = batch_size
+        self._window = window
+        self._random_seed = random_seed
+        # The offset may cost at most one window a stream, and none where there is none to spare.
+        self._offsets = min(window, spare + 1)
+        self._stride = (len(ids) - self._offsets) // batch_size
+        self.steps = self._stride // window
+        self.targets_per_step = batch_size * window
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """Inputs and the same shifted by one as targets: int32 (B, T) each."""
+        rng = np.random.default_rng((self._random_seed, epoch))
+        start = int(rng.integers(self._offsets)) + step * self._window
+        rows = start + self._stride * np.arange(self._batch_size)
+        windows = self._ids[rows[:, None] + np.arange(self._window + 1)].astype(np.int32)
+        return windows[:, :-1], windows[:, 1:]
+
+
+class Sliding:
+    """Predict last: every window of T characters, shuffled, with the character after it.
+
+    Args:
+        ids: (N,), N > T.
+        batch_size: windows a batch; the last batch of an epoch may hold fewer.
+        window: T.
+        random_seed: with the epoch, the key of the order.
+    """
+
+    def __init__(self, ids: Ids, batch_size: int, window: int, random_seed: int) -> None:
+        self._inputs, self._labels = sliding_windows(ids, window)
+        self._batch_size = batch_size
+        self._random_seed = random_seed
+        self.steps = -(-len(self._labels) // batch_size)
+        self.targets_per_step = batch_size
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """Inputs int32 (B, T) and labels int32 (B,)."""
+        order = Permutation(len(self._labels), (self._random_seed, epoch))
+        start = step * self._batch_size
+        rows = order(np.arange(start, min(start + self._batch_size, len(self._labels))))
+        return self._inputs[rows].astype(np.int32), self._labels[rows].astype(np.int32)
+
+
+class Permutation:
+    """A random order of 0 .. size - 1 that is computed where it is asked for, not stored.
+
+    A Feistel network permutes the smallest even number of bits that holds `size`; what lands
+    outside is sent round again until it lands inside (cycle walking; Black and Rogaway 2002).
+    Shuffling a billion windows takes a few words of memory.
+
+    Args:
+        size: how many, at least 1.
+        key: the same key gives the same order.
+    """
+
+    ROUNDS = 6  # four give a permutation no cheap test tells from random; two more cost little
+
+    def __init__(self, size: int, key: tuple[int, ...]) -> None:
+        self._size = size
+        self._half_bits = np.uint64(max(1, -(-(size - 1).bit_length() // 2)))
+        self._mask = np.uint64((1 << int(self._half_bits)) - 1)
+        rng = np.random.default_rng(key)
+        self._keys = rng.integers(0, 1 << 63, size=self.ROUNDS, dtype=np.uint64)
+
+    def __call__(self, positions: NDArray[np.integer]) -> NDArray[np.int64]:
+        """What stands at each position of the order."""
+        values = self._encipher(positions.astype(np.uint64))
+        while (outside := values >= self._size).any():
+            values[outside] = self._encipher(values[outside])
+        return values.astype(np.int64)
+
+    def _encipher(self, values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        left, right = values >> self._half_bits, values & self._mask
+        for key in self._keys:
+            # Multiply and fold: a 64-bit mixing step (constants of Steele, Lea, Flood 2014).
+            mixed = (right + key) * np.uint64(0xBF58476D1CE4E5B9)
+            mixed ^= mixed >> np.uint64(31)
+            mixed *= np.uint64(0x94D049BB133111EB)
+            mixed ^= mixed >> np.uint64(29)
+            left, right = right, left ^ (mixed & self._mask)
+        return (left << self._half_bits) | right
+
+
+def sliding_windows(ids: Ids, window: int) -> tuple[Ids, Ids]:
+    """All windows (N - T, T) and the character after each (N - T,), as views of the ids."""
+    if len(ids) <= window:
+        raise ValueError(f"a window of {window} needs {window + 1} ids; found {len(ids)}")
+    return sliding_window_view(ids[:-1], window), ids[window:]
+
+
+def one_hot(ids: NDArray[np.integer], vocabulary_size: int) -> NDArray[np.float32]:
+    """float32 (..., V) with a single 1 at each id: what the model makes of a batch itself.
+
+    Training never calls this, since a batch becomes one-hot inside the model; it is here for
+    whoever wants to see or use the arrays. Hand it a batch, not a corpus.
+    """
+    return np.eye(vocabulary_size, dtype=np.float32)[ids]

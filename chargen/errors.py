@@ -1,0 +1,49 @@
+"""What can go wrong because of what a user gave, as a tree of exceptions.
+
+    ChargenError            could not: exit status 1
+    ├── CorpusError         a text that cannot be read, decoded or used
+    ├── CheckpointError     a checkpoint that is missing, damaged or in the way
+    ├── VocabularyError     a character that the model does not know
+    ├── TrainingError       a run that cannot start or go on
+    └── OptionError         an option out of range or in a wrong company: exit status 2
+
+Each message is one line that says what was wrong, what was found and what to do. A programmer's
+mistake is a `ValueError` or `TypeError` as everywhere else and keeps its traceback.
+"""
+
+__all__ = [
+    "ChargenError",
+    "CheckpointError",
+    "CorpusError",
+    "OptionError",
+    "TrainingError",
+    "VocabularyError",
+]
+
+
+class ChargenError(Exception):
+    """Anything a user can cause and mend; the message is one line."""
+
+    exit_status = 1
+
+
+class CorpusError(ChargenError):
+    """A text that cannot be read, decoded or used."""
+
+
+class CheckpointError(ChargenError):
+    """A checkpoint that is missing, damaged, of another version, or in the way."""
+
+
+class VocabularyError(ChargenError):
+    """A character that the model does not know."""
+
+
+class TrainingError(ChargenError):
+    """A run that cannot start or go on."""
+
+
+class OptionError(ChargenError):
+    """An option out of range, or two that do not go together."""
+
+    exit_status = 2

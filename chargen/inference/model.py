@@ -1,0 +1,141 @@
+"""A trained model as Python code uses it: sample, stream, evaluate, logits."""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chargen.checkpoint import Checkpoint
+from chargen.config import ModelConfig, SampleConfig, Unknown
+from chargen.data.vocabulary import Vocabulary
+from chargen.inference.generate import Generation, draw_random_seed
+from chargen.inference.network import Network
+from chargen.inference.score import Score, score_ids
+
+__all__ = ["Model", "load"]
+
+
+def load(path: str | PathLike[str]) -> "Model":
+    """Open a checkpoint directory for sampling and scoring; Keras is not needed.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged or of another format.
+    """
+    return Model(Checkpoint.open(Path(path)))
+
+
+class Model:
+    """A trained character model. Make one with `chargen.load`."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.network = Network.load(checkpoint)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The characters it knows."""
+        return self.checkpoint.vocabulary
+
+    @cached_property
+    def config(self) -> ModelConfig:
+        """The architecture."""
+        return self.checkpoint.model
+
+    def sample(
+        self,
+        seed: str = "",
+        *,
+        length: int = 500,
+        temperature: float = SampleConfig.temperature,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        stop: str | None = None,
+        random_seed: int | None = None,
+        unknown: Unknown = "error",
+    ) -> str:
+        """Write text that goes on from a seed; the seed is not part of what is returned.
+
+        Args:
+            seed: what the text begins with; empty begins a new line.
+            length: characters to write.
+            temperature: 0 is greedy, 1 the model's own distribution.
+            top_k: draw from the k most likely characters.
+            top_p: draw from the most likely ones that together have this probability.
+            min_p: draw from those at least this share as likely as the most likely one.
+            stop: end before this string.
+            random_seed: the same one gives the same text; None draws one.
+            unknown: "error", "skip" or "replace" characters of the seed the model never saw.
+
+        Raises:
+            VocabularyError: the seed holds a character the model never saw.
+            OptionError: an option is out of range.
+        """
+        pieces = self.stream(
+            seed,
+            length=length,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            stop=stop,
+            random_seed=random_seed,
+            unknown=unknown,
+        )
+        return "".join(pieces)
+
+    def stream(
+        self,
+        seed: str = "",
+        *,
+        length: int | None = 500,
+        temperature: float = SampleConfig.temperature,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        stop: str | None = None,
+        random_seed: int | None = None,
+        unknown: Unknown = "error",
+    ) -> Iterator[str]:
+        """As `sample`, yielding pieces as they are written; `length=None` goes on for ever."""
+        config = SampleConfig(
+            length=length,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            stop=stop,
+        )
+        if random_seed is None:
+            random_seed = draw_random_seed()
+        return iter(self.generate(seed, config, random_seed, unknown))
+
+    def generate(
+        self, seed: str, config: SampleConfig, random_seed: int, unknown: Unknown = "error"
+    ) -> Generation:
+        """As `stream`, for callers that hold a `SampleConfig` or ask why a text stopped."""
+        seed_ids = self.vocabulary.encode_seed(seed, unknown)
+        return Generation(self.network, self.vocabulary, seed_ids, config, random_seed)
+
+    def evaluate(self, text: str) -> Score:
+        """Score a text: how well the model predicts it, in bits per character."""
+        return score_ids(self.network, self.vocabulary, self.vocabulary.encode(text)).total()
+
+    def logits(self, ids: Sequence[int] | NDArray[np.integer]) -> NDArray[np.float32]:
+        """Predictions after each character of one text, the first read from the zero state.
+
+        Args:
+            ids: (T,), each below `len(vocabulary)`; `vocabulary.encode` makes them.
+
+        Returns:
+            float32 (T, V): row t is the prediction of the character after ids[t].
+        """
+        array = np.asarray(ids, dtype=np.int64)
+        if array.ndim != 1:
+            raise ValueError(f"ids should be one text, (T,); found shape {array.shape}")
+        if len(array) and not (0 <= array.min() and array.max() < len(self.vocabulary)):
+            raise ValueError(f"ids should be from 0 to {len(self.vocabulary) - 1}")
+        return self.network.logits(array)

@@ -1,0 +1,1 @@
+"""ModelConfig -> keras.Sequential. Knows nothing of files or command lines."""

@@ -1,0 +1,1 @@
+"""Corpus + model -> checkpoint, with Keras' `compile`, `fit` and callbacks."""

@@ -1,0 +1,332 @@
+"""What happens around the steps of `fit`: a fresh start each epoch, evaluations, saving, stopping."""
+
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+from chargen.checkpoint import HISTORY, MODEL, Checkpoint, replace_file, write_file
+from chargen.config import SampleConfig
+from chargen.data.windows import Ids
+from chargen.errors import TrainingError
+from chargen.inference.generate import Generation
+from chargen.inference.network import Network
+from chargen.inference.score import Score, score_ids
+from chargen.training import state
+from chargen.training.batches import Batches
+from chargen.training.events import Evaluated, Progressed, Report
+
+__all__ = ["EpochStart", "Evaluation", "Examiner", "Interruption", "Progress", "Saving"]
+
+SAVE_SECONDS = 30.0
+"""What a run loses at most when it is killed outright."""
+REPORT_SECONDS = 0.2
+"""Between two reports of progress: as often as an eye follows."""
+SAMPLE_LENGTH = 160
+"""Characters written at each evaluation: two lines of a terminal."""
+
+
+class EpochStart(keras.callbacks.Callback):
+    """At each epoch's start: its own batches, recurrent states at zero, all streams anew.
+
+    Args:
+        batches: told which epoch it is.
+        means: where the epoch is gone on with in its middle, the running means to put back.
+    """
+
+    def __init__(self, batches: Batches, means: dict[str, Any]) -> None:
+        super().__init__()
+        self._batches = batches
+        self._means = means
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Called by Keras, which has just reset the metrics."""
+        self._batches.epoch = epoch
+        if self._batches.first_step:
+            state.restore_means(self.model, self._means)
+            return
+        for layer in self.model.layers:
+            if getattr(layer, "stateful", False):
+                layer.reset_states()
+
+
+class Examiner:
+    """Scores the held-out text and writes a sample, as `evaluate` and `sample` would.
+
+    It is the same code on the same weights, so that the figures agree.
+
+    Args:
+        checkpoint: of the run.
+        validation_ids: (N,), nothing where nothing is held out.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, validation_ids: Ids) -> None:
+        self._config = checkpoint.model
+        self._random_seed = checkpoint.training.random_seed
+        self._vocabulary = checkpoint.vocabulary
+        self._validation_ids = validation_ids
+
+    def examine(self, model: keras.Model, step: int) -> tuple[Score | None, str]:
+        """The held-out text's score, where there is one, and a short text."""
+        weights = [np.array(variable) for variable in model.trainable_variables]
+        network = Network(self._config, weights)
+        sampling = SampleConfig(length=SAMPLE_LENGTH)
+        seed = self._random_seed + step  # another text each time, the same in the same run
+        sample = "".join(Generation(network, self._vocabulary, [], sampling, seed))
+        if not len(self._validation_ids):
+            return None, sample
+        return score_ids(network, self._vocabulary, self._validation_ids).total(), sample
+
+
+class Progress(keras.callbacks.Callback):
+    """Counts steps, refuses a loss that is no number, and reports how fast it goes.
+
+    Args:
+        run: its `step` and `seconds` are kept here.
+        epoch_steps: steps in an epoch.
+        total_steps: steps in the whole run.
+        targets_per_step: characters predicted in a step.
+        report: told of the progress.
+    """
+
+    def __init__(
+        self,
+        run: state.RunState,
+        epoch_steps: int,
+        total_steps: int,
+        targets_per_step: int,
+        report: Report,
+    ) -> None:
+        super().__init__()
+        self.total_steps = total_steps
+        self.epoch_steps = epoch_steps
+        self._run = run
+        self._targets_per_step = targets_per_step
+        self._report = report
+        self._seconds_before = run.seconds
+        self._first_step = run.step
+        self._started = self._reported = time.monotonic()
+
+    @property
+    def characters(self) -> int:
+        """Characters learned from so far."""
+        return self._run.step * self._targets_per_step
+
+    @property
+    def characters_per_second(self) -> float:
+        """Since this session began, evaluations included."""
+        steps = self._run.step - self._first_step
+        return steps * self._targets_per_step / max(self._elapsed(), 1e-9)
+
+    @property
+    def seconds_left(self) -> float:
+        """To the last epoch's end, at this session's pace."""
+        done = max(self._run.step - self._first_step, 1)
+        return (self.total_steps - self._run.step) * self._elapsed() / done
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Start the clock when Keras is ready, unless it runs already."""
+        if self._run.step == self._first_step:
+            self._started = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Called by Keras after each step; `logs` are means since the metrics were reset."""
+        self._run.step += 1
+        self._run.seconds = self._seconds_before + self._elapsed()
+        loss = (logs or {})["loss"]
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss became {loss} at step {self._run.step:,}; the best weights so far are "
+                "kept: train again with a lower --learning-rate or a smaller --clip-norm"
+            )
+        now = time.monotonic()
+        if now - self._reported >= REPORT_SECONDS:
+            self._reported = now
+            epoch = self._run.step / self.epoch_steps
+            rate, left = self.characters_per_second, self.seconds_left
+            self._report(Progressed(self._run.step, epoch, loss, rate, left))
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._started
+
+
+class Evaluation(keras.callbacks.Callback):
+    """Every so many steps and after the last: score, keep the best weights, write the history.
+
+    With nothing held out nothing tells better weights from worse, and the newest are kept.
+
+    Args:
+        checkpoint: where to, and how often.
+        run: its best figure and patience are kept here.
+        examiner: scores the model.
+        exported: the model as it is saved: stock layers, any batch size.
+        progress: the clock.
+        report: told of each evaluation.
+        history: the lines so far.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        run: state.RunState,
+        examiner: Examiner,
+        exported: keras.Model,
+        progress: Progress,
+        report: Report,
+        history: list[dict[str, Any]],
+    ) -> None:
+        super().__init__()
+        self._checkpoint = checkpoint
+        self._run = run
+        self._examiner = examiner
+        self._exported = exported
+        self._progress = progress
+        self._report = report
+        self._history = history
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Called by Keras after each step."""
+        last = self._run.step == self._progress.total_steps
+        due = last or self._run.step % self._checkpoint.training.evaluate_every == 0
+        if due or self._run.step % self._progress.epoch_steps == 0:
+            self._collect_metrics()
+        if due:
+            self._evaluate()
+            patience = self._checkpoint.training.patience
+            if last or (patience and self._run.stale >= patience):
+                self._run.finished = True
+                self.model.stop_training = True
+
+    def write_model(self) -> None:
+        """Write the current weights as `model.keras`."""
+        self._exported.set_weights(self.model.get_weights())
+        replace_file(self._checkpoint.path / MODEL, self._exported.save)
+
+    def write_history(self) -> None:
+        """Write `history.jsonl`."""
+        lines = "".join(json.dumps(line) + "\n" for line in self._history)
+        write_file(self._checkpoint.path / HISTORY, lines.encode())
+
+    def _collect_metrics(self) -> None:
+        """Move what Keras' metrics counted into the run's sums: Keras resets them each epoch."""
+        for variable in self.model.metrics_variables:
+            value = float(np.asarray(variable))
+            self._run.sums[variable.path] = self._run.sums.get(variable.path, 0.0) + value
+        self.model.reset_metrics()
+
+    def _mean(self, metric: str) -> float:
+        return self._run.sums[f"{metric}/total"] / self._run.sums[f"{metric}/count"]
+
+    def _evaluate(self) -> None:
+        run = self._run
+        score, sample = self._examiner.examine(self.model, run.step)
+        nats = score.nats_per_character if score else None
+        if nats is not None and not math.isfinite(nats):
+            nats = None  # nothing in the held-out text that the model knows
+        best = nats is None or run.best_nats is None or nats < run.best_nats
+        run.stale = 0 if best else run.stale + 1
+        if best:
+            run.best_nats = nats
+            self.write_model()
+        record = {
+            "step": run.step,
+            "epoch": run.step / self._progress.epoch_steps,
+            "seconds": round(run.seconds, 3),
+            "characters": self._progress.characters,
+            "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
+            "train_nats": self._mean("loss"),
+            "train_accuracy": self._mean("accuracy"),
+            "validation_nats": nats,
+            "validation_bits": None if nats is None else nats / math.log(2),
+            "validation_accuracy": score.accuracy if score and nats is not None else None,
+            "best": best,
+        }
+        run.sums.clear()
+        run.evaluations += 1
+        self._history.append(record)
+        self.write_history()
+        rate, left = self._progress.characters_per_second, self._progress.seconds_left
+        self._report(Evaluated(record, sample, rate, left))
+
+
+class Interruption:
+    """Turns the first SIGINT or SIGTERM into a request to stop after the step under way.
+
+    A second signal acts at once, as it would have without. Signals reach the main thread only;
+    elsewhere this does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch for signals in the body, and hand the first one on after it.
+
+        Raises:
+            KeyboardInterrupt: after SIGINT.
+            SystemExit: with status 143, after SIGTERM.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def give_back() -> None:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+        def note(number: int, frame: object) -> None:
+            self.signal = number
+            give_back()
+
+        for number in previous:
+            signal.signal(number, note)
+        try:
+            yield
+        finally:
+            give_back()
+        if self.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.signal == signal.SIGTERM:
+            raise SystemExit(128 + signal.SIGTERM)
+
+
+class Saving(keras.callbacks.Callback):
+    """Keeps `resume.npz` current: after evaluations, every half minute, and before stopping.
+
+    Last in the list of callbacks, so that it saves what the others have done.
+
+    Args:
+        checkpoint: where to.
+        run: what to save beside the model.
+        interruption: asks the run to stop.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, run: state.RunState, interruption: Interruption
+    ) -> None:
+        super().__init__()
+        self._checkpoint = checkpoint
+        self._run = run
+        self._interruption = interruption
+        self._evaluations = run.evaluations
+        self._saved = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Called by Keras after each step."""
+        if self._interruption.signal is not None:
+            self.model.stop_training = True
+        evaluated = self._run.evaluations > self._evaluations
+        overdue = time.monotonic() - self._saved >= SAVE_SECONDS
+        if evaluated or overdue or self.model.stop_training:
+            state.save(self._checkpoint.path, self.model, self._run)
+            self._evaluations = self._run.evaluations
+            self._saved = time.monotonic()

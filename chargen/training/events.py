@@ -1,0 +1,57 @@
+"""What a run tells while it goes; the caller prints, plots or ignores it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from chargen.checkpoint import Checkpoint
+
+__all__ = ["Evaluated", "Event", "Progressed", "Report", "Started", "Stopped"]
+
+
+@dataclass(frozen=True)
+class Started:
+    """The run is about to take its first step."""
+
+    checkpoint: Checkpoint
+    parameters: int
+    first_step: int
+    epoch_steps: int
+    total_steps: int
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """A step was taken; sent a few times a second at most."""
+
+    step: int
+    epoch: float
+    train_nats: float
+    characters_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The model was scored; `record` is the line of `history.jsonl`."""
+
+    record: dict[str, Any]
+    sample: str
+    characters_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The run ended: its epochs are done, it no longer gets better, or it was told to stop."""
+
+    reason: Literal["finished", "patience", "interrupted"]
+    path: Path
+    step: int
+    seconds: float
+    best: dict[str, Any] | None
+
+
+Event = Started | Progressed | Evaluated | Stopped
+Report = Callable[[Event], None]

@@ -1,0 +1,221 @@
+"""What to train when the user did not say: every default that follows from the text, with reasons.
+
+A choice is taken from the first that has it: the caller's options, the preset, the rung of
+`LADDER` for the text's size, the defaults of `chargen.config`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chargen.config import ModelConfig, TrainConfig, TrainOptions, check_validation
+from chargen.errors import OptionError, TrainingError
+
+__all__ = ["PRESETS", "default_validation", "resolve"]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """Settings for texts up to a size."""
+
+    characters: float
+    units: int
+    dropout: float
+    epochs: int
+    batch_size: int
+    window: int
+
+
+# Small texts want small networks, held back by dropout, and many epochs of few short windows; large
+# ones want as large a network as the machine trains in reasonable time, and few epochs. Measured
+# on the shipped corpora and tinyshakespeare, with the stock layers' speed on two cores in mind.
+LADDER = (
+    Rung(300, units=64, dropout=0.0, epochs=300, batch_size=1, window=16),
+    Rung(3_000, units=64, dropout=0.1, epochs=150, batch_size=2, window=32),
+    Rung(30_000, units=128, dropout=0.3, epochs=60, batch_size=8, window=64),
+    Rung(300_000, units=128, dropout=0.2, epochs=40, batch_size=16, window=64),
+    Rung(3_000_000, units=256, dropout=0.1, epochs=10, batch_size=32, window=64),
+    Rung(30_000_000, units=256, dropout=0.0, epochs=3, batch_size=64, window=64),
+    Rung(float("inf"), units=512, dropout=0.0, epochs=1, batch_size=64, window=64),
+)
+
+LEARNING_RATES = {
+    # The gates hold back what a high rate does to a long chain; a plain RNN has none.
+    ("adam", "lstm"): 8e-3,
+    ("adam", "gru"): 5e-3,
+    ("adam", "rnn"): 1e-3,
+}
+OPTIMIZER_FACTORS = {
+    "adam": 1.0,
+    "adamw": 1.0,
+    "rmsprop": 0.5,  # as Adam without momentum: the same step, less smoothed
+    "sgd": 100.0,  # steps follow the gradient's own size, clipped to a norm of 1
+}
+LAST_RATE = 0.25
+"""Predict last learns from one character a window, so its gradients are noisier."""
+
+LAST_WINDOW = 24
+"""Predict last runs a whole window for each character: shorter ones, and fewer epochs."""
+LAST_EPOCHS = 0.2
+LAST_BATCH_SIZE = 64
+"""One character a window: as many windows as keep a step's work worth its overhead."""
+
+EMBEDDING_ABOVE = 256
+"""Characters above which one-hot inputs cost more than they are worth; then an embedding of 64."""
+EMBEDDING = 64
+
+SMALLEST_SPLIT = 1_000
+"""Below this, a tenth of the text is too little to judge by and too much to go without."""
+LARGEST_HELD_OUT = 1_000_000
+"""Characters that settle the figure to a thousandth of a bit; more only take time."""
+VALIDATION = 0.1
+
+EVALUATIONS = 20
+"""In a run: enough to draw a curve and to stop in time."""
+EVALUATION_SHARE = 5
+"""Training characters per held-out one between evaluations: reading costs about a third of
+learning, so that evaluating takes at most a fifteenth of the time."""
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # The recipe of the usual first tutorial on RNN text generation, to the letter.
+    "tutorial": {
+        "cell": "rnn",
+        "units": 50,
+        "layers": 1,
+        "activation": "relu",
+        "embedding": 0,  # one-hot
+        "dropout": 0.0,
+        "window": 3,
+        "predict": "last",
+        "validation": 0.0,
+        "epochs": 100,
+        "batch_size": 32,  # what `fit` does when it is not told
+        "optimizer": "adam",
+        "learning_rate": 1e-3,  # Keras' Adam as it comes, in this and the next three
+        "beta_2": 0.999,
+        "schedule": "constant",
+        "clip_norm": 0.0,
+        "patience": 0,
+    }
+}
+
+
+def default_validation(characters: int, options: TrainOptions) -> float | str:
+    """The share of the text, or the file, to hold out."""
+    preset = PRESETS.get(options.get("preset") or "", {})
+    value = options.get("validation", preset.get("validation"))
+    if value is not None:
+        check_validation(value)
+        return value
+    if characters < SMALLEST_SPLIT:
+        return 0.0
+    return min(VALIDATION, LARGEST_HELD_OUT / characters)
+
+
+def resolve(
+    options: TrainOptions,
+    *,
+    vocabulary_size: int,
+    train_characters: int,
+    validation_characters: int,
+    validation: float | str,
+) -> tuple[ModelConfig, TrainConfig]:
+    """Settle every choice for a text.
+
+    Args:
+        options: what the caller chose.
+        vocabulary_size: distinct characters.
+        train_characters: to learn from.
+        validation_characters: held out.
+        validation: from `default_validation`.
+
+    Raises:
+        OptionError: a choice is out of range, or two do not go together.
+        TrainingError: the text is too short for what was chosen.
+    """
+    preset_name = options.get("preset")
+    if preset_name is not None and preset_name not in PRESETS:
+        raise OptionError(f"--preset must be one of {', '.join(PRESETS)}; found {preset_name!r}")
+    chosen: dict[str, Any] = (PRESETS[preset_name] if preset_name else {}) | dict(options)
+    chosen["validation"] = validation
+    if train_characters < 2:
+        raise TrainingError(
+            f"the text to learn from has {train_characters} character(s); training needs at "
+            "least 2, one to read and one to predict"
+        )
+    rung = next(rung for rung in LADDER if train_characters <= rung.characters)
+    last = chosen.get("predict", ModelConfig.predict) == "last"
+    _set_sizes(chosen, rung, last, vocabulary_size, train_characters)
+    model = _build(ModelConfig, chosen, vocabulary_size=vocabulary_size)
+    _set_rate(chosen, model)
+    chosen.setdefault("random_seed", int(np.random.SeedSequence().generate_state(1)[0]))
+    chosen["evaluate_every"] = 1
+    training = _build(TrainConfig, chosen)
+    _check_length(model, training, train_characters)
+    every = _evaluate_every(model, training, train_characters, validation_characters)
+    return model, _build(TrainConfig, chosen | {"evaluate_every": every})
+
+
+def _set_sizes(
+    chosen: dict[str, Any], rung: Rung, last: bool, vocabulary_size: int, train_characters: int
+) -> None:
+    chosen.setdefault("units", rung.units)
+    chosen.setdefault("dropout", rung.dropout)
+    chosen.setdefault("embedding", EMBEDDING if vocabulary_size > EMBEDDING_ABOVE else 0)
+    epochs = max(3, round(rung.epochs * LAST_EPOCHS)) if last else rung.epochs
+    chosen.setdefault("epochs", epochs)
+    window = min(rung.window, LAST_WINDOW) if last else rung.window
+    chosen.setdefault("window", min(window, train_characters - 1))
+    if last:
+        chosen.setdefault("batch_size", LAST_BATCH_SIZE)
+    elif isinstance(window := chosen["window"], int) and window > 0:
+        # Fewer streams where a given window leaves no room for the rung's.
+        room = max(1, (train_characters - 1) // window)
+        chosen.setdefault("batch_size", min(rung.batch_size, room))
+    else:
+        chosen.setdefault("batch_size", rung.batch_size)  # and the window will be refused
+
+
+def _set_rate(chosen: dict[str, Any], model: ModelConfig) -> None:
+    factor = OPTIMIZER_FACTORS.get(chosen.get("optimizer", TrainConfig.optimizer), 1.0)
+    rate = LEARNING_RATES["adam", model.cell] * factor
+    chosen.setdefault("learning_rate", rate * (LAST_RATE if model.predict == "last" else 1))
+
+
+def _build(kind: Any, chosen: dict[str, Any], **more: Any) -> Any:
+    fields = kind.__dataclass_fields__
+    return kind(**{name: chosen[name] for name in fields if name in chosen}, **more)
+
+
+def _check_length(model: ModelConfig, training: TrainConfig, train_characters: int) -> None:
+    if train_characters <= model.window:
+        raise TrainingError(
+            f"the text to learn from has {train_characters:,} characters; a window of "
+            f"{model.window:,} needs {model.window + 1:,}: give a longer text, or --window "
+            f"{train_characters - 1} or less"
+        )
+    needed = training.batch_size * model.window + 1
+    if model.predict == "all" and train_characters < needed:
+        raise TrainingError(
+            f"the text to learn from has {train_characters:,} characters; {training.batch_size:,} "
+            f"streams of {model.window:,} need {needed:,}: give a longer text, or --batch-size "
+            f"{(train_characters - 1) // model.window} or less"
+        )
+
+
+def _evaluate_every(
+    model: ModelConfig, training: TrainConfig, train_characters: int, validation_characters: int
+) -> int:
+    targets = training.batch_size * (model.window if model.predict == "all" else 1)
+    epoch_steps = max(1, train_characters // targets)
+    if training.preset == "tutorial":
+        return -(-(train_characters - model.window) // targets)  # each epoch, as tutorials show it
+    steps = max(
+        epoch_steps * training.epochs / EVALUATIONS,
+        validation_characters * EVALUATION_SHARE / targets,
+        1,
+    )
+    if steps < epoch_steps:
+        return -(-epoch_steps // round(epoch_steps / steps))
+    return epoch_steps * round(steps / epoch_steps)

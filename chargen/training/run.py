@@ -1,0 +1,84 @@
+"""`chargen.train`: a training run from the text to the finished checkpoint."""
+
+from collections.abc import Sequence
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Unpack
+
+from chargen.config import TrainOptions
+from chargen.errors import OptionError
+from chargen.training import runtime
+from chargen.training.events import Event, Report
+from chargen.training.plan import default_checkpoint, plan_new, plan_resumed
+
+__all__ = ["train"]
+
+Text = str | PathLike[str]
+
+
+def train(
+    texts: Text | Sequence[Text] = (),
+    *,
+    checkpoint: Text | None = None,
+    resume: bool = False,
+    force: bool = False,
+    init_from: Text | None = None,
+    report: Report | None = None,
+    **options: Unpack[TrainOptions],
+) -> Path:
+    """Train a model on texts and write a checkpoint.
+
+    Args:
+        texts: a path or several, joined in order; "-" is standard input. With `resume` they may
+            be left out: the run knows its own.
+        checkpoint: the directory to write; by default `checkpoints/<stem of the first text>`.
+        resume: go on with the run in `checkpoint` where it stopped.
+        force: replace a checkpoint that is there.
+        init_from: a checkpoint to take the network and its weights from, for another text with
+            the same characters.
+        report: told what happens; see `chargen.training.events`.
+        **options: the long options of `chargen train`, with underscores. What is not given
+            follows from the text; see `chargen.training.recipe`.
+
+    Returns:
+        The checkpoint's path.
+
+    Raises:
+        CorpusError: a text cannot be read.
+        CheckpointError: a checkpoint is in the way, missing, or cannot be written.
+        OptionError: an option is out of range, or two do not go together.
+        TrainingError: the text is too short for the options, or the loss became NaN.
+        VocabularyError: the text's characters are not those of `init_from`.
+        KeyboardInterrupt: after SIGINT; the run is saved, and `resume` goes on with it.
+    """
+    if unknown := set(options) - set(TrainOptions.__annotations__):
+        raise TypeError(f"train() got unknown options: {', '.join(sorted(unknown))}")
+    if resume and (force or init_from is not None):
+        raise OptionError("--resume goes on with a run; it does not go with --force or --init-from")
+    sources = [fspath(texts)] if isinstance(texts, str | PathLike) else [fspath(t) for t in texts]
+    if checkpoint is not None:
+        folder = Path(checkpoint)
+    elif sources:
+        folder = default_checkpoint(sources[0])
+    else:
+        raise OptionError("give at least one TEXT to train on, or --resume with --checkpoint")
+    if not sources and not resume:
+        raise OptionError("give at least one TEXT to train on; - is standard input")
+    threads = options.pop("threads", None)
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise OptionError(f"--threads must be 1 or more; found {threads!r}")
+    if resume:
+        plan = plan_resumed(folder, sources, options)
+    else:
+        source = Path(init_from) if init_from is not None else None
+        plan = plan_new(folder, sources, options, force=force, init_from=source)
+    runtime.start(threads)
+    # Imported once TensorFlow has been told what it must be told before it starts.
+    from chargen.training.session import run_session
+
+    run_session(plan, resume=resume, report=report or _ignore)
+    return folder
+
+
+def _ignore(event: Event) -> None:
+    """Report to nobody."""
