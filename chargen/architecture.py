@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from chargen.config import ModelConfig
 
-__all__ = ["GATES", "Array", "Layer", "describe", "parameter_count"]
+__all__ = ["GATES", "Array", "Layer", "describe", "parameter_count", "title"]
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 """Blocks of `units` columns in a cell's kernels: GRU z, r, h; LSTM i, f, c, o."""
@@ -68,6 +68,19 @@ def describe(config: ModelConfig) -> tuple[Layer, ...]:
 def parameter_count(config: ModelConfig) -> int:
     """Weights in the whole model."""
     return sum(layer.parameters for layer in describe(config))
+
+
+def title(config: ModelConfig) -> str:
+    """A model in a few words, such as "LSTM 1x256, one-hot"."""
+    words = [f"{_CLASS_NAMES[config.cell]} {config.layers}x{config.units}"]
+    if config.cell == "rnn":
+        words.append(config.activation)
+    if config.bidirectional:
+        words.append("bidirectional")
+    words.append(f"embedding {config.embedding}" if config.embedding else "one-hot")
+    if config.predict == "last":
+        words.append(f"predicts the last of {config.window}")
+    return ", ".join(words)
 
 
 def _input_layers(config: ModelConfig) -> list[Layer]:

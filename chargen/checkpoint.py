@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from chargen.architecture import Array, describe
 from chargen.config import ModelConfig, TrainConfig
-from chargen.data.corpus import STANDARD_INPUT, Corpus, Ids, read_corpus, read_ids
+from chargen.data.corpus import STANDARD_INPUT, Corpus, Ids, read_corpus, read_ids, read_text
 from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, CorpusError, OptionError
 
@@ -185,6 +185,12 @@ class Checkpoint:
         if isinstance(validation, str):
             return read_ids([validation], self.vocabulary, encoding)
         return self.read_corpus().split(validation)[1]
+
+    def held_out_text(self) -> str:
+        """As `held_out_ids`, as text; characters folded by `min_count` stand as U+FFFD."""
+        if isinstance(self.training.validation, str) and self.corpus.validation_characters:
+            return "".join(read_text([self.training.validation], self.training.encoding))
+        return self.vocabulary.decode(self.held_out_ids())
 
     def _file(self, name: str) -> Path:
         return _existing(self.path, name)

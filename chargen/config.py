@@ -6,7 +6,7 @@ Every fixed default stands here and nowhere else; the ones that follow from the 
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self, TypedDict, get_args
 
 from chargen.errors import OptionError
@@ -82,9 +82,9 @@ def _require_integer(field: str, value: object, low: int, high: int) -> None:
     _require(whole and low <= int(str(value)) <= high, field, wanted, value)
 
 
-def _require_number(field: str, value: object, valid: bool, wanted: str) -> None:
+def _require_number(field: str, value: object, valid: Callable[[float], bool], wanted: str) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    _require(number and math.isfinite(float(str(value))) and valid, field, wanted, value)
+    _require(number and math.isfinite(v := float(str(value))) and valid(v), field, wanted, value)
 
 
 def _require_choice(field: str, value: object, choices: tuple[str, ...]) -> None:
@@ -140,7 +140,7 @@ class ModelConfig(_Json):
         _require(isinstance(self.bidirectional, bool), "bidirectional", "on or off", "neither")
         _require_integer("embedding", self.embedding, 0, MAX_UNITS)
         _require_choice("activation", self.activation, ACTIVATIONS)
-        _require_number("dropout", self.dropout, 0 <= self.dropout < 1, "at least 0 and below 1")
+        _require_number("dropout", self.dropout, lambda x: 0 <= x < 1, "at least 0 and below 1")
         _require_choice("predict", self.predict, PREDICTIONS)
         if self.bidirectional and self.predict == "all":
             raise OptionError(
@@ -182,8 +182,7 @@ class TrainConfig(_Json):
     def __post_init__(self) -> None:
         _require_integer("epochs", self.epochs, 1, MAX_COUNT)
         _require_integer("batch_size", self.batch_size, 1, MAX_BATCH_SIZE)
-        positive = isinstance(self.learning_rate, int | float) and self.learning_rate > 0
-        _require_number("learning_rate", self.learning_rate, positive, "above 0")
+        _require_number("learning_rate", self.learning_rate, lambda x: x > 0, "above 0")
         _require_integer("evaluate_every", self.evaluate_every, 1, MAX_COUNT)
         _require_integer("random_seed", self.random_seed, 0, MAX_SEED)
         check_validation(self.validation)
@@ -191,10 +190,10 @@ class TrainConfig(_Json):
         _require_integer("min_count", self.min_count, 1, MAX_COUNT)
         _require_choice("optimizer", self.optimizer, OPTIMIZERS)
         _require_choice("schedule", self.schedule, SCHEDULES)
-        _require_number("clip_norm", self.clip_norm, self.clip_norm >= 0, "0 (off) or more")
-        _require_number("weight_decay", self.weight_decay, 0 <= self.weight_decay < 1, "0 to 1")
+        _require_number("clip_norm", self.clip_norm, lambda x: x >= 0, "0 (off) or more")
+        _require_number("weight_decay", self.weight_decay, lambda x: 0 <= x < 1, "0 to 1")
         _require_integer("patience", self.patience, 0, MAX_COUNT)
-        _require_number("beta_2", self.beta_2, 0 < self.beta_2 < 1, "between 0 and 1")
+        _require_number("beta_2", self.beta_2, lambda x: 0 < x < 1, "between 0 and 1")
         if self.preset is not None:
             _require_choice("preset", self.preset, PRESETS)
 
@@ -202,10 +201,8 @@ class TrainConfig(_Json):
 def check_validation(value: object) -> None:
     """Refuse a `validation` that is neither a share of the text nor a path."""
     if not (isinstance(value, str) and value):
-        share = isinstance(value, int | float) and 0 <= value < 1
-        _require_number(
-            "validation", value, share, "a share of the text, at least 0 and below 1, or a file"
-        )
+        wanted = "a share of the text, at least 0 and below 1, or a file"
+        _require_number("validation", value, lambda x: 0 <= x < 1, wanted)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -225,11 +222,11 @@ class SampleConfig(_Json):
     def __post_init__(self) -> None:
         if self.length is not None:
             _require_integer("length", self.length, 0, MAX_COUNT)
-        _require_number("temperature", self.temperature, self.temperature >= 0, "0 or more")
+        _require_number("temperature", self.temperature, lambda x: x >= 0, "0 or more")
         if self.top_k is not None:
             _require_integer("top_k", self.top_k, 1, MAX_COUNT)
         if self.top_p is not None:
-            _require_number("top_p", self.top_p, 0 < self.top_p <= 1, "above 0 and at most 1")
+            _require_number("top_p", self.top_p, lambda x: 0 < x <= 1, "above 0 and at most 1")
         if self.min_p is not None:
-            _require_number("min_p", self.min_p, 0 <= self.min_p <= 1, "from 0 to 1")
+            _require_number("min_p", self.min_p, lambda x: 0 <= x <= 1, "from 0 to 1")
         _require(self.stop is None or len(self.stop) > 0, "stop", "at least one character", "none")

@@ -90,7 +90,7 @@ def read_text(sources: Sequence[str], encoding: str = "utf-8") -> Iterator[str]:
             raise CorpusError(f"{name} is a directory; give the text files in it") from None
         except (gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
             raise CorpusError(
-                f"{name} does not decompress ({error}); is its name's ending right, and is it whole?"
+                f"{name} does not decompress ({error}); is it whole, and its name's ending right?"
             ) from None
         except OSError as error:
             reason = error.strerror or str(error)
@@ -146,7 +146,7 @@ def _open(source: str) -> AbstractContextManager[IO[bytes]]:
     path = Path(source)
     match path.suffix:
         case ".gz":
-            return gzip.open(path, "rb")
+            return cast("IO[bytes]", gzip.open(path, "rb"))
         case ".bz2":
             return bz2.open(path, "rb")
         case ".xz":

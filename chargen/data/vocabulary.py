@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ class Vocabulary:
             raise ValueError("a vocabulary needs at least one character")
         if any(len(character) != 1 for character in characters):
             raise ValueError("each entry of a vocabulary is one code point")
-        if any(a >= b for a, b in zip(characters, characters[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(characters)):
             raise ValueError("a vocabulary is sorted and holds each character once")
         self.characters = tuple(characters)
         self._ids = {character: index for index, character in enumerate(self.characters)}
@@ -69,7 +70,7 @@ class Vocabulary:
 
     @property
     def line_end(self) -> int | None:
-        """The id of "\\n", after which every text begins, or None."""
+        """The id of the line end, after which every text begins, or None."""
         return self._ids.get("\n")
 
     @property

@@ -152,4 +152,5 @@ def one_hot(ids: NDArray[np.integer], vocabulary_size: int) -> NDArray[np.float3
     Training never calls this, since a batch becomes one-hot inside the model; it is here for
     whoever wants to see or use the arrays. Hand it a batch, not a corpus.
     """
-    return np.eye(vocabulary_size, dtype=np.float32)[ids]
+    rows: NDArray[np.float32] = np.eye(vocabulary_size, dtype=np.float32)[ids]
+    return rows

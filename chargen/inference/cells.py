@@ -164,11 +164,13 @@ def make_cell(config: ModelConfig, kernel: Floats, recurrent_kernel: Floats, bia
 
 
 def _tanh(x: Floats) -> Floats:
-    return np.tanh(x, out=x)
+    np.tanh(x, out=x)
+    return x
 
 
 def _relu(x: Floats) -> Floats:
-    return np.maximum(x, 0, out=x)
+    np.maximum(x, 0, out=x)
+    return x
 
 
 def _sigmoid(x: Floats) -> Floats:
@@ -180,7 +182,8 @@ def _sigmoid(x: Floats) -> Floats:
 
 
 def _leaky_relu(x: Floats) -> Floats:
-    return np.maximum(x, np.float32(0.2) * x, out=x)  # 0.2 is Keras' slope
+    np.maximum(x, np.float32(0.2) * x, out=x)  # 0.2 is Keras' slope
+    return x
 
 
 _ACTIVATIONS = {"tanh": _tanh, "relu": _relu, "sigmoid": _sigmoid, "leaky_relu": _leaky_relu}

@@ -31,7 +31,7 @@ def probabilities(logits: Floats, config: SampleConfig) -> NDArray[np.float64]:
     # Divided after the shift: a temperature near 0 sends the rest to -inf and not to a NaN.
     with np.errstate(over="ignore"):
         scaled /= config.temperature
-    p = np.exp(scaled)
+    p: NDArray[np.float64] = np.exp(scaled)
     p /= p.sum()
     if config.top_k is not None and config.top_k < len(p):
         p[_ranking(p)[config.top_k :]] = 0
@@ -41,7 +41,8 @@ def probabilities(logits: Floats, config: SampleConfig) -> NDArray[np.float64]:
         p[order[int(np.argmax(reached)) + 1 :]] = 0
     if config.min_p is not None:
         p[p < config.min_p * p.max()] = 0
-    return p / p.sum()
+    p /= p.sum()
+    return p
 
 
 def choose(logits: Floats, config: SampleConfig, rng: np.random.Generator) -> int:

@@ -136,6 +136,6 @@ class Model:
         array = np.asarray(ids, dtype=np.int64)
         if array.ndim != 1:
             raise ValueError(f"ids should be one text, (T,); found shape {array.shape}")
-        if len(array) and not (0 <= array.min() and array.max() < len(self.vocabulary)):
+        if len(array) and not (array.min() >= 0 and array.max() < len(self.vocabulary)):
             raise ValueError(f"ids should be from 0 to {len(self.vocabulary) - 1}")
         return self.network.logits(array)

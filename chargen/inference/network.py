@@ -4,8 +4,8 @@ Sizes: B streams, T characters each, V characters in the vocabulary, U units. Ar
 time-major, (T, B, ...), so that a step works on one contiguous block.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Self
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ __all__ = ["Network", "Reader"]
 
 Ids = NDArray[np.integer]
 CHUNK_FLOATS = 1 << 22
-"""Projected inputs held at a time: 16 MB, which a second-level cache's worth of rows amortises."""
+"""Floats that a chunk of a long text may take in one layer: 16 MB, so that memory is bounded."""
 
 
 class Network:
@@ -38,16 +38,12 @@ class Network:
         self.config = config
         remaining = iter(weights)
         embedding = next(remaining) if config.embedding else None
-        self._forward: list[Cell] = []
-        self._backward: list[Cell] = []
-        for _ in range(config.layers):
-            self._forward.append(_next_cell(config, remaining))
-            if config.bidirectional:
-                self._backward.append(_next_cell(config, remaining))
-        # The input product of a one-hot character is one row of the kernel; an embedding's rows
-        # can be multiplied out beforehand, which makes it the same look-up.
-        self._forward_rows = _rows(self._forward[0], embedding)
-        self._backward_rows = _rows(self._backward[0], embedding) if self._backward else None
+        self._forward: list[_Layer] = []
+        self._backward: list[_Layer] = []
+        for index in range(config.layers):
+            for layers in (self._forward, self._backward)[: 2 if config.bidirectional else 1]:
+                cell = make_cell(config, next(remaining), next(remaining), next(remaining))
+                layers.append(_Layer(cell) if index else _FirstLayer(cell, embedding))
         self._dense_kernel, self.dense_bias = remaining
 
     @classmethod
@@ -61,7 +57,7 @@ class Network:
 
     def zero_states(self, batch_size: int) -> list[States]:
         """The states before any character, one entry a layer, for a model that carries state."""
-        return [_zeros(cell, batch_size) for cell in self._forward]
+        return [layer.zero_states(batch_size) for layer in self._forward]
 
     def step(self, ids: Ids, states: list[States]) -> Floats:
         """Advance by one character a stream.
@@ -73,14 +69,10 @@ class Network:
         Returns:
             The top layer's h (B, U), a view of the states; `output` turns it into logits.
         """
-        z = self._forward_rows[ids]
-        for cell, layer_states in zip(self._forward, states, strict=True):
-            if cell is not self._forward[0]:
-                z = h @ cell.kernel  # noqa: F821 - bound by the pass before
-                z += cell.bias
-            cell.step(z, layer_states)
-            h = layer_states[0]
-        return h
+        inputs: NDArray[Any] = ids
+        for layer, layer_states in zip(self._forward, states, strict=True):
+            inputs = layer.step(inputs, layer_states)
+        return inputs
 
     def output(self, h: Floats) -> Floats:
         """Logits (..., V) of top-layer outputs (..., U)."""
@@ -98,9 +90,9 @@ class Network:
         Returns:
             Logits (T, B, V): entry t is the prediction after reading character t.
         """
-        outputs = _unroll(self._forward[0], _look_up(self._forward_rows, ids), states[0])
-        for cell, layer_states in zip(self._forward[1:], states[1:], strict=True):
-            outputs = _unroll(cell, _project(cell, outputs), layer_states)
+        outputs: NDArray[Any] = ids
+        for layer, layer_states in zip(self._forward, states, strict=True):
+            outputs = layer.run(outputs, layer_states)
         return self.output(outputs)
 
     def run_windows(self, ids: Ids) -> Floats:
@@ -112,10 +104,9 @@ class Network:
         Returns:
             Logits (B, V) of the character after each window.
         """
-        ids = np.ascontiguousarray(ids.T)
-        outputs = self._windows_layer(0, _look_up(self._forward_rows, ids), ids)
-        for index in range(1, self.config.layers):
-            outputs = self._windows_layer(index, _project(self._forward[index], outputs), outputs)
+        outputs: NDArray[Any] = np.ascontiguousarray(ids.T)
+        for index in range(self.config.layers):
+            outputs = self._read_both_ways(index, outputs)
         if not self._backward:
             return self.output(outputs[-1])
         # Each direction's last output: forward at the window's end, backward at its start.
@@ -160,26 +151,72 @@ class Network:
 
     def chunk_steps(self, batch_size: int) -> int:
         """How many steps of `batch_size` streams to run at a time, so that memory is bounded."""
-        widest = max(cell.kernel.shape[1] for cell in self._forward)
-        widest = max(widest, self.config.vocabulary_size)
+        widest = max(max(layer.width for layer in self._forward), self.config.vocabulary_size)
         return min(max(1, CHUNK_FLOATS // (widest * batch_size)), 1024)
 
-    def _windows_layer(
-        self, index: int, z: Iterator[Floats], inputs: NDArray[np.generic]
-    ) -> Floats:
+    def _read_both_ways(self, index: int, inputs: NDArray[Any]) -> Floats:
+        """One layer's outputs (T, B, U), or (T, B, 2 U) where it is bidirectional."""
         batch_size = inputs.shape[1]
-        cell = self._forward[index]
-        outputs = _unroll(cell, z, _zeros(cell, batch_size))
+        forward = self._forward[index]
+        outputs = forward.run(inputs, forward.zero_states(batch_size))
         if not self._backward:
             return outputs
-        cell = self._backward[index]
-        reverse = inputs[::-1]
-        if self._backward_rows is not None and index == 0:
-            z = _look_up(self._backward_rows, reverse)
-        else:
-            z = _project(cell, reverse)
-        backward = _unroll(cell, z, _zeros(cell, batch_size))[::-1]
-        return np.concatenate([outputs, backward], axis=-1)
+        backward = self._backward[index]
+        reverse = backward.run(inputs[::-1], backward.zero_states(batch_size))[::-1]
+        return np.concatenate([outputs, reverse], axis=-1)
+
+
+class _Layer:
+    """A cell run over time, on the outputs of the layer below."""
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+        self.width = len(cell.bias)
+
+    def zero_states(self, batch_size: int) -> States:
+        shape = (batch_size, self._cell.units)
+        return tuple(np.zeros(shape, np.float32) for _ in range(self._cell.state_count))
+
+    def step(self, inputs: NDArray[Any], states: States) -> Floats:
+        """Inputs (B, I) -> h (B, U), a view of the states."""
+        self._cell.step(self._project(inputs), states)
+        return states[0]
+
+    def run(self, inputs: NDArray[Any], states: States) -> Floats:
+        """Inputs (T, B, I) -> outputs (T, B, U)."""
+        outputs = np.empty((*inputs.shape[:2], self._cell.units), np.float32)
+        for z, output in zip(self._project_all(inputs), outputs, strict=True):
+            self._cell.step(z, states)
+            output[:] = states[0]
+        return outputs
+
+    def _project(self, inputs: NDArray[Any]) -> Floats:
+        z: Floats = inputs @ self._cell.kernel
+        z += self._cell.bias
+        return z
+
+    def _project_all(self, inputs: NDArray[Any]) -> Iterable[Floats]:
+        return self._project(inputs)  # one product for all steps
+
+
+class _FirstLayer(_Layer):
+    """A cell run over time, on characters: ids (B,) or (T, B).
+
+    The input product of a one-hot character is one row of the kernel; an embedding's rows are
+    multiplied out beforehand, which makes it the same look-up.
+    """
+
+    def __init__(self, cell: Cell, embedding: Floats | None) -> None:
+        super().__init__(cell)
+        rows = cell.kernel if embedding is None else embedding @ cell.kernel
+        self._rows: Floats = rows + cell.bias
+
+    def _project(self, inputs: NDArray[Any]) -> Floats:
+        z: Floats = self._rows[inputs]
+        return z
+
+    def _project_all(self, inputs: NDArray[Any]) -> Iterable[Floats]:
+        return map(self._project, inputs)  # a step at a time: looking up gains nothing from more
 
 
 class Reader:
@@ -210,35 +247,3 @@ class Reader:
         for index in ids:
             network.step(np.array([index]), self._states)
         return network.output(self._states[-1][0])[0] if ids else network.dense_bias.copy()
-
-
-def _next_cell(config: ModelConfig, arrays: Iterator[Floats]) -> Cell:
-    return make_cell(config, next(arrays), next(arrays), next(arrays))
-
-
-def _rows(cell: Cell, embedding: Floats | None) -> Floats:
-    rows: Floats = cell.kernel if embedding is None else embedding @ cell.kernel
-    return rows + cell.bias
-
-
-def _zeros(cell: Cell, batch_size: int) -> States:
-    shape = (batch_size, cell.units)
-    return tuple(np.zeros(shape, np.float32) for _ in range(cell.state_count))
-
-
-def _look_up(rows: Floats, ids: NDArray[np.generic]) -> Iterator[Floats]:
-    return (rows[step] for step in ids)
-
-
-def _project(cell: Cell, inputs: NDArray[np.generic]) -> Iterator[Floats]:
-    z = inputs @ cell.kernel
-    z += cell.bias
-    return iter(z)
-
-
-def _unroll(cell: Cell, z: Iterator[Floats], states: States) -> Floats:
-    outputs = []
-    for step in z:
-        cell.step(step, states)
-        outputs.append(states[0].copy())
-    return np.stack(outputs)

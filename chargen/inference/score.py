@@ -68,7 +68,7 @@ class CharacterScores:
         scored = ~np.isnan(nats)
         count = int(scored.sum())
         mean = float(nats[scored].sum(dtype=np.float64) / count) if count else math.nan
-        rate = len(self.nats) / self.seconds if self.seconds else math.nan
+        rate = len(self.nats) / self.seconds if len(self.nats) else math.nan
         return Score(
             characters=len(nats),
             unknown_characters=int(self.unknown[start:end].sum()),
@@ -76,7 +76,7 @@ class CharacterScores:
             bits_per_character=mean / math.log(2),
             perplexity=math.exp(mean) if mean < 700 else math.inf,  # exp overflows above 709
             accuracy=float(self.correct[start:end][scored].mean()) if count else math.nan,
-            seconds=len(nats) / rate,
+            seconds=len(nats) / rate if len(nats) else 0.0,
             characters_per_second=rate,
         )
 

@@ -6,7 +6,7 @@ The last layer gives logits; the softmax is part of the loss, where it is comput
 the logarithm and so without loss of precision.
 """
 
-from typing import Any
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -75,19 +75,19 @@ def build_model(
     return model
 
 
-def _recurrent(config: ModelConfig, seeds: Any, **options: bool) -> keras.layers.RNN:
-    if config.cell == "rnn":
-        options["activation"] = config.activation
+def _recurrent(config: ModelConfig, seeds: Iterator[int], **options: bool) -> keras.layers.RNN:
+    activation = {"activation": config.activation} if config.cell == "rnn" else {}
     # Keras' defaults otherwise, with a seed: Glorot inputs, orthogonal recurrence, forget bias 1.
     return _LAYERS[config.cell](
         config.units,
         kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
         recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
+        **activation,
         **options,
     )
 
 
-def _seeds(random_seed: int) -> Any:
+def _seeds(random_seed: int) -> Iterator[int]:
     rng = np.random.default_rng(random_seed)
     while True:
         yield int(rng.integers(1 << 31))

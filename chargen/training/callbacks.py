@@ -1,4 +1,4 @@
-"""What happens around the steps of `fit`: a fresh start each epoch, evaluations, saving, stopping."""
+"""What happens around the steps of `fit`: fresh epochs, evaluations, saving, stopping."""
 
 import json
 import math

@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from chargen.checkpoint import Checkpoint
 
-__all__ = ["Evaluated", "Event", "Progressed", "Report", "Started", "Stopped"]
+Reason = Literal["finished", "patience", "interrupted"]
+
+__all__ = ["Evaluated", "Event", "Progressed", "Reason", "Report", "Started", "Stopped"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Evaluated:
 class Stopped:
     """The run ended: its epochs are done, it no longer gets better, or it was told to stop."""
 
-    reason: Literal["finished", "patience", "interrupted"]
+    reason: Reason
     path: Path
     step: int
     seconds: float

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -188,7 +189,7 @@ def _inherited(options: TrainOptions, initial: Checkpoint) -> TrainOptions:
         raise OptionError("--preset and --init-from both say what the network is; give one of them")
     adjusted = {name: value for name, value in options.items() if name not in model}
     kept = {name: options.get(name, value) for name, value in model.items()}
-    return TrainOptions(**adjusted, **kept)  # type: ignore[typeddict-item]
+    return cast("TrainOptions", adjusted | kept)
 
 
 def _absolute(source: str) -> str:

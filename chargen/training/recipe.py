@@ -40,11 +40,12 @@ LADDER = (
     Rung(float("inf"), units=512, dropout=0.0, epochs=1, batch_size=64, window=64),
 )
 
+# Adam's, at the peak of the cosine.
 LEARNING_RATES = {
     # The gates hold back what a high rate does to a long chain; a plain RNN has none.
-    ("adam", "lstm"): 8e-3,
-    ("adam", "gru"): 5e-3,
-    ("adam", "rnn"): 1e-3,
+    "lstm": 1.2e-2,
+    "gru": 1e-2,
+    "rnn": 3e-3,
 }
 OPTIMIZER_FACTORS = {
     "adam": 1.0,
@@ -179,7 +180,7 @@ def _set_sizes(
 
 def _set_rate(chosen: dict[str, Any], model: ModelConfig) -> None:
     factor = OPTIMIZER_FACTORS.get(chosen.get("optimizer", TrainConfig.optimizer), 1.0)
-    rate = LEARNING_RATES["adam", model.cell] * factor
+    rate = LEARNING_RATES[model.cell] * factor
     chosen.setdefault("learning_rate", rate * (LAST_RATE if model.predict == "last" else 1))
 
 

@@ -18,7 +18,7 @@ from chargen.training.callbacks import (
     Progress,
     Saving,
 )
-from chargen.training.events import Report, Started, Stopped
+from chargen.training.events import Reason, Report, Started, Stopped
 from chargen.training.plan import Plan
 
 __all__ = ["run_session"]
@@ -52,7 +52,9 @@ def run_session(plan: Plan, *, resume: bool, report: Report) -> None:
     if plan.initial_weights is not None:
         for variable, array in zip(model.trainable_variables, plan.initial_weights, strict=True):
             variable.assign(array)
-    run, means, history = state.RunState(), {}, []
+    run = state.RunState()
+    means: dict[str, Any] = {}
+    history: list[dict[str, Any]] = []
     if resume:
         run, means = state.restore(checkpoint.path, model)
         history = checkpoint.history()[: run.evaluations]
@@ -91,12 +93,8 @@ def run_session(plan: Plan, *, resume: bool, report: Report) -> None:
                 shuffle=False,
                 verbose=0,
             )
-        if run.step >= total_steps:
-            reason = "finished"
-        else:
-            reason = "patience" if run.finished else "interrupted"
         best = next((line for line in reversed(history) if line["best"]), None)
-        report(Stopped(reason, checkpoint.path, run.step, run.seconds, best))
+        report(Stopped(_reason(run, total_steps), checkpoint.path, run.step, run.seconds, best))
 
 
 def compile_model(model: keras.Model, training: TrainConfig, total_steps: int) -> None:
@@ -142,6 +140,12 @@ def _begin(plan: Plan, model: keras.Model, run: state.RunState, evaluation: Eval
     evaluation.write_history()
     state.save(path, model, run)
     plan.checkpoint.write()
+
+
+def _reason(run: state.RunState, total_steps: int) -> Reason:
+    if run.step >= total_steps:
+        return "finished"
+    return "patience" if run.finished else "interrupted"
 
 
 def _recorded(plan: Plan) -> TrainConfig:

@@ -1,0 +1,94 @@
+"""The command line: `chargen COMMAND`.
+
+Each command stands in a module of its own, imported when it is named, and imports what it works
+with when it runs, so that `--help` answers at once.
+"""
+
+import signal
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from chargen import __version__
+from chargen.errors import ChargenError
+
+__all__ = ["cli", "main"]
+
+COMMANDS = ("train", "sample", "evaluate", "info", "list")
+
+
+class Group(click.Group):
+    """Loads commands by name, and turns what went wrong into one line and an exit status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"chargen.cli.{name}").command
+        return command
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run a command: the only place that writes an error and chooses the exit status."""
+        _set_up_process()
+        try:
+            status = super().main(*args, **options | {"standalone_mode": False})
+        except ChargenError as error:
+            status = _fail(str(error), error.exit_status)
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx else "chargen"
+            status = _fail(f"{_one_line(error.format_message())} See `{where} --help`.", 2)
+        except click.ClickException as error:
+            status = _fail(_one_line(error.format_message()), error.exit_code)
+        except click.Abort:
+            status = 130
+        except OSError as error:
+            status = _fail(_one_line(str(error)), 1)
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+@click.group(
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: chargen train poems.txt && chargen sample --seed Once",
+)
+@click.version_option(__version__, "-V", "--version", prog_name="chargen")
+def cli() -> None:
+    """Turn a text file into a text generator.
+
+    `train` learns from a text, `sample` writes more of it, `evaluate` scores any text.
+    """
+
+
+def main() -> None:
+    """Entry point of the `chargen` command."""
+    cli.main(prog_name="chargen")
+
+
+def _set_up_process() -> None:
+    # Die of a closed pipe as other commands do: `chargen sample --endless | head`.
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        # Text is UTF-8 whatever the locale says; names of files may hold bytes that are not.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _terminate(number: int, frame: object) -> None:
+    sys.exit(128 + number)
+
+
+def _fail(message: str, status: int) -> int:
+    click.echo(f"chargen: error: {message}", err=True)
+    return status
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())

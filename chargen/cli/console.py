@@ -1,0 +1,153 @@
+"""What a person sees on standard error while training. The only user of Rich."""
+
+import math
+import shlex
+import sys
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+from chargen.architecture import title
+from chargen.cli.plain import visible
+from chargen.training.events import Evaluated, Event, Progressed, Started, Stopped
+
+__all__ = ["TrainingDisplay"]
+
+NATS_PER_BIT = math.log(2)
+ROW = "{epoch:>7}  {step:>9}  {rate:>9}  {train:>6}  {validation:>9}  {left:>7}"
+HEADER = ROW.format(
+    epoch="epoch", step="step", rate="char/s", train="train", validation="held out", left="left"
+)
+
+
+class TrainingDisplay:
+    """Shows a run: a line an evaluation with a short sample, and a bar on a terminal.
+
+    Args:
+        quiet: show nothing.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        terminal = sys.stderr.isatty()
+        # Rich would take FORCE_COLOR for a terminal, and a pipe would get its control codes.
+        self._console = Console(
+            stderr=True, quiet=quiet, force_terminal=terminal, soft_wrap=not terminal
+        )
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.percentage:>3.0f} %  {task.fields[status]}"),
+            console=self._console,
+            transient=True,
+        )
+        self._shows_bar = terminal and not quiet
+
+    def __enter__(self) -> Self:
+        self._task = self._bar.add_task("starting", total=None, status="")
+        if self._shows_bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def report(self, event: Event) -> None:
+        """Show one event."""
+        match event:
+            case Started():
+                self._show_start(event)
+            case Progressed():
+                self._show_progress(event)
+            case Evaluated():
+                self._show_evaluation(event)
+            case Stopped():
+                self._show_end(event)
+
+    def _print(self, text: str, style: str = "") -> None:
+        self._console.print(Text(text, style=style), highlight=False)
+
+    def _show_start(self, event: Started) -> None:
+        checkpoint, training = event.checkpoint, event.checkpoint.training
+        corpus = checkpoint.corpus
+        held_out = f"{corpus.validation_characters:,} held out"
+        self._print(
+            f"{corpus.characters:,} characters, {len(checkpoint.vocabulary):,} distinct; "
+            f"{corpus.train_characters:,} to learn from, {held_out}"
+        )
+        self._print(
+            f"{title(checkpoint.model)}, {event.parameters:,} parameters; "
+            f"{training.epochs:,} epochs of {event.epoch_steps:,} steps of "
+            f"{training.batch_size} windows of {checkpoint.model.window}"
+        )
+        if event.first_step:
+            self._print(f"going on at step {event.first_step:,} of {event.total_steps:,}")
+        self._print(f"{HEADER}   (train and held out: bits per character)", "dim")
+        epoch = event.first_step / event.epoch_steps
+        self._bar.update(
+            self._task,
+            description=f"epoch {epoch:.1f}/{training.epochs}",
+            total=event.total_steps,
+            completed=event.first_step,
+        )
+        self._epochs = training.epochs
+
+    def _show_progress(self, event: Progressed) -> None:
+        status = (
+            f"{event.characters_per_second:,.0f} char/s  "
+            f"train {event.train_nats / NATS_PER_BIT:.3f} bits  {_clock(event.seconds_left)} left"
+        )
+        description = f"epoch {event.epoch:.1f}/{self._epochs}"
+        self._bar.update(self._task, description=description, completed=event.step, status=status)
+
+    def _show_evaluation(self, event: Evaluated) -> None:
+        record = event.record
+        validation = record["validation_bits"]
+        row = ROW.format(
+            epoch=f"{record['epoch']:.1f}",
+            step=f"{record['step']:,}",
+            rate=f"{event.characters_per_second:,.0f}",
+            train=f"{record['train_nats'] / NATS_PER_BIT:.3f}",
+            validation="-" if validation is None else f"{validation:.3f}",
+            left=_clock(event.seconds_left),
+        )
+        line = Text(row)
+        line.append(" * " if record["best"] and validation is not None else "   ", "bold green")
+        room = self._console.width - len(line) if self._console.is_terminal else 60
+        line.append(visible(event.sample)[: max(room, 0)], "dim italic")
+        self._console.print(line, highlight=False, no_wrap=True, overflow="crop")
+
+    def _show_end(self, event: Stopped) -> None:
+        if event.best and event.best["validation_bits"] is not None:
+            best = (
+                f"; best: {event.best['validation_bits']:.3f} bits per character at step "
+                f"{event.best['step']:,}"
+            )
+        else:
+            best = ""
+        path = shlex.quote(str(event.path))
+        match event.reason:
+            case "finished":
+                self._print(f"finished in {_clock(event.seconds)}{best}")
+            case "patience":
+                self._print(f"stopped at step {event.step:,}: no longer getting better{best}")
+            case "interrupted":
+                self._print(
+                    f"stopped at step {event.step:,} and saved{best}; go on with: "
+                    f"chargen train --resume -o {path}"
+                )
+
+
+def _clock(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

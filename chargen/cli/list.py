@@ -1,0 +1,67 @@
+"""`chargen list`: the checkpoints under a folder."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chargen.cli.options import json_option, quiet_option
+from chargen.cli.plain import figure, table, visible
+from chargen.errors import CheckpointError
+
+__all__ = ["command"]
+
+
+@click.command("list", epilog="Example: chargen list checkpoints --json")
+@click.argument("folder", default="checkpoints", metavar="[FOLDER]")
+@json_option
+@quiet_option
+def command(folder: str, as_json: bool, quiet: bool) -> None:
+    """List the checkpoints under FOLDER (default: checkpoints), the newest last."""
+    from chargen.architecture import parameter_count, title
+    from chargen.checkpoint import MODEL, Checkpoint, find_checkpoints
+
+    if not Path(folder).is_dir():
+        raise CheckpointError(f"no folder {folder}; train a model first, or name another folder")
+    records: list[dict[str, Any]] = []
+    for path in find_checkpoints(Path(folder)):
+        try:
+            opened = Checkpoint.open(path)
+            best = opened.best()
+        except CheckpointError as error:
+            click.echo(f"chargen: left out: {error}", err=True)
+            continue
+        trained = datetime.fromtimestamp((path / MODEL).stat().st_mtime).astimezone()
+        records.append(
+            {
+                "path": str(path),
+                "model": title(opened.model),
+                "parameters": parameter_count(opened.model),
+                "vocabulary_size": len(opened.vocabulary),
+                "validation_bits": best["validation_bits"] if best else None,
+                "trained": trained.isoformat(timespec="seconds"),
+            }
+        )
+    if as_json:
+        click.echo(json.dumps(records, indent=2))
+        return
+    if not records:
+        if not quiet:
+            click.echo(f"no checkpoints under {folder}", err=True)
+        return
+    rows = [("checkpoint", "model", "parameters", "characters", "held-out bits", "trained")]
+    for record in records:
+        bits = record["validation_bits"]
+        rows.append(
+            (
+                visible(record["path"]),
+                record["model"],
+                figure(record["parameters"]),
+                figure(record["vocabulary_size"]),
+                "-" if bits is None else figure(bits),
+                record["trained"][:16].replace("T", " "),
+            )
+        )
+    click.echo(table(rows, right=[2, 3, 4]))

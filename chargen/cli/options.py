@@ -1,0 +1,55 @@
+"""Options and arguments that commands share."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+__all__ = ["checkpoint_option", "chosen", "find_checkpoint", "json_option", "quiet_option"]
+
+CHECKPOINT_VARIABLE = "CHARGEN_CHECKPOINT"
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def checkpoint_option(command: Command) -> Command:
+    """`-c/--checkpoint`: which model to use; `find_checkpoint` gives its path."""
+    return click.option(
+        "-c",
+        "--checkpoint",
+        metavar="DIR",
+        help="The checkpoint to use.  [default: $CHARGEN_CHECKPOINT, else the newest under "
+        "./checkpoints]",
+    )(command)
+
+
+def quiet_option(command: Command) -> Command:
+    """`-q/--quiet`: nothing on standard error but errors."""
+    return click.option(
+        "-q", "--quiet", is_flag=True, help="Write nothing but results and errors."
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """`--json`: for programs."""
+    return click.option("--json", "as_json", is_flag=True, help="Write JSON.")(command)
+
+
+def find_checkpoint(checkpoint: str | None) -> Path:
+    """The checkpoint that was named, else the one in the environment, else the newest.
+
+    Raises:
+        CheckpointError: none was named and there is none.
+    """
+    from chargen.checkpoint import newest_checkpoint
+
+    named = checkpoint or os.environ.get(CHECKPOINT_VARIABLE)
+    return Path(named) if named else newest_checkpoint()
+
+
+def chosen(context: click.Context, name: str) -> bool:
+    """Whether the user gave the parameter, rather than its default."""
+    source = context.get_parameter_source(name)
+    return source not in (None, click.core.ParameterSource.DEFAULT)

@@ -1,0 +1,40 @@
+"""Results as plain text: figures, tables, and characters that a terminal would act on."""
+
+import math
+from collections.abc import Sequence
+
+__all__ = ["figure", "table", "visible"]
+
+
+def visible(text: str) -> str:
+    """Text on one line, with line ends and control characters as signs."""
+    signs = {"\n": "\N{RETURN SYMBOL}"}
+    return "".join(
+        signs.get(c) or (c if c.isprintable() else c.encode("unicode_escape").decode())
+        for c in text
+    )
+
+
+def figure(value: float, digits: int = 4) -> str:
+    """A number with thousands parted, or "-" where there is none."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.{digits}f}" if math.isfinite(value) else "-"
+
+
+def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Rows in columns two spaces apart.
+
+    Args:
+        rows: the cells; the first row may be a heading.
+        right: columns to set flush right.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = (
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,176 @@
+"""`chargen sample`: a checkpoint in, text out."""
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chargen.cli.options import checkpoint_option, chosen, find_checkpoint, quiet_option
+from chargen.config import MAX_SEED, UNKNOWNS, SampleConfig
+from chargen.errors import CorpusError, OptionError
+
+__all__ = ["command"]
+
+FLUSH_SECONDS = 0.02
+"""Text waits this long at most before it is passed on: sooner than an eye notices, and far
+cheaper than a system call for each character."""
+
+
+@click.command("sample", epilog="Example: chargen sample --seed 'Once upon' --length 300")
+@checkpoint_option
+@click.option("-s", "--seed", default="", help="What the text begins with.  [default: a new line]")
+@click.option("--seeds", metavar="FILE|-", help="Read seeds, one a line, and write for each.")
+@click.option(
+    "-n",
+    "--length",
+    type=int,
+    default=SampleConfig.length,
+    metavar="N",
+    help=f"Characters to write after the seed.  [default: {SampleConfig.length}]",
+)
+@click.option("--endless", is_flag=True, help="Go on until stopped.")
+@click.option("--stop", metavar="STRING", help="End a text before STRING, however short it is.")
+@click.option(
+    "--count", type=int, default=1, metavar="N", help="Texts to write for each seed.  [default: 1]"
+)
+@click.option(
+    "-t",
+    "--temperature",
+    type=float,
+    default=SampleConfig.temperature,
+    metavar="F",
+    help="Below 1 plays safe, above 1 dares, 0 always takes the most likely character.  "
+    f"[default: {SampleConfig.temperature}]",
+)
+@click.option("--top-k", type=int, metavar="N", help="Draw from the N most likely characters.")
+@click.option(
+    "--top-p",
+    type=float,
+    metavar="F",
+    help="Draw from the most likely characters that together have probability F.",
+)
+@click.option(
+    "--min-p",
+    type=float,
+    metavar="F",
+    help="Draw from characters at least F times as likely as the most likely one.",
+)
+@click.option(
+    "--random-seed",
+    type=int,
+    metavar="N",
+    help="The same N gives the same text; text number i (from 0) of a run is drawn with N + i.  "
+    "[default: random]",
+)
+@click.option(
+    "--echo/--no-echo",
+    default=True,
+    help="Write the seed before its text.  [default: echo]",
+)
+@click.option("--jsonl", is_flag=True, help="Write one JSON object a text.")
+@click.option(
+    "--unknown",
+    type=click.Choice(UNKNOWNS),
+    default="error",
+    help="Characters of a seed that the model never saw: refuse them, leave them out, or put "
+    "U+FFFD in their place, a space where the model never saw that.  [default: error]",
+)
+@quiet_option
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    checkpoint: str | None,
+    seed: str,
+    seeds: str | None,
+    length: int | None,
+    endless: bool,
+    count: int,
+    random_seed: int | None,
+    echo: bool,
+    jsonl: bool,
+    unknown: Any,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Write text that goes on from a seed.
+
+    Text is written as it is made; each text is followed by a line end. Temperature, top-k, top-p
+    and min-p are applied in that order.
+    """
+    if endless:
+        _check_endless(context)
+        length = None
+    if seeds is not None and chosen(context, "seed"):
+        raise OptionError("--seed and --seeds both say what to begin with; give one of them")
+    if count < 1:
+        raise OptionError(f"--count must be 1 or more; found {count}")
+    if random_seed is not None and not 0 <= random_seed <= MAX_SEED:
+        raise OptionError(f"--random-seed must be from 0 to {MAX_SEED}; found {random_seed}")
+    config = SampleConfig(length=length, **options)
+
+    from chargen.inference.generate import draw_random_seed
+    from chargen.inference.model import load
+
+    model = load(find_checkpoint(checkpoint))
+    base = draw_random_seed() if random_seed is None else random_seed
+    index = 0
+    for text_seed in [seed] if seeds is None else _read_seeds(seeds):
+        for _ in range(count):
+            generation = model.generate(text_seed, config, base + index, unknown)
+            if jsonl:
+                text = "".join(generation)
+                record = {
+                    "seed": text_seed,
+                    "text": text,
+                    "index": index,
+                    "random_seed": base + index,
+                    "stopped": generation.stopped,
+                }
+                click.echo(json.dumps(record, ensure_ascii=False))
+            else:
+                _write([text_seed] if echo else [])
+                _write(generation)
+                _write(["\n"])
+                sys.stdout.flush()
+            index += 1
+
+
+def _check_endless(context: click.Context) -> None:
+    for name in ("length", "count", "seeds", "jsonl"):
+        if chosen(context, name):
+            raise OptionError(
+                f"--endless writes one text without end; it does not go with --{name}"
+            )
+
+
+def _read_seeds(source: str) -> Iterator[str]:
+    """The lines of a file or of standard input, each as soon as it is there."""
+    name = "standard input" if source == "-" else source
+    try:
+        with nullcontext(sys.stdin.buffer) if source == "-" else Path(source).open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
+                except UnicodeDecodeError:
+                    raise CorpusError(
+                        f"line {number} of {name} is not UTF-8; convert the seeds"
+                    ) from None
+    except OSError as error:
+        raise CorpusError(f"cannot read the seeds from {name}: {error.strerror}") from None
+
+
+def _write(pieces: Iterable[str]) -> None:
+    """Pass pieces on as they come, several at a time where they come fast."""
+    flushed = 0.0
+    for piece in pieces:
+        sys.stdout.write(piece)
+        now = time.monotonic()
+        if now - flushed >= FLUSH_SECONDS:
+            sys.stdout.flush()
+            flushed = now
