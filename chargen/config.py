@@ -173,7 +173,7 @@ class TrainConfig(_Json):
     clip_norm: float = 1.0
     """Longest the gradient, over all weights together, may be; 0 does not clip."""
     weight_decay: float = 0.0
-    patience: int = 10
+    patience: int = 5
     """Evaluations without a better validation figure before training stops; 0 never does."""
     beta_2: float = 0.99
     """Adam's memory of squared gradients: shorter than usual, for runs of a few thousand steps."""

@@ -16,7 +16,14 @@ from chargen.errors import ChargenError
 
 __all__ = ["cli", "main"]
 
-COMMANDS = ("train", "sample", "evaluate", "info", "list")
+COMMANDS = {
+    "train": "train",
+    "sample": "sample",
+    "evaluate": "evaluate",
+    "info": "info",
+    "list": "list_checkpoints",  # a module named list would hide the built-in in this one
+}
+"""Each command and its module."""
 
 
 class Group(click.Group):
@@ -30,7 +37,7 @@ class Group(click.Group):
         """The command of that name, imported now."""
         if name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"chargen.cli.{name}").command
+        command: click.Command = import_module(f"chargen.cli.{COMMANDS[name]}").command
         return command
 
     def main(self, *args: Any, **options: Any) -> Any:

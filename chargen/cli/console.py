@@ -17,9 +17,15 @@ from chargen.training.events import Evaluated, Event, Progressed, Started, Stopp
 __all__ = ["TrainingDisplay"]
 
 NATS_PER_BIT = math.log(2)
-ROW = "{epoch:>7}  {step:>9}  {rate:>9}  {train:>6}  {validation:>9}  {left:>7}"
+ROW = "{epoch:>6} {step:>9} {rate:>8}  {train:>6} {validation:>8}  {accuracy:>8} {left:>7}"
 HEADER = ROW.format(
-    epoch="epoch", step="step", rate="char/s", train="train", validation="held out", left="left"
+    epoch="epoch",
+    step="step",
+    rate="char/s",
+    train="train",
+    validation="held out",
+    accuracy="accuracy",
+    left="left",
 )
 
 
@@ -57,7 +63,8 @@ class TrainingDisplay:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        if self._shows_bar:  # stopping one that never started writes an empty line
+            self._bar.stop()
 
     def report(self, event: Event) -> None:
         """Show one event."""
@@ -89,7 +96,10 @@ class TrainingDisplay:
         )
         if event.first_step:
             self._print(f"going on at step {event.first_step:,} of {event.total_steps:,}")
-        self._print(f"{HEADER}   (train and held out: bits per character)", "dim")
+        which = "held out" if corpus.validation_characters else "train"
+        self._print(
+            f"{HEADER}   train and held out in bits per character, accuracy: {which}", "dim"
+        )
         epoch = event.first_step / event.epoch_steps
         self._bar.update(
             self._task,
@@ -110,12 +120,14 @@ class TrainingDisplay:
     def _show_evaluation(self, event: Evaluated) -> None:
         record = event.record
         validation = record["validation_bits"]
+        accuracy = record["train_accuracy"] if validation is None else record["validation_accuracy"]
         row = ROW.format(
             epoch=f"{record['epoch']:.1f}",
             step=f"{record['step']:,}",
             rate=f"{event.characters_per_second:,.0f}",
             train=f"{record['train_nats'] / NATS_PER_BIT:.3f}",
             validation="-" if validation is None else f"{validation:.3f}",
+            accuracy=f"{accuracy:.3f}",
             left=_clock(event.seconds_left),
         )
         line = Text(row)

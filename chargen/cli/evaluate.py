@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("evaluate", epilog="Example: chargen evaluate letters.txt --json")
+@click.command(
+    "evaluate",
+    short_help="Score a text in bits per character.",
+    epilog="Example: chargen evaluate letters.txt --json",
+)
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @checkpoint_option
 @click.option(

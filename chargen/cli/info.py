@@ -18,7 +18,11 @@ RECENT = 5
 """Evaluations shown; all of them are in history.jsonl."""
 
 
-@click.command("info", epilog="Example: chargen info checkpoints/poems")
+@click.command(
+    "info",
+    short_help="Show what a checkpoint is.",
+    epilog="Example: chargen info checkpoints/poems",
+)
 @click.argument("checkpoint", required=False, metavar="[DIR]")
 @json_option
 @quiet_option

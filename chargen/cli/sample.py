@@ -21,7 +21,11 @@ FLUSH_SECONDS = 0.02
 cheaper than a system call for each character."""
 
 
-@click.command("sample", epilog="Example: chargen sample --seed 'Once upon' --length 300")
+@click.command(
+    "sample",
+    short_help="Write text.",
+    epilog="Example: chargen sample --seed 'Once upon' --length 300",
+)
 @checkpoint_option
 @click.option("-s", "--seed", default="", help="What the text begins with.  [default: a new line]")
 @click.option("--seeds", metavar="FILE|-", help="Read seeds, one a line, and write for each.")

@@ -32,7 +32,11 @@ class ShareOrFile(click.ParamType[float | str]):
             return str(value)
 
 
-@click.command("train", epilog="Example: chargen train poems.txt --units 256 --epochs 20")
+@click.command(
+    "train",
+    short_help="Learn from a text.",
+    epilog="Example: chargen train poems.txt --units 256 --epochs 20",
+)
 @click.argument("texts", nargs=-1, metavar="TEXT...")
 @click.option(
     "-o",
@@ -154,7 +158,7 @@ class ShareOrFile(click.ParamType[float | str]):
     type=float,
     metavar="F",
     help="Pull weights towards 0 by this share of the rate a step.  "
-    f"[default: {TrainConfig.weight_decay:g}]",
+    f"[default: {TrainConfig.weight_decay:g}; more with adamw]",
 )
 @click.option(
     "--patience",

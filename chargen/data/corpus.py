@@ -89,12 +89,11 @@ def read_text(sources: Sequence[str], encoding: str = "utf-8") -> Iterator[str]:
         except IsADirectoryError:
             raise CorpusError(f"{name} is a directory; give the text files in it") from None
         except (gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
-            raise CorpusError(
-                f"{name} does not decompress ({error}); is it whole, and its name's ending right?"
-            ) from None
+            raise _undecompressed(name, error) from None
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise CorpusError(f"cannot read {name}: {reason}") from None
+            if error.errno is None:  # bzip2's way to say that it is none
+                raise _undecompressed(name, error) from None
+            raise CorpusError(f"cannot read {name}: {error.strerror}") from None
 
 
 def read_corpus(sources: Sequence[str], *, encoding: str = "utf-8", min_count: int = 1) -> Corpus:
@@ -125,6 +124,12 @@ def read_ids(sources: Sequence[str], vocabulary: Vocabulary, encoding: str = "ut
 def split_at(characters: int, share: float) -> int:
     """Where the held-out end of a text begins: `int(characters * (1 - share))`."""
     return int(characters * (1 - share))
+
+
+def _undecompressed(name: str, error: Exception) -> CorpusError:
+    return CorpusError(
+        f"{name} does not decompress ({error}); is it whole, and its name's ending right?"
+    )
 
 
 def _incremental_decoder(encoding: str) -> type[codecs.IncrementalDecoder]:

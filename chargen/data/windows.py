@@ -28,6 +28,9 @@ class Windows(Protocol):
     """Batches in an epoch."""
     targets_per_step: int
     """Characters predicted in a batch."""
+    input_shape: tuple[int | None, ...]
+    """Of every batch's inputs; None where batches differ."""
+    target_shape: tuple[int | None, ...]
 
     def batch(self, epoch: int, step: int) -> Batch:
         """Inputs (B, T) and targets, int32, of one step of one epoch."""
@@ -64,6 +67,7 @@ class Streams:
         self._stride = (len(ids) - self._offsets) // batch_size
         self.steps = self._stride // window
         self.targets_per_step = batch_size * window
+        self.input_shape = self.target_shape = (batch_size, window)
 
     def batch(self, epoch: int, step: int) -> Batch:
         """Inputs and the same shifted by one as targets: int32 (B, T) each."""
@@ -90,6 +94,7 @@ class Sliding:
         self._random_seed = random_seed
         self.steps = -(-len(self._labels) // batch_size)
         self.targets_per_step = batch_size
+        self.input_shape, self.target_shape = (None, window), (None,)
 
     def batch(self, epoch: int, step: int) -> Batch:
         """Inputs int32 (B, T) and labels int32 (B,)."""

@@ -82,6 +82,7 @@ def _recurrent(config: ModelConfig, seeds: Iterator[int], **options: bool) -> ke
         config.units,
         kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
         recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
+        seed=next(seeds),
         **activation,
         **options,
     )

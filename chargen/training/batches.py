@@ -1,6 +1,8 @@
-"""Windows as Keras' `fit` takes them."""
+"""Windows as Keras' `fit` takes them: a `tf.data.Dataset`."""
 
-import keras
+from collections.abc import Iterator
+
+import tensorflow as tf
 
 from chargen.config import ModelConfig, TrainConfig
 from chargen.data.windows import Batch, Ids, Sliding, Streams, Windows
@@ -14,8 +16,8 @@ def make_windows(ids: Ids, model: ModelConfig, training: TrainConfig) -> Windows
     return kind(ids, training.batch_size, model.window, training.random_seed)
 
 
-class Batches(keras.utils.PyDataset):
-    """One epoch's batches; the epoch is set from outside as it begins.
+class Batches:
+    """One epoch's batches; `epoch` is set from outside as it begins.
 
     Args:
         windows: where they come from.
@@ -23,13 +25,23 @@ class Batches(keras.utils.PyDataset):
     """
 
     def __init__(self, windows: Windows, first_step: int = 0) -> None:
-        super().__init__()
         self._windows = windows
         self.first_step = first_step
         self.epoch = 0
 
-    def __len__(self) -> int:
-        return self._windows.steps - self.first_step
+    def __iter__(self) -> Iterator[Batch]:
+        for step in range(self.first_step, self._windows.steps):
+            yield self._windows.batch(self.epoch, step)
 
-    def __getitem__(self, index: int) -> Batch:
-        return self._windows.batch(self.epoch, self.first_step + index)
+    def dataset(self) -> tf.data.Dataset:
+        """The batches of the current epoch, another time each time it is iterated over.
+
+        Shapes are static where they can be: a stateful layer with a batch of one needs that.
+        """
+        signature = (
+            tf.TensorSpec(self._windows.input_shape, tf.int32),
+            tf.TensorSpec(self._windows.target_shape, tf.int32),
+        )
+        dataset = tf.data.Dataset.from_generator(self.__iter__, output_signature=signature)
+        count = self._windows.steps - self.first_step
+        return dataset.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)

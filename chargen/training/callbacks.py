@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
-import numpy as np
 
 from chargen.checkpoint import HISTORY, MODEL, Checkpoint, replace_file, write_file
 from chargen.config import SampleConfig
@@ -75,7 +74,7 @@ class Examiner:
 
     def examine(self, model: keras.Model, step: int) -> tuple[Score | None, str]:
         """The held-out text's score, where there is one, and a short text."""
-        weights = [np.array(variable) for variable in model.trainable_variables]
+        weights = [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
         network = Network(self._config, weights)
         sampling = SampleConfig(length=SAMPLE_LENGTH)
         seed = self._random_seed + step  # another text each time, the same in the same run
@@ -217,7 +216,7 @@ class Evaluation(keras.callbacks.Callback):
     def _collect_metrics(self) -> None:
         """Move what Keras' metrics counted into the run's sums: Keras resets them each epoch."""
         for variable in self.model.metrics_variables:
-            value = float(np.asarray(variable))
+            value = float(keras.ops.convert_to_numpy(variable))
             self._run.sums[variable.path] = self._run.sums.get(variable.path, 0.0) + value
         self.model.reset_metrics()
 
@@ -240,7 +239,7 @@ class Evaluation(keras.callbacks.Callback):
             "epoch": run.step / self._progress.epoch_steps,
             "seconds": round(run.seconds, 3),
             "characters": self._progress.characters,
-            "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
+            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
             "train_nats": self._mean("loss"),
             "train_accuracy": self._mean("accuracy"),
             "validation_nats": nats,

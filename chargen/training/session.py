@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 
 from chargen.architecture import parameter_count
 from chargen.checkpoint import CONFIG, HISTORY, MODEL, RESUME, VOCABULARY
@@ -85,7 +86,7 @@ def run_session(plan: Plan, *, resume: bool, report: Report) -> None:
             epoch, first_step = divmod(run.step, windows.steps)
             batches = Batches(windows, first_step)
             model.fit(
-                batches,
+                batches.dataset(),
                 initial_epoch=epoch,
                 # An epoch that is gone on with in its middle is shorter: Keras wants it apart.
                 epochs=epoch + 1 if first_step else training.epochs,
@@ -112,7 +113,8 @@ def compile_model(model: keras.Model, training: TrainConfig, total_steps: int) -
     options: dict[str, Any] = {
         "learning_rate": rate,
         "global_clipnorm": training.clip_norm or None,
-        "weight_decay": training.weight_decay or None,
+        # AdamW wants a number; the others skip a product with every weight when it is None.
+        "weight_decay": training.weight_decay or (0.0 if training.optimizer == "adamw" else None),
     }
     match training.optimizer:
         case "adam":
@@ -128,7 +130,11 @@ def compile_model(model: keras.Model, training: TrainConfig, total_steps: int) -
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
+    # Create the variables of both now, so that a resumed run has something to restore into.
     optimizer.build(model.trainable_variables)
+    targets = np.zeros([size or 1 for size in model.output_shape[:-1]], np.int32)
+    model.compute_metrics(None, targets, keras.ops.one_hot(targets, model.output_shape[-1]))
+    model.reset_metrics()
 
 
 def _begin(plan: Plan, model: keras.Model, run: state.RunState, evaluation: Evaluation) -> None:

@@ -42,7 +42,9 @@ class RunState:
 
 def save(folder: Path, model: keras.Model, run: RunState) -> None:
     """Write `resume.npz`."""
-    arrays = {name: np.asarray(variable) for name, variable in _variables(model).items()}
+    arrays = {
+        name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(model).items()
+    }
     arrays["run"] = np.frombuffer(json.dumps(dataclasses.asdict(run)).encode(), dtype=np.uint8)
     stream = io.BytesIO()
     np.savez(stream, **arrays)  # type: ignore[arg-type]

@@ -14,7 +14,11 @@ from chargen.errors import CheckpointError
 __all__ = ["command"]
 
 
-@click.command("list", epilog="Example: chargen list checkpoints --json")
+@click.command(
+    "list",
+    short_help="List the checkpoints under a folder.",
+    epilog="Example: chargen list checkpoints --json",
+)
 @click.argument("folder", default="checkpoints", metavar="[FOLDER]")
 @json_option
 @quiet_option

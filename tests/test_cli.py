@@ -1,0 +1,518 @@
+"""The real command as a real process: what it prints where, and how it ends."""
+
+import json
+import math
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from conftest import ROOT, TINY_SHAKESPEARE, Run, make_checkpoint, needs_tinyshakespeare
+
+from chargen.checkpoint import Checkpoint
+from chargen.cli import cli
+
+COMMAND = [sys.executable, "-m", "chargen"]
+SENTENCE = "This is GeeksforGeeks a software training institute"
+EVALUATE_NAMES = [
+    "characters",
+    "unknown_characters",
+    "nats_per_character",
+    "bits_per_character",
+    "perplexity",
+    "accuracy",
+    "seconds",
+    "characters_per_second",
+]
+
+
+def commands() -> dict[str, click.Command]:
+    context = click.Context(cli)
+    found = {name: cli.get_command(context, name) for name in cli.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_has_help_with_an_example(name: str, run: Run):
+    result = run(name, "--help")
+    assert result.returncode == 0
+    assert f"Example: chargen {name}" in result.stdout.decode()
+    assert result.stderr == b""
+    for parameter in commands()[name].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{name} {parameter.opts} has no help"
+
+
+def test_the_readme_documents_every_option():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name, command in commands().items():
+        for parameter in command.params:
+            for option in parameter.opts:
+                if option.startswith("--"):
+                    assert f"`{option}" in readme, f"README does not mention {option} of {name}"
+
+
+def test_version_and_unknown_commands(run: Run):
+    assert run("--version").stdout.startswith(b"chargen, version ")
+    result = run("frobnicate")
+    assert result.returncode == 2
+    assert result.stderr.decode().startswith("chargen: error: No such command 'frobnicate'")
+
+
+def test_the_tutorial_continues_its_sentence(tutorial: Path, run: Run):
+    result = run("sample", "-c", tutorial, "--seed", "This is G", "-t", "0", "-n", "42")
+    assert result.returncode == 0
+    text = result.stdout.decode()
+    assert len(text) == len("This is G") + 42 + 1
+    assert text.startswith("This is Geeks")
+    lines = [json.loads(line) for line in (tutorial / "history.jsonl").read_text().splitlines()]
+    assert lines[-1]["train_accuracy"] >= 0.9
+    assert len(lines) == 100
+    assert all(line["validation_nats"] is None for line in lines)
+
+
+def test_training_prints_the_path_and_nothing_else_on_standard_output(run: Run):
+    text = (ROOT / "corpora" / "tunes.abc").read_bytes()
+    result = run("train", "-", "--epochs", "1", "--units", "8", stdin=text)
+    assert result.returncode == 0
+    assert result.stdout == b"checkpoints/stdin\n"
+    shown = result.stderr.decode()
+    assert "LSTM 1x8" in shown
+    assert "finished" in shown
+    assert "\x1b" not in shown, "control codes in a pipe"
+    again = run("train", "-", stdin=text)
+    assert again.returncode == 1
+    assert again.stdout == b""
+    assert "already holds a checkpoint" in again.stderr.decode()
+    forced = run("train", "-", "--epochs", "1", "--units", "9", "--force", "-q", stdin=text)
+    assert forced.stdout == b"checkpoints/stdin\n"
+    assert forced.stderr == b""
+    # The newest under ./checkpoints is used where none is named.
+    info = json.loads(run("info", "--json").stdout)
+    assert info["model"]["units"] == 9
+
+
+def test_sample_writes_the_seed_and_its_continuation(checkpoint: Path, run: Run):
+    options = ("sample", "-c", checkpoint, "-s", "abc", "-n", "20", "--random-seed", "3")
+    echoed = run(*options)
+    bare = run(*options, "--no-echo")
+    assert echoed.returncode == 0
+    assert echoed.stdout == b"abc" + bare.stdout
+    assert len(bare.stdout) == 21
+    assert echoed.stderr == b""
+    assert run(*options).stdout == echoed.stdout
+    named = run(*options[:1], *options[3:], CHARGEN_CHECKPOINT=str(checkpoint))
+    assert named.stdout == echoed.stdout
+
+
+def test_jsonl_has_the_contracts_names(checkpoint: Path, run: Run):
+    result = run(
+        "sample", "-c", checkpoint, "-s", "ab", "--jsonl", "--count", "3", "-n", "9", "--stop", "c",
+        "--random-seed", "10",
+    )  # fmt: skip
+    records = [json.loads(line) for line in result.stdout.decode().splitlines()]
+    assert [record["index"] for record in records] == [0, 1, 2]
+    assert [record["random_seed"] for record in records] == [10, 11, 12]
+    for record in records:
+        assert list(record) == ["seed", "text", "index", "random_seed", "stopped"]
+        assert record["seed"] == "ab"
+        assert "c" not in record["text"]
+        assert record["stopped"] == ("length" if len(record["text"]) == 9 else "stop")
+        alone = run(
+            "sample", "-c", checkpoint, "-s", "ab", "-n", "9", "--stop", "c", "--no-echo",
+            "--random-seed", record["random_seed"],
+        )  # fmt: skip
+        assert alone.stdout.decode() == record["text"] + "\n"
+
+
+def test_seeds_come_from_a_file_or_a_pipe(checkpoint: Path, run: Run, tmp_path: Path):
+    seeds = tmp_path / "seeds"
+    seeds.write_bytes(b"abc\r\n\ndef")
+    options = ("sample", "-c", checkpoint, "-n", "5", "--random-seed", "0", "--jsonl")
+    from_file = run(*options, "--seeds", seeds, "--count", "2")
+    records = [json.loads(line) for line in from_file.stdout.decode().splitlines()]
+    assert [record["seed"] for record in records] == ["abc", "abc", "", "", "def", "def"]
+    from_pipe = run(*options, "--seeds", "-", "--count", "2", stdin=seeds.read_bytes())
+    assert from_pipe.stdout == from_file.stdout
+    assert from_pipe.stderr == b""
+
+
+def test_each_seed_is_answered_before_the_next_is_sent(checkpoint: Path):
+    process = subprocess.Popen(
+        [*COMMAND, "sample", "-c", str(checkpoint), "--seeds", "-", "-n", "4", "--top-k", "3"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for seed in (b"ab", b"cd"):
+        process.stdin.write(seed + b"\n")
+        process.stdin.flush()
+        answer = process.stdout.read(len(seed) + 5)
+        assert answer.startswith(seed)
+    process.stdin.close()
+    assert process.wait(30) == 0
+    process.stdout.close()
+
+
+def test_endless_text_dies_silently_with_its_reader(checkpoint: Path, tmp_path: Path):
+    command = " ".join([*COMMAND, "sample", "-c", str(checkpoint), "--endless"])
+    result = subprocess.run(
+        ["bash", "-c", f"{command} | head -c 100; status=${{PIPESTATUS[0]}}; echo; echo $status"],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    written, _, status = result.stdout.rpartition(b"\n")[0].rpartition(b"\n")
+    assert len(written) == 100
+    assert status == b"141"  # 128 + SIGPIPE
+    assert result.stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
+)
+def test_signals_end_a_sample_with_their_status(
+    checkpoint: Path, number: signal.Signals, status: int
+):
+    process = subprocess.Popen(
+        [*COMMAND, "sample", "-c", str(checkpoint), "--endless"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.read(1)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == status
+    assert b"Traceback" not in errors
+
+
+def test_text_is_utf8_whatever_the_locale(tmp_path: Path, run: Run):
+    make_checkpoint(tmp_path / "ck", "\né中🙂")
+    for environment in ({"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}):
+        result = run("sample", "-c", "ck", "-s", "é中", "-n", "30", **environment)
+        assert result.returncode == 0, result.stderr
+        assert len(result.stdout.decode()) == 33
+
+
+def test_unknown_seed_characters(checkpoint: Path, run: Run):
+    options = ("sample", "-c", checkpoint, "-s", "aéb", "-n", "5")
+    refused = run(*options)
+    assert refused.returncode == 1
+    assert "the model never saw 'é' (U+00E9)" in refused.stderr.decode()
+    assert refused.stdout == b""
+    for unknown in ("skip", "replace"):
+        assert run(*options, "--unknown", unknown).stdout.decode().startswith("aéb")
+
+
+def test_evaluate_has_the_contracts_names_and_its_parts_sum(checkpoint: Path, run: Run):
+    text = b"abc\n\ndefXg\nhij"
+    whole = run("evaluate", "-", "-c", checkpoint, "--json", stdin=text)
+    assert whole.stderr == b""
+    total = json.loads(whole.stdout)
+    assert list(total) == EVALUATE_NAMES
+    assert total["characters"] == len(text)
+    assert total["unknown_characters"] == 1
+    known = total["characters"] - total["unknown_characters"]
+
+    per_char = run("evaluate", "-", "-c", checkpoint, "--per", "char", "--json", stdin=text)
+    characters = [json.loads(line) for line in per_char.stdout.splitlines()]
+    assert [record["character"] for record in characters] == list(text.decode())
+    assert [record["position"] for record in characters] == list(range(len(text)))
+    assert all(list(record) == ["position", "character", "bits"] for record in characters)
+    assert [record["bits"] is None for record in characters] == [c == "X" for c in text.decode()]
+    bits = sum(record["bits"] or 0 for record in characters)
+    assert bits == pytest.approx(total["bits_per_character"] * known, abs=1e-6)
+
+    per_line = run("evaluate", "-", "-c", checkpoint, "--per", "line", "--json", stdin=text)
+    lines = [json.loads(line) for line in per_line.stdout.splitlines()]
+    assert [record["text"] for record in lines] == text.decode().split("\n")
+    assert [record["line"] for record in lines] == [1, 2, 3, 4]
+    assert all(list(record) == [*EVALUATE_NAMES, "line", "text"] for record in lines)
+    summed = sum(
+        (record["characters"] - record["unknown_characters"]) * (record["bits_per_character"] or 0)
+        for record in lines
+    )
+    assert summed == pytest.approx(bits, abs=1e-6)
+
+
+def test_evaluate_for_people(checkpoint: Path, run: Run):
+    sheet = run("evaluate", "-", "-c", checkpoint, stdin=b"abcX").stdout.decode()
+    assert "unknown characters" in sheet
+    assert "bits per character" in sheet
+    clean = run("evaluate", "-", "-c", checkpoint, stdin=b"abc").stdout.decode()
+    assert "unknown" not in clean
+    rows = run("evaluate", "-", "-c", checkpoint, "--per", "line", stdin=b"abc\nd\te\n").stdout
+    cells = [row.split("\t") for row in rows.decode().splitlines()]
+    assert [len(row) for row in cells] == [6, 6]
+    assert [row[5] for row in cells] == ["abc", r"d\te"]
+    marks = run("evaluate", "-", "-c", checkpoint, "--per", "char", stdin=b"a\n").stdout.decode()
+    assert [row.split("\t")[2] for row in marks.splitlines()] == ["a", "\N{RETURN SYMBOL}"]
+    nothing = run("evaluate", "-", "-c", checkpoint, "--json", stdin=b"")
+    assert nothing.returncode == 0
+    assert json.loads(nothing.stdout)["bits_per_character"] is None
+
+
+def test_evaluate_without_a_text_scores_the_held_out_one(run: Run, tmp_path: Path):
+    text = (ROOT / "corpora" / "tunes.abc").read_bytes()
+    (tmp_path / "tunes.abc").write_bytes(text)
+    assert run("train", "tunes.abc", "--epochs", "1", "--units", "8").returncode == 0
+    score = json.loads(run("evaluate", "--json").stdout)
+    held_out = text[int(len(text) * 0.9) :]
+    assert score["characters"] == len(held_out)
+    best = Checkpoint.open(tmp_path / "checkpoints" / "tunes").best()
+    assert best is not None
+    assert score["nats_per_character"] == pytest.approx(best["validation_nats"], abs=1e-5)
+    named = json.loads(run("evaluate", "-", "--json", stdin=held_out).stdout)
+    assert named["nats_per_character"] == pytest.approx(score["nats_per_character"], abs=1e-6)
+    rows = run("evaluate", "--per", "char").stdout.splitlines()
+    assert len(rows) == len(held_out)
+    (tmp_path / "tunes.abc").write_bytes(text + b"!")
+    changed = run("evaluate")
+    assert changed.returncode == 1
+    assert "not the text that the run" in changed.stderr.decode()
+
+
+def test_info_shows_what_a_checkpoint_is(tutorial: Path, run: Run):
+    document = json.loads(run("info", tutorial, "--json").stdout)
+    assert list(document) == [
+        "model",
+        "parameters",
+        "layers",
+        "vocabulary_size",
+        "corpus",
+        "training",
+        "best",
+    ]
+    assert document["model"]["cell"] == "rnn"
+    assert document["parameters"] == 17 * 50 + 50 * 50 + 50 + 50 * 17 + 17
+    assert document["vocabulary_size"] == 17
+    assert document["corpus"]["characters"] == len(SENTENCE)
+    assert document["training"]["preset"] == "tutorial"
+    assert document["best"]["step"] == 200
+    page = run("info", tutorial).stdout.decode()
+    for part in ("SimpleRNN", "3,400", "4,267 parameters", "categorical", "GTaefghiknorstuw"):
+        assert (part in page) == (part != "categorical")
+
+
+def test_list_shows_the_checkpoints_and_passes_over_broken_ones(
+    checkpoint: Path, run: Run, tmp_path: Path
+):
+    assert run("list").returncode == 1
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    empty = run("list")
+    assert (empty.returncode, empty.stdout) == (0, b"")
+    shutil.copytree(checkpoint, folder / "good")
+    shutil.copytree(checkpoint, folder / "bad")
+    (folder / "bad" / "config.json").write_text("{")
+    result = run("list")
+    assert result.returncode == 0
+    assert "checkpoints/good" in result.stdout.decode()
+    assert "checkpoints/bad" not in result.stdout.decode()
+    assert "left out" in result.stderr.decode()
+    records = json.loads(run("list", "--json").stdout)
+    assert [record["path"] for record in records] == ["checkpoints/good"]
+
+
+def test_names_are_shown_not_executed(checkpoint: Path, run: Run, tmp_path: Path):
+    shutil.copytree(checkpoint, tmp_path / "checkpoints" / "[red]\x1b[2J")
+    for arguments in (["list"], ["info"]):
+        result = run(*arguments)
+        assert result.returncode == 0
+        assert b"\x1b" not in result.stdout
+        assert rb"[red]\x1b[2J" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
+)
+def test_a_signal_saves_a_run_that_resume_continues(
+    run: Run, tmp_path: Path, number: signal.Signals, status: int
+):
+    text = ROOT / "corpora" / "tunes.abc"
+    process = subprocess.Popen(
+        [*COMMAND, "train", str(text), "-o", "ck", "--units", "16", "--epochs", "3000"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    history = tmp_path / "ck" / "history.jsonl"
+    deadline = time.monotonic() + 60
+    # "going" shows in the table's heading, written when the first step is due.
+    assert process.stderr is not None
+    while b"held out" not in process.stderr.readline():
+        assert time.monotonic() < deadline
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert output == b""
+    assert b"go on with: chargen train --resume -o ck" in errors
+    assert b"Traceback" not in errors
+    assert history.exists()
+    assert run("sample", "-c", "ck", "-n", "5").returncode == 0
+    extended = run("train", "--resume", "-o", "ck", "--epochs", "1", "-q")
+    assert extended.returncode == 0, extended.stderr
+    assert extended.stdout == b"ck\n"
+
+
+def on_terminal(arguments: list[str], cwd: Path, **environment: str) -> tuple[bytes, bytes]:
+    """Run with standard error on a terminal; what went to standard output and to the terminal."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=slave,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"} | environment,
+    )
+    os.close(slave)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(master, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not piece:
+            break
+        shown += piece
+    assert process.stdout is not None
+    output = process.stdout.read()
+    process.stdout.close()
+    assert process.wait(60) == 0, shown
+    os.close(master)
+    return output, shown
+
+
+def test_a_bar_shows_on_a_terminal_only_and_colour_on_request_not(tmp_path: Path):
+    text = str(ROOT / "corpora" / "tunes.abc")
+    arguments = ["train", text, "-o", "ck", "--units", "8", "--epochs", "3", "--force"]
+    output, shown = on_terminal(arguments, tmp_path)
+    assert output == b"ck\n"
+    assert b"\x1b[?25l" in shown, "no bar: the cursor was not hidden"
+    assert b"\x1b[1;32m" in shown
+    plain = on_terminal(arguments, tmp_path, NO_COLOR="1")[1]
+    assert b"\x1b[1;32m" not in plain
+    assert on_terminal([*arguments, "-q"], tmp_path)[1] == b""
+
+
+def broken(checkpoint: Path, tmp_path: Path) -> None:
+    """What the wrong invocations below refer to."""
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "one").write_bytes(b"a")
+    (tmp_path / "short").write_bytes(b"abcdefgh")
+    (tmp_path / "binary").write_bytes(bytes(range(256)) * 20)
+    (tmp_path / "text").write_bytes(b"the heron counted the moons\n" * 40)
+    (tmp_path / "latin").write_bytes("é\n".encode("latin-1"))
+    (tmp_path / "folder").mkdir()
+    for name in ("ck", "truncated", "missing", "version", "config"):
+        shutil.copytree(checkpoint, tmp_path / name)
+    data = (checkpoint / "model.keras").read_bytes()
+    (tmp_path / "truncated" / "model.keras").write_bytes(data[: len(data) // 2])
+    (tmp_path / "missing" / "vocabulary.json").unlink()
+    (tmp_path / "config" / "config.json").write_text("{}garbage")
+    config = json.loads((checkpoint / "config.json").read_text())
+    (tmp_path / "version" / "config.json").write_text(json.dumps(config | {"format": 99}))
+
+
+WRONG = [
+    ("train empty", 1, "no text in empty"),
+    ("train one", 1, "training needs at least 2"),
+    ("train short --window 20", 1, "a window of 20 needs 21"),
+    ("train binary", 1, "binary is not utf-8: byte 0x80 at offset 128 does not decode"),
+    ("train nowhere.txt", 1, "no such file: nowhere.txt"),
+    ("train folder", 1, "folder is a directory"),
+    ("train text -o ck", 1, "ck already holds a checkpoint"),
+    ("train text -o text", 1, "text is a file"),
+    ("train text -o /proc/nowhere/ck", 1, "cannot write to /proc/nowhere/ck"),
+    ("train text --resume -o nowhere", 1, "no checkpoint at nowhere"),
+    ("train text --init-from nowhere", 1, "no checkpoint at nowhere"),
+    ("train", 2, "give at least one TEXT"),
+    ("train text --bidirectional", 2, "--bidirectional goes only with --predict last"),
+    ("train text --bidirectional --predict all", 2, "--bidirectional goes only with"),
+    ("train text --activation relu", 2, "--activation relu goes only with --cell rnn"),
+    ("train text --units 0", 2, "--units must be"),
+    ("train text --units many", 2, "Invalid value for '--units'"),
+    ("train text --cell transformer", 2, "Invalid value for '--cell'"),
+    ("train text --validation 1.5", 2, "--validation must be"),
+    ("train text --validation nowhere.txt", 1, "no such file: nowhere.txt"),
+    ("train text --encoding klingon", 2, "--encoding must be"),
+    ("train text --dropout 1", 2, "--dropout must be"),
+    ("train text --learning-rate 0", 2, "--learning-rate must be above 0"),
+    ("train text --epochs 0", 2, "--epochs must be"),
+    ("train text --nonsense", 2, "No such option"),
+    ("sample -c ck -t -1", 2, "--temperature must be 0 or more; found -1.0"),
+    ("sample -c ck --top-p 0", 2, "--top-p must be above 0 and at most 1; found 0.0"),
+    ("sample -c ck --top-p 1.5", 2, "--top-p must be above 0 and at most 1; found 1.5"),
+    ("sample -c ck --top-k 0", 2, "--top-k must be"),
+    ("sample -c ck --min-p 2", 2, "--min-p must be"),
+    ("sample -c ck -n -3", 2, "--length must be"),
+    ("sample -c ck --count 0", 2, "--count must be 1 or more"),
+    ("sample -c ck --random-seed -1", 2, "--random-seed must be"),
+    ("sample -c ck --seed é", 1, "the model never saw 'é'"),
+    ("sample -c ck --seeds nowhere", 1, "cannot read the seeds from nowhere"),
+    ("sample -c ck --seeds latin", 1, "line 1 of latin is not UTF-8"),
+    ("sample -c ck --seeds text --seed a", 2, "give one of them"),
+    ("sample -c ck --endless -n 3", 2, "does not go with --length"),
+    ("sample -c ck --unknown maybe", 2, "Invalid value for '--unknown'"),
+    ("sample", 1, "no checkpoint under checkpoints"),
+    ("sample -c nowhere", 1, "no checkpoint at nowhere"),
+    ("sample -c text", 1, "text is a file; a checkpoint is a directory"),
+    ("sample -c folder", 1, "folder is not a checkpoint"),
+    ("sample -c truncated", 1, "truncated/model.keras is damaged"),
+    ("sample -c missing", 1, "missing is not whole: it has no vocabulary.json"),
+    ("sample -c version", 1, "version/config.json has format 99; this chargen reads format 1"),
+    ("sample -c config", 1, "config/config.json is damaged"),
+    ("evaluate nowhere.txt -c ck", 1, "no such file: nowhere.txt"),
+    ("evaluate binary -c ck", 1, "binary is not utf-8"),
+    ("evaluate text -c truncated", 1, "truncated/model.keras is damaged"),
+    ("evaluate -c ck", 1, "held nothing out; name a TEXT"),
+    ("evaluate text -c ck --per word", 2, "Invalid value for '--per'"),
+    ("info version", 1, "has format 99"),
+    ("info nowhere", 1, "no checkpoint at nowhere"),
+    ("list nowhere", 1, "no folder nowhere"),
+]
+
+
+@pytest.mark.parametrize(("line", "status", "message"), WRONG, ids=[line for line, *_ in WRONG])
+def test_wrong_input_is_one_clear_line(
+    line: str, status: int, message: str, checkpoint: Path, run: Run, tmp_path: Path
+):
+    broken(checkpoint, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    result = run(*line.split())
+    shown = result.stderr.decode()
+    assert result.returncode == status, shown
+    assert message in shown
+    assert shown.startswith("chargen: error: ")
+    assert shown.count("\n") == 1, shown
+    assert result.stdout == b""
+    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    assert after == before, "a refused command changed a file"
+
+
+@pytest.mark.slow
+@needs_tinyshakespeare
+def test_tinyshakespeare_splits_and_scores_as_published(run: Run, tmp_path: Path):
+    options: list[Any] = ["--validation", "0.1", "--epochs", "3", "-o", "ck", "--units", "64"]
+    trained = run("train", TINY_SHAKESPEARE, *options)
+    assert trained.returncode == 0, trained.stderr
+    opened = Checkpoint.open(tmp_path / "ck")
+    assert opened.corpus.train_characters == 1_003_854
+    assert opened.corpus.validation_characters == 111_540
+    (tmp_path / "tail").write_text(TINY_SHAKESPEARE.read_text()[-111_540:])
+    score = json.loads(run("evaluate", "tail", "-c", "ck", "--json").stdout)
+    best = opened.best()
+    assert best is not None
+    assert score["characters"] == 111_540
+    assert score["nats_per_character"] == pytest.approx(best["validation_nats"], abs=0.001)
+    assert score["nats_per_character"] < 2.0
+    assert math.isclose(json.loads(run("evaluate", "--json").stdout)["accuracy"], score["accuracy"])

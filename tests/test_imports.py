@@ -1,0 +1,154 @@
+"""Imports run one way, and light commands load nothing heavy."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import chargen
+
+PACKAGE = Path(chargen.__file__).parent
+ROOM = "chargen"
+
+# What each part may import of the package; everything may import errors and config.
+ALLOWED = {
+    "errors": set(),
+    "config": {"errors"},
+    "architecture": {"config"},
+    "data": {"data", "errors"},
+    "checkpoint": {"architecture", "config", "data", "errors"},
+    "models": {"config", "models"},
+    "inference": {"architecture", "checkpoint", "config", "data", "errors", "inference"},
+    "training": {
+        "architecture",
+        "checkpoint",
+        "config",
+        "data",
+        "errors",
+        "inference",
+        "models",
+        "training",
+        ROOM,  # its version
+    },
+    "cli": {
+        "architecture",
+        "checkpoint",
+        "cli",
+        "config",
+        "data",
+        "errors",
+        "inference",
+        "training",
+        ROOM,
+    },
+    ROOM: {"errors", "inference", "training"},
+    "__main__": {"cli"},
+}
+FRAMEWORKS = {"keras", "tensorflow"}
+MAY_USE_FRAMEWORKS = {"models", "training"}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part(parts: tuple[str, ...]) -> str:
+    if len(parts) == 1:
+        return ROOM if parts[0] in {"__init__", ROOM} else parts[0]
+    return parts[0]
+
+
+def imported(path: Path) -> set[str]:
+    """Every absolute module name that a file imports, at its top or anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_what_lies_before_it(path: Path):
+    own = part(path.relative_to(PACKAGE).with_suffix("").parts)
+    for name in imported(path):
+        first, *rest = name.split(".")
+        if first == ROOM:
+            known = rest and rest[0] in ALLOWED
+            assert (rest[0] if known else ROOM) in ALLOWED[own], f"{path} imports {name}"
+        if first in FRAMEWORKS:
+            assert own in MAY_USE_FRAMEWORKS, f"{path} imports {name}"
+        if first == "rich":
+            assert path.name == "console.py", f"{path} imports {name}"
+
+
+def test_every_part_of_the_package_has_its_rule():
+    parts = {part(path.relative_to(PACKAGE).with_suffix("").parts) for path in MODULES}
+    assert parts == set(ALLOWED)
+
+
+def loaded_by(code: str, cwd: Path) -> set[str]:
+    """Top-level modules that a process has loaded after running some code."""
+    script = f"""
+import atexit, sys
+atexit.register(lambda: print("\\nLOADED", *{{name.split(".")[0] for name in sys.modules}}))
+{code}
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=cwd, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.rsplit("LOADED ", 1)[1].split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["sample", "--help"],
+        ["sample", "-c", "CK", "-n", "3"],
+        ["evaluate", "TEXT", "-c", "CK"],
+        ["info", "CK"],
+        ["list", "CK"],
+    ],
+    ids=" ".join,
+)
+def test_light_commands_load_no_framework(arguments: list[str], checkpoint: Path, tmp_path: Path):
+    text = tmp_path / "text"
+    text.write_text("abc")
+    places = {"CK": str(checkpoint), "TEXT": str(text)}
+    argv = ["chargen", *(places.get(argument, argument) for argument in arguments)]
+    code = f"import sys; sys.argv = {argv!r}; from chargen.cli import main; main()"
+    loaded = loaded_by(code, tmp_path)
+    assert not loaded & {"keras", "tensorflow", "rich"}
+    if arguments[-1] == "--help":
+        assert not loaded & {"numpy", "h5py"}
+
+
+def test_importing_the_package_loads_nothing_heavy(tmp_path: Path):
+    assert not loaded_by("import chargen", tmp_path) & {"keras", "tensorflow", "numpy", "h5py"}
+
+
+def test_what_all_names_is_there():
+    for name in chargen.__all__:
+        assert getattr(chargen, name) is not None
+    assert set(chargen.__all__) <= set(dir(chargen))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        chargen.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_all_holds_each_public_name_of_a_module(path: Path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    listed: set[str] | None = None
+    defined = set()
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+            listed = set(ast.literal_eval(node.value))
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            defined.add(node.name)
+    if listed is not None and path.name != "__init__.py":
+        names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} | defined
+        assert listed <= names | {"Report"}, f"{path}: __all__ names what is not there"

@@ -1,0 +1,142 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chargen.config import ModelConfig, TrainConfig, TrainOptions
+from chargen.errors import OptionError, TrainingError
+from chargen.training.recipe import PRESETS, default_validation, resolve
+
+
+def settle(
+    options: Any, characters: int = 100_000, vocabulary_size: int = 60
+) -> tuple[ModelConfig, TrainConfig]:
+    validation = default_validation(characters, options)
+    held_out = round(characters * validation) if isinstance(validation, float) else 1000
+    return resolve(
+        TrainOptions(**options),
+        vocabulary_size=vocabulary_size,
+        train_characters=characters - held_out,
+        validation_characters=held_out,
+        validation=validation,
+    )
+
+
+@given(
+    st.integers(2, 10**8),
+    st.sampled_from(["all", "last"]),
+    st.sampled_from(["rnn", "lstm", "gru"]),
+)
+def test_every_text_has_settings_that_fit_it(characters: int, predict: Any, cell: Any):
+    model, training = settle({"predict": predict, "cell": cell}, characters)
+    held_out = training.validation * characters if isinstance(training.validation, float) else 0
+    needed = training.batch_size * model.window if predict == "all" else model.window
+    assert needed < characters - held_out + 1
+    assert held_out <= 1_000_001
+
+
+def test_larger_texts_get_larger_networks_and_fewer_epochs():
+    sizes = [50, 1_000, 20_000, 140_000, 1_100_000, 20_000_000, 100_000_000]
+    settled = [settle({}, size) for size in sizes]
+    units = [model.units for model, _ in settled]
+    epochs = [training.epochs for _, training in settled]
+    assert units == sorted(units)
+    assert epochs == sorted(epochs, reverse=True)
+
+
+def test_options_come_before_the_preset_and_the_text():
+    model, training = settle({"preset": "tutorial", "units": 7, "epochs": 3})
+    assert (model.units, training.epochs) == (7, 3)
+    assert (model.cell, model.activation, model.window) == ("rnn", "relu", 3)
+
+
+def test_the_tutorial_is_the_textbook_to_the_letter():
+    model, training = settle({"preset": "tutorial"}, 51, 17)
+    assert model == ModelConfig(
+        vocabulary_size=17,
+        cell="rnn",
+        units=50,
+        activation="relu",
+        window=3,
+        predict="last",
+    )
+    assert training == TrainConfig(
+        preset="tutorial",
+        epochs=100,
+        batch_size=32,
+        optimizer="adam",
+        learning_rate=1e-3,
+        beta_2=0.999,
+        schedule="constant",
+        clip_norm=0,
+        patience=0,
+        validation=0.0,
+        random_seed=PRESETS["tutorial"]["random_seed"],
+        evaluate_every=2,  # 48 windows are two batches: a line of history each epoch
+    )
+
+
+def test_what_is_held_out_by_default():
+    assert default_validation(1_115_394, {}) == 0.1
+    assert default_validation(999, {}) == 0
+    assert default_validation(100_000_000, {}) == 0.01
+    assert default_validation(999, {"validation": 0.5}) == 0.5
+    assert default_validation(10**6, {"validation": "other.txt"}) == "other.txt"
+    assert default_validation(10**6, {"preset": "tutorial"}) == 0
+    with pytest.raises(OptionError, match="--validation must be"):
+        default_validation(10**6, {"validation": 1})
+
+
+def test_many_characters_are_embedded():
+    assert settle({}, vocabulary_size=256)[0].embedding == 0
+    assert settle({}, vocabulary_size=257)[0].embedding == 64
+    assert settle({"embedding": 0}, vocabulary_size=3000)[0].embedding == 0
+
+
+@pytest.mark.parametrize("characters", [0, 1])
+def test_nothing_to_predict_is_an_error(characters: int):
+    with pytest.raises(TrainingError, match="training needs at least 2"):
+        settle({}, characters)
+
+
+@pytest.mark.parametrize("predict", ["all", "last"])
+def test_a_text_shorter_than_a_given_window_is_an_error(predict: str):
+    with pytest.raises(TrainingError, match="a window of 60 needs 61: .* --window 49 or less"):
+        settle({"window": 60, "predict": predict}, 50)
+
+
+def test_a_text_shorter_than_the_given_streams_is_an_error():
+    with pytest.raises(TrainingError, match="8 streams of 10 need 81: .* --batch-size 4 or less"):
+        settle({"window": 10, "batch_size": 8}, 50)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"preset": "magic"}, "--preset must be one of tutorial"),
+        ({"window": 0}, "--window must be"),
+        ({"window": "3"}, "--window must be"),
+        ({"batch_size": 0}, "--batch-size must be"),
+        ({"learning_rate": -1.0}, "--learning-rate must be"),
+        ({"bidirectional": True}, "--bidirectional goes only with --predict last"),
+        ({"optimizer": "lion"}, "--optimizer must be"),
+    ],
+)
+def test_options_out_of_range_are_named(options: dict[str, Any], message: str):
+    with pytest.raises(OptionError, match=message):
+        settle(options)
+
+
+@given(st.integers(1_000, 10**7), st.integers(1, 100))
+def test_evaluations_are_a_few_dozen_and_cheap(characters: int, epochs: int):
+    model, training = settle({"epochs": epochs}, characters)
+    assert isinstance(training.validation, float)
+    targets = training.batch_size * model.window
+    steps = (characters - round(characters * training.validation)) // targets * epochs
+    assert steps / training.evaluate_every <= 41
+    read_between = training.evaluate_every * targets
+    # A whole number of steps or epochs, so that it is met but for the rounding.
+    assert read_between >= 0.6 * 5 * training.validation * characters or (
+        training.evaluate_every >= steps / epochs * 0.6
+    )

@@ -1,0 +1,441 @@
+"""Runs in this process, with real Keras and real files."""
+
+import dataclasses
+import json
+import math
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+import chargen
+from chargen.checkpoint import Checkpoint
+from chargen.data.corpus import read_ids
+from chargen.errors import (
+    CheckpointError,
+    CorpusError,
+    OptionError,
+    TrainingError,
+    VocabularyError,
+)
+from chargen.training.events import Evaluated, Event, Progressed, Started, Stopped
+from chargen.training.plan import default_checkpoint
+
+FABLES = (ROOT / "corpora" / "fables.txt").read_text(encoding="utf-8")
+TEXT = "".join(FABLES.splitlines(keepends=True)[:60])
+SMALL: dict[str, Any] = {
+    "units": 8,
+    "window": 8,
+    "batch_size": 4,
+    "epochs": 2,
+    "learning_rate": 0.01,
+    "random_seed": 1,
+}
+
+HISTORY_NAMES = [
+    "step",
+    "epoch",
+    "seconds",
+    "characters",
+    "learning_rate",
+    "train_nats",
+    "train_accuracy",
+    "validation_nats",
+    "validation_bits",
+    "validation_accuracy",
+    "best",
+]
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "fables.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+def history(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (path / "history.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_a_whole_checkpoint(text: Path, tmp_path: Path):
+    events: list[Event] = []
+    path = chargen.train(text, checkpoint=tmp_path / "ck", report=events.append, **SMALL)
+    assert path == tmp_path / "ck"
+    assert sorted(p.name for p in path.iterdir()) == [
+        "config.json",
+        "history.jsonl",
+        "model.keras",
+        "resume.npz",
+        "vocabulary.json",
+    ]
+    lines = history(path)
+    assert all(list(line) == HISTORY_NAMES for line in lines)
+    assert [line["step"] for line in lines] == sorted({line["step"] for line in lines})
+    assert lines[-1]["epoch"] == 2
+    assert lines[-1]["characters"] == lines[-1]["step"] * 4 * 8
+    best = min(lines, key=lambda line: line["validation_nats"])
+    assert best["best"]
+    assert [line["best"] for line in lines] == [
+        line["validation_nats"] < min([math.inf, *(a["validation_nats"] for a in lines[:index])])
+        for index, line in enumerate(lines)
+    ]
+    assert best["validation_bits"] == pytest.approx(best["validation_nats"] / math.log(2))
+    assert isinstance(events[0], Started)
+    assert isinstance(events[-1], Stopped)
+    assert events[-1].reason == "finished"
+    assert [event.record for event in events if isinstance(event, Evaluated)] == lines
+    assert all(event.sample for event in events if isinstance(event, Evaluated))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "gru", "layers": 2, "dropout": 0.2},
+        {"predict": "last", "cell": "rnn", "activation": "relu"},
+        {"predict": "last", "bidirectional": True, "embedding": 4},
+        {"batch_size": 1},
+        {"predict": "last", "window": 1},
+    ],
+)
+def test_evaluate_gives_the_figure_of_the_history(
+    text: Path, tmp_path: Path, options: dict[str, Any]
+):
+    path = chargen.train(text, checkpoint=tmp_path / "ck", **SMALL | {"epochs": 1} | options)
+    checkpoint = Checkpoint.open(path)
+    best = checkpoint.best()
+    assert best is not None
+    held_out = checkpoint.held_out_text()
+    assert held_out == TEXT[int(len(TEXT) * 0.9) :]
+    score = chargen.load(path).evaluate(held_out)
+    assert score.nats_per_character == pytest.approx(best["validation_nats"], abs=1e-5)
+    assert score.accuracy == pytest.approx(best["validation_accuracy"])
+
+
+def weights_of(path: Path) -> list[np.ndarray]:
+    with np.load(path / "resume.npz", allow_pickle=False) as file:
+        return [file[name] for name in file.files if name != "run"]
+
+
+def without_seconds(path: Path) -> list[dict[str, Any]]:
+    return [{**line, "seconds": None} for line in history(path)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "lstm", "dropout": 0.3, "layers": 2},
+        {"cell": "gru", "predict": "last", "optimizer": "sgd", "learning_rate": 0.1},
+        {"cell": "rnn", "optimizer": "rmsprop", "schedule": "constant", "embedding": 3},
+    ],
+)
+def test_an_interrupted_run_ends_as_one_that_was_not(
+    text: Path, tmp_path: Path, options: dict[str, Any]
+):
+    options = SMALL | options
+    straight = chargen.train(text, checkpoint=tmp_path / "straight", **options)
+
+    def interrupt_at(steps: set[int]) -> Any:
+        def report(event: Event) -> None:
+            if isinstance(event, Evaluated) and event.record["step"] in steps:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        return report
+
+    evaluated = [line["step"] for line in history(straight)]
+    at = {evaluated[0], evaluated[len(evaluated) // 2]}
+    stopped = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        chargen.train(text, checkpoint=stopped, report=interrupt_at(at), **options)
+    assert len(history(stopped)) == 1
+    with pytest.raises(KeyboardInterrupt):
+        chargen.train(checkpoint=stopped, resume=True, report=interrupt_at(at))
+    chargen.train(text, checkpoint=stopped, resume=True)
+    assert without_seconds(stopped) == without_seconds(straight)
+    for array, expected in zip(weights_of(stopped), weights_of(straight), strict=True):
+        np.testing.assert_array_equal(array, expected)
+    for array, expected in zip(
+        Checkpoint.open(stopped).weights(), Checkpoint.open(straight).weights(), strict=True
+    ):
+        np.testing.assert_array_equal(array, expected)
+
+
+def test_a_run_stopped_within_an_epoch_goes_on_in_its_middle(text: Path, tmp_path: Path):
+    options = SMALL | {"epochs": 4, "batch_size": 1, "window": 4, "dropout": 0.2}
+    straight = chargen.train(text, checkpoint=tmp_path / "straight", **options)
+    steps: list[int] = []
+
+    def report(event: Event) -> None:
+        if isinstance(event, Progressed) and not steps:
+            steps.append(event.step)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    stopped = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        chargen.train(text, checkpoint=stopped, report=report, **options)
+    epoch_steps = round(history(straight)[-1]["step"] / 4)
+    assert steps[0] % epoch_steps != 0
+    chargen.train(checkpoint=stopped, resume=True)
+    assert without_seconds(stopped) == without_seconds(straight)
+    for array, expected in zip(weights_of(stopped), weights_of(straight), strict=True):
+        np.testing.assert_array_equal(array, expected)
+
+
+def test_the_random_seed_settles_the_run(text: Path, tmp_path: Path):
+    one, again, other = (
+        chargen.train(text, checkpoint=tmp_path / name, **SMALL | {"random_seed": seed})
+        for name, seed in (("one", 1), ("again", 1), ("other", 2))
+    )
+    assert without_seconds(one) == without_seconds(again)
+    assert without_seconds(one) != without_seconds(other)
+
+
+def test_a_finished_run_can_be_given_more_epochs(text: Path, tmp_path: Path):
+    path = chargen.train(text, checkpoint=tmp_path / "ck", **SMALL)
+    steps = history(path)[-1]["step"]
+    events: list[Event] = []
+    chargen.train(checkpoint=path, resume=True, report=events.append)
+    assert history(path)[-1]["step"] == steps
+    assert not any(isinstance(event, Evaluated) for event in events)
+    chargen.train(checkpoint=path, resume=True, epochs=3)
+    assert history(path)[-1]["step"] == steps * 3 // 2
+    assert Checkpoint.open(path).training.epochs == 3
+
+
+def test_a_resumed_run_stays_what_it_is(text: Path, tmp_path: Path):
+    path = chargen.train(text, checkpoint=tmp_path / "ck", **SMALL | {"epochs": 1})
+    with pytest.raises(OptionError, match="--units 9 does not go with --resume: .* with 8"):
+        chargen.train(text, checkpoint=path, resume=True, units=9)
+    other = tmp_path / "other"
+    other.write_text(TEXT + "!")
+    with pytest.raises(CorpusError, match="not the text that the run"):
+        chargen.train(other, checkpoint=path, resume=True)
+    with pytest.raises(OptionError, match="does not go with --force"):
+        chargen.train(text, checkpoint=path, resume=True, force=True)
+    resume = path / "resume.npz"
+    data = resume.read_bytes()
+    resume.write_bytes(data[: len(data) // 2])
+    with pytest.raises(CheckpointError, match=r"resume\.npz is damaged .* --init-from"):
+        chargen.train(text, checkpoint=path, resume=True)
+    resume.unlink()
+    with pytest.raises(CheckpointError, match=r"has no resume\.npz"):
+        chargen.train(text, checkpoint=path, resume=True)
+    with pytest.raises(CheckpointError, match="no checkpoint at"):
+        chargen.train(text, checkpoint=tmp_path / "nowhere", resume=True)
+
+
+def test_patience_stops_a_run_that_gets_worse(text: Path, tmp_path: Path):
+    options = SMALL | {"epochs": 50, "learning_rate": 1.0, "patience": 2, "schedule": "constant"}
+    events: list[Event] = []
+    path = chargen.train(text, checkpoint=tmp_path / "ck", report=events.append, **options)
+    lines = history(path)
+    assert isinstance(events[-1], Stopped)
+    assert events[-1].reason == "patience"
+    assert lines[-1]["epoch"] < 50
+    assert not lines[-1]["best"]
+    assert not lines[-2]["best"]
+    best = Checkpoint.open(path).best()
+    assert best is not None
+    score = chargen.load(path).evaluate(Checkpoint.open(path).held_out_text())
+    assert score.nats_per_character == pytest.approx(best["validation_nats"], abs=1e-5)
+
+
+def test_with_nothing_held_out_the_newest_weights_are_kept(text: Path, tmp_path: Path):
+    path = chargen.train(text, checkpoint=tmp_path / "ck", validation=0, **SMALL)
+    lines = history(path)
+    assert all(line["best"] for line in lines)
+    for name in ("validation_nats", "validation_bits", "validation_accuracy"):
+        assert all(line[name] is None for line in lines)
+    with np.load(path / "resume.npz", allow_pickle=False) as file:
+        newest = file["weight0"]
+    np.testing.assert_array_equal(Checkpoint.open(path).weights()[0], newest)
+
+
+def test_a_file_can_be_held_out(text: Path, tmp_path: Path):
+    other = tmp_path / "other.txt"
+    other.write_text("The heron said £5.\n")
+    path = chargen.train(text, checkpoint=tmp_path / "ck", validation=str(other), **SMALL)
+    checkpoint = Checkpoint.open(path)
+    assert checkpoint.corpus.train_characters == len(TEXT)
+    best = checkpoint.best()
+    assert best is not None
+    score = chargen.load(path).evaluate("The heron said £5.\n")
+    assert score.unknown_characters == 2
+    assert score.nats_per_character == pytest.approx(best["validation_nats"], abs=1e-5)
+
+
+def test_a_run_can_start_from_another_runs_weights(text: Path, tmp_path: Path):
+    first = chargen.train(text, checkpoint=tmp_path / "a", **SMALL | {"cell": "gru", "layers": 2})
+    tiny = {"epochs": 1, "learning_rate": 1e-9, "schedule": "constant", "batch_size": 4}
+    second = chargen.train(text, checkpoint=tmp_path / "b", init_from=first, **tiny)  # type: ignore[arg-type]
+    assert Checkpoint.open(second).model == Checkpoint.open(first).model
+    for array, expected in zip(
+        Checkpoint.open(second).weights(), Checkpoint.open(first).weights(), strict=True
+    ):
+        np.testing.assert_allclose(array, expected, atol=1e-5)
+    with pytest.raises(OptionError, match="--units 9 does not go with --init-from .* has 8"):
+        chargen.train(text, checkpoint=tmp_path / "c", init_from=first, units=9)
+    other = tmp_path / "other.txt"
+    other.write_text(TEXT.replace("q", "") + "£")
+    with pytest.raises(VocabularyError, match="only in the text: '£'"):
+        chargen.train(other, checkpoint=tmp_path / "c", init_from=first)
+    assert not (tmp_path / "c").exists()
+
+
+def test_an_existing_checkpoint_is_replaced_only_by_force(text: Path, tmp_path: Path):
+    path = chargen.train(text, checkpoint=tmp_path / "ck", **SMALL | {"epochs": 1})
+    before = (path / "model.keras").read_bytes()
+    with pytest.raises(CheckpointError, match="already holds a checkpoint; give --resume"):
+        chargen.train(text, checkpoint=path, **SMALL)
+    assert (path / "model.keras").read_bytes() == before
+    (path / "notes.txt").write_text("mine")
+    chargen.train(text, checkpoint=path, force=True, **SMALL | {"units": 9})
+    assert Checkpoint.open(path).model.units == 9
+    assert (path / "notes.txt").read_text() == "mine"
+
+
+def test_force_does_not_replace_what_is_no_checkpoint(text: Path, tmp_path: Path):
+    (tmp_path / "config.json").write_text('{"name": "somebody else\'s"}')
+    with pytest.raises(CheckpointError, match="--force replaces checkpoints only"):
+        chargen.train(text, checkpoint=tmp_path, force=True, **SMALL)
+    with pytest.raises(CheckpointError, match="is a file"):
+        chargen.train(text, checkpoint=text, **SMALL)
+    with pytest.raises(CheckpointError, match="cannot write to"):
+        chargen.train(text, checkpoint=text / "below", **SMALL)
+
+
+def test_an_exploding_loss_is_an_error_that_says_what_to_do(text: Path, tmp_path: Path):
+    options = SMALL | {
+        "cell": "rnn",
+        "activation": "relu",
+        "learning_rate": 1e30,
+        "clip_norm": 0,
+        "schedule": "constant",
+        "optimizer": "sgd",
+    }
+    with pytest.raises(TrainingError, match="lower --learning-rate"):
+        chargen.train(text, checkpoint=tmp_path / "ck", **options)
+    assert len(chargen.load(tmp_path / "ck").sample("The", length=5)) == 5
+
+
+def test_clipping_bounds_the_gradient(text: Path, tmp_path: Path):
+    options = SMALL | {"optimizer": "sgd", "learning_rate": 1.0, "schedule": "constant"}
+    free = chargen.train(text, checkpoint=tmp_path / "free", clip_norm=0, **options)
+    tight = chargen.train(text, checkpoint=tmp_path / "tight", clip_norm=1e-6, **options)
+    assert history(free)[-1]["train_nats"] < history(tight)[-1]["train_nats"] - 0.1
+
+
+def test_weight_decay_shrinks_the_weights(text: Path, tmp_path: Path):
+    options = SMALL | {"learning_rate": 0.1, "optimizer": "adamw"}
+    plain = chargen.train(text, checkpoint=tmp_path / "plain", **options)
+    decayed = chargen.train(text, checkpoint=tmp_path / "decayed", weight_decay=0.5, **options)
+
+    def size(path: Path) -> float:
+        return float(sum((w**2).sum() for w in Checkpoint.open(path).weights()))
+
+    assert size(decayed) < 0.8 * size(plain)
+
+
+def test_the_cosine_climbs_and_falls_and_constant_does_neither(text: Path, tmp_path: Path):
+    cosine = chargen.train(text, checkpoint=tmp_path / "a", **SMALL | {"epochs": 20})
+    rates = [line["learning_rate"] for line in history(cosine)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] > 0.009
+    assert rates[-1] == pytest.approx(0.0002, rel=0.02)
+    constant = chargen.train(text, checkpoint=tmp_path / "b", schedule="constant", **SMALL)
+    assert {round(line["learning_rate"], 6) for line in history(constant)} == {0.01}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("Chinese", "山高月小，水落石出。\n" * 30),
+        ("emoji", "🙂🚀👩\u200d👩\u200d👧 ok\n" * 30),
+        ("combining", "e\u0301a\u0308o\u0302n\u0303 \u0915\u094d\u0937\n" * 30),
+    ],
+)
+def test_any_script_trains_and_samples_unharmed(tmp_path: Path, name: str, content: str):
+    text = tmp_path / "text"
+    text.write_text(content, encoding="utf-8")
+    options = SMALL | {"units": 48, "epochs": 60, "validation": 0, "learning_rate": 0.02}
+    path = chargen.train(text, checkpoint=tmp_path / "ck", **options)
+    model = chargen.load(path)
+    line = content[: content.index("\n") + 1]
+    assert model.sample(line[:2], length=len(line) * 2 - 2, temperature=0) == (line * 2)[2:]
+    assert model.evaluate(content).unknown_characters == 0
+    assert model.evaluate(content).bits_per_character < 0.5
+
+
+def test_rare_characters_are_folded_by_min_count(tmp_path: Path):
+    text = tmp_path / "text"
+    text.write_text("abc abd abe " * 20 + "xyz", encoding="utf-8")
+    path = chargen.train(text, checkpoint=tmp_path / "ck", min_count=5, validation=0, **SMALL)
+    model = chargen.load(path)
+    assert "".join(model.vocabulary) == " abcde\ufffd"
+    assert model.evaluate("abcx").unknown_characters == 1
+    assert "\ufffd" not in model.sample("ab", length=200, temperature=5)
+
+
+@pytest.mark.parametrize("characters", [2, 3, 50])
+def test_a_text_of_a_few_characters_trains_with_no_options(tmp_path: Path, characters: int):
+    text = tmp_path / "text"
+    text.write_text("to be or not to be, that is the question, he said. "[:characters])
+    path = chargen.train(text, checkpoint=tmp_path / "ck", epochs=3)
+    assert len(chargen.load(path).sample("t", length=5)) == 5
+
+
+def test_settings_are_recorded(text: Path, tmp_path: Path):
+    path = chargen.train(
+        [text, str(text)], checkpoint=tmp_path / "ck", preset="tutorial", epochs=1, units=5
+    )
+    opened = Checkpoint.open(path)
+    assert opened.corpus.texts == (str(text), str(text))
+    assert opened.corpus.characters == 2 * len(TEXT)
+    assert opened.training.preset == "tutorial"
+    assert opened.model.units == 5
+    assert set(opened.versions) == {"chargen", "python", "keras", "tensorflow", "numpy", "h5py"}
+    ids = read_ids([str(text)], opened.vocabulary)
+    assert opened.vocabulary.decode(ids) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("poems.txt", "poems"),
+        ("a/b/poems.tar.gz", "poems"),
+        ("poems.txt.xz", "poems"),
+        ("poems", "poems"),
+        ("-", "stdin"),
+        (".hidden", ".hidden"),
+    ],
+)
+def test_the_default_checkpoint_is_named_after_the_text(source: str, name: str):
+    assert default_checkpoint(source) == Path("checkpoints") / name
+
+
+def test_wrong_calls_are_refused(text: Path, tmp_path: Path):
+    with pytest.raises(TypeError, match="unknown options: unit"):
+        chargen.train(text, unit=3)  # type: ignore[call-arg]
+    with pytest.raises(OptionError, match="give at least one TEXT"):
+        chargen.train([])
+    with pytest.raises(OptionError, match="give at least one TEXT"):
+        chargen.train([], checkpoint=tmp_path / "ck")
+    with pytest.raises(OptionError, match="--threads must be 1 or more"):
+        chargen.train(text, threads=0)
+    with pytest.raises(OptionError, match="--min-count must be 1 or more"):
+        chargen.train(text, checkpoint=tmp_path / "ck", min_count=0)
+    path = chargen.train(text, checkpoint=tmp_path / "ck", **SMALL)
+    with pytest.raises(OptionError, match="give one of them"):
+        chargen.train(text, checkpoint=tmp_path / "b", init_from=path, preset="tutorial")
+
+
+def test_a_record_of_a_run_holds_its_options(text: Path, tmp_path: Path):
+    path = chargen.train(text, checkpoint=tmp_path / "ck", **SMALL)
+    training = dataclasses.asdict(Checkpoint.open(path).training)
+    model = dataclasses.asdict(Checkpoint.open(path).model)
+    for name, value in SMALL.items():
+        assert (training | model)[name] == value
