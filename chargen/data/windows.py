@@ -67,7 +67,8 @@ class Streams:
         self._stride = (len(ids) - self._offsets) // batch_size
         self.steps = self._stride // window
         self.targets_per_step = batch_size * window
-        self.input_shape = self.target_shape = (batch_size, window)
+        self.input_shape: tuple[int | None, ...] = (batch_size, window)
+        self.target_shape: tuple[int | None, ...] = (batch_size, window)
 
     def batch(self, epoch: int, step: int) -> Batch:
         """Inputs and the same shifted by one as targets: int32 (B, T) each."""
@@ -94,7 +95,8 @@ class Sliding:
         self._random_seed = random_seed
         self.steps = -(-len(self._labels) // batch_size)
         self.targets_per_step = batch_size
-        self.input_shape, self.target_shape = (None, window), (None,)
+        self.input_shape: tuple[int | None, ...] = (None, window)
+        self.target_shape: tuple[int | None, ...] = (None,)
 
     def batch(self, epoch: int, step: int) -> Batch:
         """Inputs int32 (B, T) and labels int32 (B,)."""

@@ -12,8 +12,9 @@ __all__ = ["Batches", "make_windows"]
 
 def make_windows(ids: Ids, model: ModelConfig, training: TrainConfig) -> Windows:
     """The windows that a model is trained on."""
-    kind = Streams if model.predict == "all" else Sliding
-    return kind(ids, training.batch_size, model.window, training.random_seed)
+    if model.predict == "all":
+        return Streams(ids, training.batch_size, model.window, training.random_seed)
+    return Sliding(ids, training.batch_size, model.window, training.random_seed)
 
 
 class Batches:

@@ -47,7 +47,7 @@ def save(folder: Path, model: keras.Model, run: RunState) -> None:
     }
     arrays["run"] = np.frombuffer(json.dumps(dataclasses.asdict(run)).encode(), dtype=np.uint8)
     stream = io.BytesIO()
-    np.savez(stream, **arrays)  # type: ignore[arg-type]
+    np.savez(stream, **arrays)
     write_file(folder / RESUME, stream.getvalue())
 
 

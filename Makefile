@@ -1,0 +1,57 @@
+# `make demo` and `make test` need Python 3.11 or later with pip, and nothing else.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO := checkpoints/fables
+
+.PHONY: help demo test slow lint types check clean
+
+help:
+	@echo "make demo   set up, train on corpora/fables.txt, print a sample and its score"
+	@echo "make test   set up and run the tests that take seconds"
+	@echo "make check  all that CI runs: format, lint, types, every test, branch coverage"
+	@echo "make clean  remove what the others made, checkpoints/ excepted"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "chargen needs Python 3.11 or later; try make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+# The stamps are older than pyproject.toml when what it asks for may have changed.
+$(VENV)/run.stamp: $(BIN)/python pyproject.toml
+	@echo "installing chargen and what it needs (TensorFlow is large: this can take minutes)"
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(BIN)/python pyproject.toml
+	@echo "installing chargen and what its tests need (TensorFlow is large: this can take minutes)"
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/run.stamp
+
+demo: $(VENV)/run.stamp
+	$(BIN)/chargen train corpora/fables.txt -o $(DEMO) --force
+	@echo
+	$(BIN)/chargen sample -c $(DEMO) --seed "The heron" --length 600
+	@echo
+	$(BIN)/chargen evaluate -c $(DEMO)
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m "not slow"
+
+slow: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+
+check: lint types
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+clean:
+	rm -rf $(VENV) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
