@@ -16,6 +16,8 @@ from chargen.training.events import Evaluated, Event, Progressed, Started, Stopp
 
 __all__ = ["TrainingDisplay"]
 
+SAMPLE_SHOWN = 80
+"""Characters of an evaluation's sample that are shown: a line's worth."""
 NATS_PER_BIT = math.log(2)
 ROW = "{epoch:>6} {step:>9} {rate:>8}  {train:>6} {validation:>8}  {accuracy:>8} {left:>7}"
 HEADER = ROW.format(
@@ -96,10 +98,9 @@ class TrainingDisplay:
         )
         if event.first_step:
             self._print(f"going on at step {event.first_step:,} of {event.total_steps:,}")
-        which = "held out" if corpus.validation_characters else "train"
-        self._print(
-            f"{HEADER}   train and held out in bits per character, accuracy: {which}", "dim"
-        )
+        which = "of what is held out" if corpus.validation_characters else "of the training text"
+        self._print(f"train and held out are bits per character; accuracy is {which}", "dim")
+        self._print(HEADER, "dim")
         epoch = event.first_step / event.epoch_steps
         self._bar.update(
             self._task,
@@ -132,9 +133,11 @@ class TrainingDisplay:
         )
         line = Text(row)
         line.append(" * " if record["best"] and validation is not None else "   ", "bold green")
-        room = self._console.width - len(line) if self._console.is_terminal else 60
-        line.append(visible(event.sample)[: max(room, 0)], "dim italic")
-        self._console.print(line, highlight=False, no_wrap=True, overflow="crop")
+        line.append(visible(event.sample)[:SAMPLE_SHOWN], "dim italic")
+        if self._console.is_terminal:
+            self._console.print(line, highlight=False, no_wrap=True, overflow="crop")
+        else:
+            self._console.print(line, highlight=False)  # a file's lines have no edge to end at
 
     def _show_end(self, event: Stopped) -> None:
         if event.best and event.best["validation_bits"] is not None:

@@ -38,7 +38,7 @@ LADDER = (
     # Too little to hold anything out: learnt by heart.
     Rung(999, units=64, dropout=0.0, epochs=100, last_epochs=100, batch_size=1, window=16),
     Rung(3_000, units=64, dropout=0.3, epochs=15, last_epochs=15, batch_size=2, window=32),
-    Rung(10_000, units=128, dropout=0.4, epochs=30, last_epochs=15, batch_size=4, window=64),
+    Rung(10_000, units=128, dropout=0.4, epochs=18, last_epochs=12, batch_size=4, window=64),
     Rung(30_000, units=128, dropout=0.4, epochs=20, last_epochs=10, batch_size=8, window=64),
     Rung(300_000, units=128, dropout=0.3, epochs=25, last_epochs=5, batch_size=32, window=64),
     Rung(3_000_000, units=256, dropout=0.1, epochs=10, last_epochs=2, batch_size=64, window=64),
