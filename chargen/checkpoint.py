@@ -65,6 +65,12 @@ class CorpusRecord:
     validation_characters: int
     sha256: str
 
+    def __post_init__(self) -> None:
+        sizes = (self.characters, self.train_characters, self.validation_characters)
+        texts = isinstance(self.texts, tuple) and all(isinstance(t, str) for t in self.texts)
+        if not (texts and isinstance(self.sha256, str) and all(type(n) is int for n in sizes)):
+            raise TypeError("the corpus is not described by texts, sizes and a fingerprint")
+
     def to_json(self) -> dict[str, Any]:
         """All fields by name, ready for `json.dumps`."""
         return dataclasses.asdict(self) | {"texts": list(self.texts)}
@@ -139,9 +145,12 @@ class Checkpoint:
         """The evaluations, oldest first."""
         try:
             lines = self._file(HISTORY).read_text(encoding="utf-8").splitlines()
-            return [json.loads(line) for line in lines]
-        except ValueError as error:
+            records = [json.loads(line) for line in lines]
+        except (ValueError, RecursionError, OSError) as error:
             raise _damaged(self.path, HISTORY, error) from None
+        if not all(isinstance(record, dict) for record in records):
+            raise _damaged(self.path, HISTORY, ValueError("a line is not an object"))
+        return records
 
     def best(self) -> dict[str, Any] | None:
         """The evaluation whose weights `model.keras` holds, or None before the first."""

@@ -162,7 +162,7 @@ class TrainConfig(_Json):
     batch_size: int
     learning_rate: float
     evaluate_every: int
-    """Steps from one evaluation to the next."""
+    """Steps from one evaluation to the next; where they are part of an epoch, one ends it too."""
     random_seed: int
     validation: float | str
     """Share of the text's end that is held out, or the path of a file that is."""

@@ -17,7 +17,7 @@ ALLOWED = {
     "errors": set(),
     "config": {"errors"},
     "architecture": {"config"},
-    "data": {"data", "errors"},
+    "data": {"config", "data", "errors"},
     "checkpoint": {"architecture", "config", "data", "errors"},
     "models": {"config", "models"},
     "inference": {"architecture", "checkpoint", "config", "data", "errors", "inference"},

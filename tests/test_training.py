@@ -116,6 +116,16 @@ def test_evaluate_gives_the_figure_of_the_history(
     assert score.accuracy == pytest.approx(best["validation_accuracy"])
 
 
+def test_epochs_end_with_an_evaluation_and_may_hold_several(text: Path, tmp_path: Path):
+    path = chargen.train(text, checkpoint=tmp_path / "ck", **SMALL | {"epochs": 3})
+    epochs = [line["epoch"] for line in history(path)]
+    assert {1.0, 2.0, 3.0} <= set(epochs)
+    assert len(epochs) > 3
+    last = SMALL | {"predict": "last", "epochs": 1, "batch_size": 100}
+    path = chargen.train(text, checkpoint=tmp_path / "last", **last)
+    assert history(path)[-1]["characters"] == Checkpoint.open(path).corpus.train_characters - 8
+
+
 def weights_of(path: Path) -> list[np.ndarray]:
     with np.load(path / "resume.npz", allow_pickle=False) as file:
         return [file[name] for name in file.files if name != "run"]

@@ -22,7 +22,7 @@ def test_streams_go_on_where_they_ended_and_predict_the_next(
     ids = np.arange(count, dtype=np.uint8)
     streams = Streams(ids, batch_size, window, seed)
     assert streams.steps >= 1
-    assert streams.targets_per_step == batch_size * window
+    assert streams.targets_per_epoch == streams.steps * batch_size * window
     previous = None
     seen = []
     for step in range(streams.steps):
@@ -67,6 +67,7 @@ def test_sliding_gives_each_window_once_an_epoch(
     window = min(window, count - 1)
     ids = np.arange(count, dtype=np.uint8)
     sliding = Sliding(ids, batch_size, window, 3)
+    assert sliding.targets_per_epoch == count - window
     labels = []
     for step in range(sliding.steps):
         inputs, targets = sliding.batch(epoch, step)

@@ -42,8 +42,8 @@ class Group(click.Group):
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run a command: the only place that writes an error and chooses the exit status."""
-        _set_up_process()
         try:
+            _set_up_process()
             status = super().main(*args, **options | {"standalone_mode": False})
         except ChargenError as error:
             status = _fail(str(error), error.exit_status)
@@ -55,7 +55,8 @@ class Group(click.Group):
         except click.Abort:
             status = 130
         except OSError as error:
-            status = _fail(_one_line(str(error)), 1)
+            where = f"{error.filename}: " if error.filename else ""
+            status = _fail(f"{where}{error.strerror or error}", 1)
         sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -78,6 +79,8 @@ def main() -> None:
 
 
 def _set_up_process() -> None:
+    if sys.stdout is None:
+        raise ChargenError("standard output is closed; results have nowhere to go")
     # Die of a closed pipe as other commands do: `chargen sample --endless | head`.
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -15,7 +15,17 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-__all__ = ["Permutation", "Sliding", "Streams", "Windows", "one_hot", "sliding_windows"]
+from chargen.config import ModelConfig, TrainConfig
+
+__all__ = [
+    "Permutation",
+    "Sliding",
+    "Streams",
+    "Windows",
+    "make_windows",
+    "one_hot",
+    "sliding_windows",
+]
 
 Ids = NDArray[np.unsignedinteger]
 Batch = tuple[NDArray[np.int32], NDArray[np.int32]]
@@ -26,8 +36,8 @@ class Windows(Protocol):
 
     steps: int
     """Batches in an epoch."""
-    targets_per_step: int
-    """Characters predicted in a batch."""
+    targets_per_epoch: int
+    """Characters predicted in an epoch."""
     input_shape: tuple[int | None, ...]
     """Of every batch's inputs; None where batches differ."""
     target_shape: tuple[int | None, ...]
@@ -35,6 +45,13 @@ class Windows(Protocol):
     def batch(self, epoch: int, step: int) -> Batch:
         """Inputs (B, T) and targets, int32, of one step of one epoch."""
         ...
+
+
+def make_windows(ids: Ids, model: ModelConfig, training: TrainConfig) -> Windows:
+    """The windows that a model is trained on."""
+    if model.predict == "all":
+        return Streams(ids, training.batch_size, model.window, training.random_seed)
+    return Sliding(ids, training.batch_size, model.window, training.random_seed)
 
 
 class Streams:
@@ -66,7 +83,7 @@ class Streams:
         self._offsets = min(window, spare + 1)
         self._stride = (len(ids) - self._offsets) // batch_size
         self.steps = self._stride // window
-        self.targets_per_step = batch_size * window
+        self.targets_per_epoch = self.steps * batch_size * window
         self.input_shape: tuple[int | None, ...] = (batch_size, window)
         self.target_shape: tuple[int | None, ...] = (batch_size, window)
 
@@ -94,7 +111,7 @@ class Sliding:
         self._batch_size = batch_size
         self._random_seed = random_seed
         self.steps = -(-len(self._labels) // batch_size)
-        self.targets_per_step = batch_size
+        self.targets_per_epoch = len(self._labels)
         self.input_shape: tuple[int | None, ...] = (None, window)
         self.target_shape: tuple[int | None, ...] = (None,)
 

@@ -4,17 +4,9 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from chargen.config import ModelConfig, TrainConfig
-from chargen.data.windows import Batch, Ids, Sliding, Streams, Windows
+from chargen.data.windows import Batch, Windows
 
-__all__ = ["Batches", "make_windows"]
-
-
-def make_windows(ids: Ids, model: ModelConfig, training: TrainConfig) -> Windows:
-    """The windows that a model is trained on."""
-    if model.predict == "all":
-        return Streams(ids, training.batch_size, model.window, training.random_seed)
-    return Sliding(ids, training.batch_size, model.window, training.random_seed)
+__all__ = ["Batches"]
 
 
 class Batches:

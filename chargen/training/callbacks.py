@@ -13,7 +13,7 @@ import keras
 
 from chargen.checkpoint import HISTORY, MODEL, Checkpoint, replace_file, write_file
 from chargen.config import SampleConfig
-from chargen.data.windows import Ids
+from chargen.data.windows import Ids, Windows
 from chargen.errors import TrainingError
 from chargen.inference.generate import Generation
 from chargen.inference.network import Network
@@ -89,25 +89,17 @@ class Progress(keras.callbacks.Callback):
 
     Args:
         run: its `step` and `seconds` are kept here.
-        epoch_steps: steps in an epoch.
-        total_steps: steps in the whole run.
-        targets_per_step: characters predicted in a step.
+        windows: say how long an epoch is.
+        epochs: how many there are in the whole run.
         report: told of the progress.
     """
 
-    def __init__(
-        self,
-        run: state.RunState,
-        epoch_steps: int,
-        total_steps: int,
-        targets_per_step: int,
-        report: Report,
-    ) -> None:
+    def __init__(self, run: state.RunState, windows: Windows, epochs: int, report: Report) -> None:
         super().__init__()
-        self.total_steps = total_steps
-        self.epoch_steps = epoch_steps
+        self.epoch_steps = windows.steps
+        self.total_steps = windows.steps * epochs
         self._run = run
-        self._targets_per_step = targets_per_step
+        self._characters_per_step = windows.targets_per_epoch / windows.steps
         self._report = report
         self._seconds_before = run.seconds
         self._first_step = run.step
@@ -115,14 +107,14 @@ class Progress(keras.callbacks.Callback):
 
     @property
     def characters(self) -> int:
-        """Characters learned from so far."""
-        return self._run.step * self._targets_per_step
+        """Characters learned from so far; exact at the end of each epoch."""
+        return round(self._run.step * self._characters_per_step)
 
     @property
     def characters_per_second(self) -> float:
         """Since this session began, evaluations included."""
         steps = self._run.step - self._first_step
-        return steps * self._targets_per_step / max(self._elapsed(), 1e-9)
+        return steps * self._characters_per_step / max(self._elapsed(), 1e-9)
 
     @property
     def seconds_left(self) -> float:
@@ -192,15 +184,12 @@ class Evaluation(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Called by Keras after each step."""
-        last = self._run.step == self._progress.total_steps
-        due = last or self._run.step % self._checkpoint.training.evaluate_every == 0
+        due = self._is_due()
         if due or self._run.step % self._progress.epoch_steps == 0:
             self._collect_metrics()
         if due:
             self._evaluate()
-            patience = self._checkpoint.training.patience
-            if last or (patience and self._run.stale >= patience):
-                self._run.finished = True
+            if self._run.is_stale(self._checkpoint.training.patience):
                 self.model.stop_training = True
 
     def write_model(self) -> None:
@@ -212,6 +201,13 @@ class Evaluation(keras.callbacks.Callback):
         """Write `history.jsonl`."""
         lines = "".join(json.dumps(line) + "\n" for line in self._history)
         write_file(self._checkpoint.path / HISTORY, lines.encode())
+
+    def _is_due(self) -> bool:
+        step, every = self._run.step, self._checkpoint.training.evaluate_every
+        if every >= self._progress.epoch_steps:
+            return step % every == 0 or step == self._progress.total_steps
+        within = step % self._progress.epoch_steps
+        return within % every == 0  # 0 at the epoch's end
 
     def _collect_metrics(self) -> None:
         """Move what Keras' metrics counted into the run's sums: Keras resets them each epoch."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from chargen.config import ModelConfig, TrainConfig, TrainOptions, check_validation
+from chargen.data.windows import make_windows
 from chargen.errors import OptionError, TrainingError
 
 __all__ = ["PRESETS", "default_validation", "resolve"]
@@ -220,15 +221,15 @@ def _check_length(model: ModelConfig, training: TrainConfig, train_characters: i
 def _evaluate_every(
     model: ModelConfig, training: TrainConfig, train_characters: int, validation_characters: int
 ) -> int:
-    targets = training.batch_size * (model.window if model.predict == "all" else 1)
-    epoch_steps = max(1, train_characters // targets)
+    """Steps between evaluations: a part of an epoch, or a whole number of epochs."""
+    # Only the text's length matters: a view of a single zero stands for it.
+    windows = make_windows(np.broadcast_to(np.uint8(0), train_characters), model, training)
     if training.preset == "tutorial":
-        return -(-(train_characters - model.window) // targets)  # each epoch, as tutorials show it
-    steps = max(
-        epoch_steps * training.epochs / EVALUATIONS,
-        validation_characters * EVALUATION_SHARE / targets,
-        1,
+        return windows.steps  # tutorials show every epoch
+    epoch_share = max(
+        training.epochs / EVALUATIONS,
+        validation_characters * EVALUATION_SHARE / windows.targets_per_epoch,
     )
-    if steps < epoch_steps:
-        return -(-epoch_steps // round(epoch_steps / steps))
-    return epoch_steps * round(steps / epoch_steps)
+    if epoch_share < 1:
+        return -(-windows.steps // round(1 / epoch_share))
+    return windows.steps * round(epoch_share)

@@ -8,9 +8,10 @@ import numpy as np
 from chargen.architecture import parameter_count
 from chargen.checkpoint import CONFIG, HISTORY, MODEL, RESUME, VOCABULARY
 from chargen.config import TrainConfig
+from chargen.data.windows import make_windows
 from chargen.models.factory import build_model
 from chargen.training import state
-from chargen.training.batches import Batches, make_windows
+from chargen.training.batches import Batches
 from chargen.training.callbacks import (
     EpochStart,
     Evaluation,
@@ -59,9 +60,7 @@ def run_session(plan: Plan, *, resume: bool, report: Report) -> None:
     if resume:
         run, means = state.restore(checkpoint.path, model)
         history = checkpoint.history()[: run.evaluations]
-        if run.finished and run.step < total_steps and training != _recorded(plan):
-            run.finished, run.stale = False, 0  # it was given more epochs or more patience
-    progress = Progress(run, windows.steps, total_steps, windows.targets_per_step, report)
+    progress = Progress(run, windows, training.epochs, report)
     interruption = Interruption()
     examiner = Examiner(checkpoint, plan.validation_ids)
     evaluation = Evaluation(
@@ -82,7 +81,11 @@ def run_session(plan: Plan, *, resume: bool, report: Report) -> None:
         parameters = parameter_count(checkpoint.model)
         report(Started(checkpoint, parameters, run.step, windows.steps, total_steps))
         saving = Saving(checkpoint, run, interruption)
-        while not run.finished and run.step < total_steps and interruption.signal is None:
+        while (
+            run.step < total_steps
+            and not run.is_stale(training.patience)
+            and interruption.signal is None
+        ):
             epoch, first_step = divmod(run.step, windows.steps)
             batches = Batches(windows, first_step)
             model.fit(
@@ -95,7 +98,12 @@ def run_session(plan: Plan, *, resume: bool, report: Report) -> None:
                 verbose=0,
             )
         best = next((line for line in reversed(history) if line["best"]), None)
-        report(Stopped(_reason(run, total_steps), checkpoint.path, run.step, run.seconds, best))
+        reason: Reason = "interrupted"
+        if run.step >= total_steps:
+            reason = "finished"
+        elif run.is_stale(training.patience):
+            reason = "patience"
+        report(Stopped(reason, checkpoint.path, run.step, run.seconds, best))
 
 
 def compile_model(model: keras.Model, training: TrainConfig, total_steps: int) -> None:
@@ -146,13 +154,3 @@ def _begin(plan: Plan, model: keras.Model, run: state.RunState, evaluation: Eval
     evaluation.write_history()
     state.save(path, model, run)
     plan.checkpoint.write()
-
-
-def _reason(run: state.RunState, total_steps: int) -> Reason:
-    if run.step >= total_steps:
-        return "finished"
-    return "patience" if run.finished else "interrupted"
-
-
-def _recorded(plan: Plan) -> TrainConfig:
-    return plan.checkpoint.open(plan.checkpoint.path).training

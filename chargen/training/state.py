@@ -37,7 +37,10 @@ class RunState:
     """Lines of the history that belong to this state."""
     sums: dict[str, float] = dataclasses.field(default_factory=dict)
     """What the metrics had counted in epochs completed since the last evaluation."""
-    finished: bool = False
+
+    def is_stale(self, patience: int) -> bool:
+        """Whether the run has gone on for long enough without getting better."""
+        return 0 < patience <= self.stale
 
 
 def save(folder: Path, model: keras.Model, run: RunState) -> None:
