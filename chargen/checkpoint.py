@@ -4,7 +4,7 @@
     vocabulary.json   the characters, in id order
     model.keras       the best weights so far, a stock Keras archive
     history.jsonl     one line per evaluation
-    resume.npz        what a stopped run needs to go on (`chargen.training.resume`)
+    resume.npz        what a stopped run needs to go on (`chargen.training.state`)
 
 Each file is replaced by writing beside it, flushing to disk and renaming, so that a reader finds
 the old one or the new one. `config.json` is written last and removed first: a directory that has
@@ -16,6 +16,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,13 +28,26 @@ from numpy.typing import NDArray
 
 from chargen.architecture import Array, describe
 from chargen.config import ModelConfig, TrainConfig
-from chargen.data.corpus import STANDARD_INPUT, Corpus, Ids, read_corpus, read_ids, read_text
+from chargen.data.corpus import (
+    STANDARD_INPUT,
+    Corpus,
+    Ids,
+    fingerprint,
+    read_corpus,
+    read_ids,
+    read_text,
+)
 from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, CorpusError, OptionError
 
 __all__ = [
+    "CONFIG",
     "DEFAULT_FOLDER",
+    "FILES",
     "FORMAT",
+    "HISTORY",
+    "MODEL",
+    "RESUME",
     "Checkpoint",
     "CorpusRecord",
     "find_checkpoints",
@@ -50,6 +64,7 @@ VOCABULARY = "vocabulary.json"
 MODEL = "model.keras"
 HISTORY = "history.jsonl"
 RESUME = "resume.npz"
+FILES = (CONFIG, VOCABULARY, MODEL, HISTORY, RESUME)
 
 WEIGHTS_MEMBER = "model.weights.h5"
 
@@ -64,11 +79,14 @@ class CorpusRecord:
     train_characters: int
     validation_characters: int
     sha256: str
+    validation_sha256: str | None = None
+    """Of the ids of a file that is held out."""
 
     def __post_init__(self) -> None:
         sizes = (self.characters, self.train_characters, self.validation_characters)
         texts = isinstance(self.texts, tuple) and all(isinstance(t, str) for t in self.texts)
-        if not (texts and isinstance(self.sha256, str) and all(type(n) is int for n in sizes)):
+        sums = isinstance(self.sha256, str) and isinstance(self.validation_sha256, str | None)
+        if not (texts and sums and all(type(n) is int for n in sizes)):
             raise TypeError("the corpus is not described by texts, sizes and a fingerprint")
 
     def to_json(self) -> dict[str, Any]:
@@ -167,7 +185,8 @@ class Checkpoint:
         """
         if not sources and STANDARD_INPUT in self.corpus.texts:
             raise CorpusError(
-                f"the run in {self.path} read standard input, which is gone; give the text again"
+                f"the run in {self.path} read its text from standard input, which is gone; give "
+                "TEXT, to train all that was read, to evaluate what is to be scored"
             )
         corpus = read_corpus(
             sources or self.corpus.texts,
@@ -191,15 +210,22 @@ class Checkpoint:
         if not self.corpus.validation_characters:
             raise CorpusError(f"the run in {self.path} held nothing out; name a TEXT to score")
         validation, encoding = self.training.validation, self.training.encoding
-        if isinstance(validation, str):
-            return read_ids([validation], self.vocabulary, encoding)
-        return self.read_corpus().split(validation)[1]
+        if not isinstance(validation, str):
+            return self.read_corpus().split(validation)[1]
+        ids = read_ids([validation], self.vocabulary, encoding)
+        if fingerprint(ids) != self.corpus.validation_sha256:
+            raise CorpusError(
+                f"{validation} is not the text that the run in {self.path} held out; name the "
+                "TEXT to score"
+            )
+        return ids
 
     def held_out_text(self) -> str:
         """As `held_out_ids`, as text; characters folded by `min_count` stand as U+FFFD."""
-        if isinstance(self.training.validation, str) and self.corpus.validation_characters:
+        ids = self.held_out_ids()
+        if isinstance(self.training.validation, str):
             return "".join(read_text([self.training.validation], self.training.encoding))
-        return self.vocabulary.decode(self.held_out_ids())
+        return self.vocabulary.decode(ids)
 
     def _file(self, name: str) -> Path:
         return _existing(self.path, name)
@@ -208,11 +234,21 @@ class Checkpoint:
     def _reading(self, name: str) -> Iterator[None]:
         try:
             yield
-        except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            KeyError,
+            ValueError,
+            EOFError,
+            OSError,
+            RuntimeError,  # h5py's for what HDF5 refuses, zipfile's for an encrypted member
+        ) as error:
             raise _damaged(self.path, name, error) from None
 
     def _dataset(self, file: Any, array: Array) -> NDArray[np.float32]:
         dataset = file[array.path]
+        if not hasattr(dataset, "shape"):
+            raise ValueError(f"{array.path} should be an array; found a group")
         if dataset.shape != array.shape or dataset.dtype != np.float32:
             raise ValueError(
                 f"{array.path} should be float32 {array.shape}; "

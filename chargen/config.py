@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, TypedDict, get_args
 
 from chargen.errors import OptionError
 
-__all__ = ["ModelConfig", "SampleConfig", "TrainConfig", "TrainOptions"]
+__all__ = ["ModelConfig", "SampleConfig", "TrainConfig", "TrainOptions", "check_validation"]
 
 Cell = Literal["rnn", "lstm", "gru"]
 Activation = Literal["tanh", "relu", "sigmoid", "leaky_relu"]
@@ -27,7 +27,7 @@ PREDICTIONS: tuple[str, ...] = get_args(Predict)
 OPTIMIZERS: tuple[str, ...] = get_args(Optimizer)
 SCHEDULES: tuple[str, ...] = get_args(Schedule)
 UNKNOWNS: tuple[str, ...] = get_args(Unknown)
-PRESETS: tuple[str, ...] = get_args(Preset)
+PRESET_NAMES: tuple[str, ...] = get_args(Preset)
 
 # Sizes beyond these cannot be trained on one machine; as bounds they keep a mistyped option, or a
 # checkpoint made to harm, from asking for the machine's whole memory.
@@ -36,6 +36,7 @@ MAX_LAYERS = 64
 MAX_WINDOW = 65_536
 MAX_BATCH_SIZE = 65_536
 MAX_COUNT = 10**12  # epochs, steps, characters
+MAX_THREADS = 4096
 MAX_SEED = 2**63 - 1
 
 
@@ -92,7 +93,11 @@ def _require_choice(field: str, value: object, choices: tuple[str, ...]) -> None
 
 
 class _Json:
-    """To and from JSON objects whose keys are the fields, no more and no fewer."""
+    """To and from JSON objects whose keys are the fields.
+
+    A field that is not there takes its default: one that a later version adds must have a default
+    that means what was done before there was a choice.
+    """
 
     def to_json(self) -> dict[str, Any]:
         """All fields by name, ready for `json.dumps`."""
@@ -103,12 +108,18 @@ class _Json:
         """Build from what `to_json` gave.
 
         Raises:
-            OptionError: a field is missing, unknown, of the wrong type or out of range.
+            OptionError: a field is unknown, of the wrong type or out of range, or one without a
+                default is missing.
         """
-        names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        if not isinstance(values, Mapping) or set(values) != names:
-            found = sorted(map(str, values)) if isinstance(values, Mapping) else values
-            raise OptionError(f"expected the fields {', '.join(sorted(names))}; found {found!r}")
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+        names = {field.name for field in fields}
+        required = {field.name for field in fields if field.default is dataclasses.MISSING}
+        if not isinstance(values, Mapping):
+            raise OptionError(f"expected an object; found {values!r}")
+        if missing := required - set(values):
+            raise OptionError(f"lacks {', '.join(sorted(missing))}")
+        if unknown := set(values) - names:
+            raise OptionError(f"has unknown fields: {', '.join(sorted(map(str, unknown)))}")
         return cls(**values)
 
 
@@ -178,6 +189,8 @@ class TrainConfig(_Json):
     beta_2: float = 0.99
     """Adam's memory of squared gradients: shorter than usual, for runs of a few thousand steps."""
     preset: Preset | None = None
+    threads: int | None = None
+    """That TensorFlow computes with; None is one for each core."""
 
     def __post_init__(self) -> None:
         _require_integer("epochs", self.epochs, 1, MAX_COUNT)
@@ -195,11 +208,15 @@ class TrainConfig(_Json):
         _require_integer("patience", self.patience, 0, MAX_COUNT)
         _require_number("beta_2", self.beta_2, lambda x: 0 < x < 1, "between 0 and 1")
         if self.preset is not None:
-            _require_choice("preset", self.preset, PRESETS)
+            _require_choice("preset", self.preset, PRESET_NAMES)
+        if self.threads is not None:
+            _require_integer("threads", self.threads, 1, MAX_THREADS)
 
 
 def check_validation(value: object) -> None:
     """Refuse a `validation` that is neither a share of the text nor a path."""
+    if value == "-":
+        raise OptionError("--validation takes a file that can be read again; found standard input")
     if not (isinstance(value, str) and value):
         wanted = "a share of the text, at least 0 and below 1, or a file"
         _require_number("validation", value, lambda x: 0 <= x < 1, wanted)

@@ -4,6 +4,7 @@
     ├── CorpusError         a text that cannot be read, decoded or used
     ├── CheckpointError     a checkpoint that is missing, damaged or in the way
     ├── VocabularyError     a character that the model does not know
+    ├── NumericalError      a network whose outputs are no longer numbers
     ├── TrainingError       a run that cannot start or go on
     └── OptionError         an option out of range or in a wrong company: exit status 2
 
@@ -15,6 +16,7 @@ __all__ = [
     "ChargenError",
     "CheckpointError",
     "CorpusError",
+    "NumericalError",
     "OptionError",
     "TrainingError",
     "VocabularyError",
@@ -37,6 +39,10 @@ class CheckpointError(ChargenError):
 
 class VocabularyError(ChargenError):
     """A character that the model does not know."""
+
+
+class NumericalError(ChargenError):
+    """A network whose outputs overflowed: its weights exploded in training."""
 
 
 class TrainingError(ChargenError):

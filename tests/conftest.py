@@ -12,11 +12,16 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from chargen.architecture import describe
 from chargen.checkpoint import Checkpoint, CorpusRecord, write_file
 from chargen.config import ModelConfig, TrainConfig
 from chargen.data.vocabulary import Vocabulary
+
+# Machines that run the tests are shared: how long an example takes says nothing of the code.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 ROOT = Path(__file__).parent.parent
 TINY_SHAKESPEARE = ROOT.parent / "shared" / "data" / "tinyshakespeare.txt"
@@ -88,8 +93,9 @@ def run(tmp_path: Path) -> Run:
             input=stdin,
             capture_output=True,
             cwd=tmp_path,
-            env=os.environ | environment,
-            timeout=120,
+            # Unbuffered output would hide what is still unwritten at exit.
+            env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"} | environment,
+            timeout=600,
             check=False,
         )
 
@@ -105,7 +111,7 @@ def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Path:
         input=b"This is GeeksforGeeks a software training institute",
         capture_output=True,
         cwd=folder,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert result.returncode == 0, result.stderr.decode()

@@ -183,13 +183,13 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path):
 def test_the_text_of_a_run_is_read_again_and_must_be_the_same(tmp_path: Path):
     from dataclasses import replace
 
-    from chargen.data.corpus import read_corpus
+    from chargen.data.corpus import fingerprint, read_corpus
 
     text = tmp_path / "text"
     text.write_text("abcdefghij")
     corpus = read_corpus([str(text)])
     checkpoint = make_checkpoint(tmp_path / "ck", "abcdefghij")
-    with pytest.raises(CorpusError, match="read standard input, which is gone"):
+    with pytest.raises(CorpusError, match="from standard input, which is gone"):
         checkpoint.read_corpus()
     with pytest.raises(CorpusError, match="held nothing out; name a TEXT"):
         checkpoint.held_out_ids()
@@ -204,6 +204,9 @@ def test_the_text_of_a_run_is_read_again_and_must_be_the_same(tmp_path: Path):
     with pytest.raises(CorpusError, match="not the text that the run"):
         checkpoint.held_out_ids()
     text.write_text("jiX")
-    checkpoint = replace(checkpoint, training=replace(training, validation=str(text)))
+    ids = checkpoint.vocabulary.encode("jiX")
+    record = replace(record, validation_sha256=fingerprint(ids))
+    training = replace(training, validation=str(text))
+    checkpoint = replace(checkpoint, corpus=record, training=training)
     assert checkpoint.held_out_ids().tolist() == [9, 8, 10]
     assert checkpoint.held_out_text() == "jiX"

@@ -20,10 +20,25 @@ def test_json_gives_back_the_same(config: Any):
     assert type(config).from_json(json.loads(json.dumps(config.to_json()))) == config
 
 
-@pytest.mark.parametrize("broken", [None, [], {}, {"units": 3}, MODEL.to_json() | {"more": 1}])
-def test_json_with_other_fields_is_refused(broken: Any):
-    with pytest.raises(OptionError, match="expected the fields"):
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (None, "expected an object; found None"),
+        ([], "expected an object"),
+        ({}, "lacks units, vocabulary_size, window"),
+        ({"units": 3}, "lacks vocabulary_size, window"),
+        (MODEL.to_json() | {"more": 1}, "has unknown fields: more"),
+    ],
+)
+def test_json_with_other_fields_is_refused(broken: Any, message: str):
+    with pytest.raises(OptionError, match=message):
         ModelConfig.from_json(broken)
+
+
+def test_json_without_a_field_takes_its_default():
+    values = MODEL.to_json()
+    del values["dropout"]
+    assert ModelConfig.from_json(values) == MODEL
 
 
 def test_configurations_are_frozen():

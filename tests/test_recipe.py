@@ -17,6 +17,7 @@ def settle(
     return resolve(
         TrainOptions(**options),
         vocabulary_size=vocabulary_size,
+        characters=characters,
         train_characters=characters - held_out,
         validation_characters=held_out,
         validation=validation,

@@ -10,6 +10,7 @@ from conftest import make_checkpoint
 
 import chargen
 from chargen.data.vocabulary import REPLACEMENT
+from chargen.errors import NumericalError
 from chargen.inference import score as score_module
 from chargen.inference.model import Model
 from chargen.inference.network import Network
@@ -76,10 +77,13 @@ def test_unknown_characters_are_counted_and_left_out(tmp_path: Path):
     assert dirty.nats_per_character == pytest.approx(clean.nats_per_character, rel=1e-5)
 
 
-def test_unknown_characters_are_read_as_the_replacement_where_it_is_known(tmp_path: Path):
-    make_checkpoint(tmp_path, "\n abc" + REPLACEMENT)
+@pytest.mark.parametrize("characters", ["\n abc", " abc"])
+@pytest.mark.parametrize("text", ["abXcaYbc", "XabcYabc"])
+def test_unknown_characters_are_read_as_the_replacement_where_it_is_known(
+    tmp_path: Path, characters: str, text: str
+):
+    make_checkpoint(tmp_path, characters + REPLACEMENT)
     model = chargen.load(tmp_path)
-    text = "abXcaYbc"
     assert model.evaluate(text).unknown_characters == 2
     expected = np.mean(reference(model, text))
     assert model.evaluate(text).nats_per_character == pytest.approx(expected, rel=1e-5)
@@ -88,11 +92,25 @@ def test_unknown_characters_are_read_as_the_replacement_where_it_is_known(tmp_pa
     assert folded.nats_per_character == model.evaluate(text).nats_per_character
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_outputs_that_overflow_are_an_error_not_a_figure(tmp_path: Path, layers: int):
+    checkpoint = make_checkpoint(tmp_path, cell="rnn", activation="relu", layers=layers)
+    weights = [w * 1e3 for w in checkpoint.weights()]
+    model = chargen.load(tmp_path)
+    model.network = Network(checkpoint.model, weights)
+    with pytest.raises(NumericalError, match="no longer numbers"):
+        model.evaluate("abc cab bac" * 200)
+    for temperature in (0, 1):
+        with pytest.raises(NumericalError, match="no longer numbers"):
+            model.sample("abc", length=2000, temperature=temperature)
+
+
 @pytest.mark.parametrize("text", ["", "XYZ"])
 def test_nothing_to_score_is_no_number_but_no_failure(checkpoint: Path, text: str):
     score = chargen.load(checkpoint).evaluate(text)
     assert score.characters == score.unknown_characters == len(text)
     assert math.isnan(score.nats_per_character)
+    assert math.isnan(score.perplexity)
     assert math.isnan(score.accuracy)
 
 

@@ -139,7 +139,7 @@ def without_seconds(path: Path) -> list[dict[str, Any]]:
     "options",
     [
         {"cell": "lstm", "dropout": 0.3, "layers": 2},
-        {"cell": "gru", "predict": "last", "optimizer": "sgd", "learning_rate": 0.1},
+        {"cell": "gru", "predict": "last", "optimizer": "sgd", "batch_size": 32},
         {"cell": "rnn", "optimizer": "rmsprop", "schedule": "constant", "embedding": 3},
     ],
 )
@@ -175,7 +175,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(
 
 
 def test_a_run_stopped_within_an_epoch_goes_on_in_its_middle(text: Path, tmp_path: Path):
-    options = SMALL | {"epochs": 4, "batch_size": 1, "window": 4, "dropout": 0.2}
+    options = SMALL | {"epochs": 2, "batch_size": 1, "dropout": 0.2}
     straight = chargen.train(text, checkpoint=tmp_path / "straight", **options)
     steps: list[int] = []
 
@@ -187,7 +187,7 @@ def test_a_run_stopped_within_an_epoch_goes_on_in_its_middle(text: Path, tmp_pat
     stopped = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
         chargen.train(text, checkpoint=stopped, report=report, **options)
-    epoch_steps = round(history(straight)[-1]["step"] / 4)
+    epoch_steps = round(history(straight)[-1]["step"] / 2)
     assert steps[0] % epoch_steps != 0
     chargen.train(checkpoint=stopped, resume=True)
     assert without_seconds(stopped) == without_seconds(straight)
@@ -310,7 +310,7 @@ def test_an_existing_checkpoint_is_replaced_only_by_force(text: Path, tmp_path: 
 
 def test_force_does_not_replace_what_is_no_checkpoint(text: Path, tmp_path: Path):
     (tmp_path / "config.json").write_text('{"name": "somebody else\'s"}')
-    with pytest.raises(CheckpointError, match="--force replaces checkpoints only"):
+    with pytest.raises(CheckpointError, match="is not of chargen"):
         chargen.train(text, checkpoint=tmp_path, force=True, **SMALL)
     with pytest.raises(CheckpointError, match="is a file"):
         chargen.train(text, checkpoint=text, **SMALL)
@@ -327,9 +327,85 @@ def test_an_exploding_loss_is_an_error_that_says_what_to_do(text: Path, tmp_path
         "schedule": "constant",
         "optimizer": "sgd",
     }
-    with pytest.raises(TrainingError, match="lower --learning-rate"):
+    with pytest.raises(TrainingError, match="training diverged: at step"):
         chargen.train(text, checkpoint=tmp_path / "ck", **options)
     assert len(chargen.load(tmp_path / "ck").sample("The", length=5)) == 5
+
+
+@pytest.mark.parametrize("validation", [0, 0.2])
+def test_weights_that_are_no_numbers_never_replace_the_best(
+    tmp_path: Path, validation: float, monkeypatch: pytest.MonkeyPatch
+):
+    """An evaluation right after the step that explodes: the loss before it was a number."""
+    text = tmp_path / "text"
+    text.write_text("to be or not to be " * 40)
+    path = chargen.train(text, checkpoint=tmp_path / "ck", validation=validation, **SMALL)
+    before = (path / "model.keras").read_bytes()
+
+    def explode(model: Any, folder: Path) -> Any:
+        run, means = restore(folder, model)
+        for variable in model.trainable_variables:
+            variable.assign(np.full(variable.shape, 1e38, np.float32))
+        return run, means
+
+    from chargen.training import state
+
+    restore = state.restore
+    monkeypatch.setattr(state, "restore", lambda folder, model: explode(model, folder))
+    with pytest.raises(TrainingError, match="training diverged: at step"):
+        chargen.train(checkpoint=path, resume=True, epochs=3)
+    assert (path / "model.keras").read_bytes() == before
+
+
+def test_force_replaces_a_damaged_checkpoint(text: Path, tmp_path: Path):
+    path = chargen.train(text, checkpoint=tmp_path / "ck", **SMALL)
+    for damage in ("{", json.dumps({"format": 99, "model": {}, "training": {}})):
+        (path / "config.json").write_text(damage)
+        chargen.train(text, checkpoint=path, force=True, **SMALL | {"epochs": 1})
+        assert Checkpoint.open(path).training.epochs == 1
+    (path / "config.json").unlink()
+    with pytest.raises(CheckpointError, match="already holds"):
+        chargen.train(text, checkpoint=path, **SMALL)
+
+
+def test_a_run_stopped_before_its_first_evaluation_leaves_what_it_learned(
+    text: Path, tmp_path: Path
+):
+    def report(event: Event) -> None:
+        if isinstance(event, Progressed):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    options = SMALL | {"batch_size": 1, "epochs": 30}
+    with pytest.raises(KeyboardInterrupt):
+        chargen.train(text, checkpoint=tmp_path / "ck", report=report, **options)
+    assert history(tmp_path / "ck") == []
+    with np.load(tmp_path / "ck" / "resume.npz", allow_pickle=False) as file:
+        np.testing.assert_array_equal(
+            Checkpoint.open(tmp_path / "ck").weights()[0], file["weight0"]
+        )
+
+
+def test_resuming_follows_the_text_to_its_new_place(text: Path, tmp_path: Path):
+    path = chargen.train(text, checkpoint=tmp_path / "ck", threads=None, **SMALL)
+    moved = text.rename(tmp_path / "moved.txt")
+    with pytest.raises(CorpusError, match="no such file"):
+        chargen.train(checkpoint=path, resume=True)
+    chargen.train(moved, checkpoint=path, resume=True)
+    assert Checkpoint.open(path).corpus.texts == (str(moved),)
+    with pytest.raises(TrainingError, match=r"has done 2\.0 epochs, more than --epochs 1"):
+        chargen.train(checkpoint=path, resume=True, epochs=1)
+
+
+def test_a_held_out_file_must_stay_the_same(text: Path, tmp_path: Path):
+    other = tmp_path / "other.txt"
+    other.write_text("The heron said so.\n")
+    path = chargen.train(text, checkpoint=tmp_path / "ck", validation=str(other), **SMALL)
+    assert len(Checkpoint.open(path).held_out_ids()) == 19
+    other.write_text("The heron said no.\n")
+    with pytest.raises(CorpusError, match="is not the text that the run in"):
+        Checkpoint.open(path).held_out_ids()
+    with pytest.raises(TrainingError, match="is not the text that this run held out"):
+        chargen.train(checkpoint=path, resume=True, epochs=3)
 
 
 def test_clipping_bounds_the_gradient(text: Path, tmp_path: Path):
@@ -434,7 +510,7 @@ def test_wrong_calls_are_refused(text: Path, tmp_path: Path):
         chargen.train([])
     with pytest.raises(OptionError, match="give at least one TEXT"):
         chargen.train([], checkpoint=tmp_path / "ck")
-    with pytest.raises(OptionError, match="--threads must be 1 or more"):
+    with pytest.raises(OptionError, match="--threads must be a whole number from 1"):
         chargen.train(text, threads=0)
     with pytest.raises(OptionError, match="--min-count must be 1 or more"):
         chargen.train(text, checkpoint=tmp_path / "ck", min_count=0)

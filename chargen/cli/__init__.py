@@ -4,6 +4,7 @@ Each command stands in a module of its own, imported when it is named, and impor
 with when it runs, so that `--help` answers at once.
 """
 
+import os
 import signal
 import sys
 from importlib import import_module
@@ -47,6 +48,9 @@ class Group(click.Group):
             status = super().main(*args, **options | {"standalone_mode": False})
         except ChargenError as error:
             status = _fail(str(error), error.exit_status)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            status = 2
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "chargen"
             status = _fail(f"{_one_line(error.format_message())} See `{where} --help`.", 2)
@@ -57,6 +61,8 @@ class Group(click.Group):
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             status = _fail(f"{where}{error.strerror or error}", 1)
+            # What could not be written would be tried again at exit, and fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -80,7 +86,9 @@ def main() -> None:
 
 def _set_up_process() -> None:
     if sys.stdout is None:
-        raise ChargenError("standard output is closed; results have nowhere to go")
+        raise ChargenError("standard output is closed; send it somewhere, such as > results.txt")
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the process's life
     # Die of a closed pipe as other commands do: `chargen sample --endless | head`.
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -77,6 +77,8 @@ def command(
 
 def _lines(text: str, scores: "CharacterScores") -> Iterator[dict[str, Any]]:
     """A record a line; its line end is counted with it and left out of its text."""
+    if not text:
+        return
     start = 0
     # Lines end at "\n" alone: splitlines would also cut at characters that are text here.
     for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
@@ -87,8 +89,8 @@ def _lines(text: str, scores: "CharacterScores") -> Iterator[dict[str, Any]]:
 
 def _characters(text: str, scores: "CharacterScores") -> Iterator[dict[str, Any]]:
     for position, character in enumerate(text):
-        nats = float(scores.nats[position])
-        bits = None if math.isnan(nats) else nats / math.log(2)
+        scored = scores.scored[position]
+        bits = float(scores.nats[position]) / math.log(2) if scored else None
         yield {"position": position, "character": character, "bits": bits}
 
 

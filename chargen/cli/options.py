@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from chargen.errors import OptionError
+
 __all__ = ["checkpoint_option", "chosen", "find_checkpoint", "json_option", "quiet_option"]
 
 CHECKPOINT_VARIABLE = "CHARGEN_CHECKPOINT"
@@ -42,9 +44,12 @@ def find_checkpoint(checkpoint: str | None) -> Path:
 
     Raises:
         CheckpointError: none was named and there is none.
+        OptionError: an empty name was given.
     """
     from chargen.checkpoint import newest_checkpoint
 
+    if checkpoint == "":
+        raise OptionError("--checkpoint must name a directory; found an empty name")
     named = checkpoint or os.environ.get(CHECKPOINT_VARIABLE)
     return Path(named) if named else newest_checkpoint()
 

@@ -16,6 +16,7 @@ from chargen.errors import CorpusError, OptionError
 
 __all__ = ["command"]
 
+BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 FLUSH_SECONDS = 0.02
 """Text waits this long at most before it is passed on: sooner than an eye notices, and far
 cheaper than a system call for each character."""
@@ -156,17 +157,22 @@ def _check_endless(context: click.Context) -> None:
 def _read_seeds(source: str) -> Iterator[str]:
     """The lines of a file or of standard input, each as soon as it is there."""
     name = "standard input" if source == "-" else source
+    if source == "-" and sys.stdin is None:
+        raise CorpusError("standard input is closed; pipe the seeds in, or name a file")
     try:
         with nullcontext(sys.stdin.buffer) if source == "-" else Path(source).open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 try:
-                    yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
+                    text = line.removesuffix(b"\n").removesuffix(b"\r").decode()
+                    yield text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text
                 except UnicodeDecodeError:
                     raise CorpusError(
                         f"line {number} of {name} is not UTF-8; convert the seeds"
                     ) from None
     except OSError as error:
-        raise CorpusError(f"cannot read the seeds from {name}: {error.strerror}") from None
+        raise CorpusError(
+            f"cannot read the seeds from {name}: {error.strerror}; check the path"
+        ) from None
 
 
 def _write(pieces: Iterable[str]) -> None:

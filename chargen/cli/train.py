@@ -10,13 +10,13 @@ from chargen.config import (
     CELLS,
     OPTIMIZERS,
     PREDICTIONS,
-    PRESETS,
+    PRESET_NAMES,
     SCHEDULES,
     TrainConfig,
     TrainOptions,
 )
 
-__all__ = ["command"]
+__all__ = ["ShareOrFile", "command"]
 
 
 class ShareOrFile(click.ParamType[float | str]):
@@ -58,7 +58,7 @@ class ShareOrFile(click.ParamType[float | str]):
 )
 @click.option(
     "--preset",
-    type=click.Choice(PRESETS),
+    type=click.Choice(PRESET_NAMES),
     help="A named recipe. tutorial: the textbook's SimpleRNN(50, relu) on windows of 3.",
 )
 @click.option(

@@ -30,7 +30,15 @@ from chargen.data.vocabulary import (
 )
 from chargen.errors import CorpusError, OptionError
 
-__all__ = ["STANDARD_INPUT", "Corpus", "read_corpus", "read_ids", "read_text", "split_at"]
+__all__ = [
+    "STANDARD_INPUT",
+    "Corpus",
+    "fingerprint",
+    "read_corpus",
+    "read_ids",
+    "read_text",
+    "split_at",
+]
 
 STANDARD_INPUT = "-"
 BLOCK_BYTES = 1 << 20
@@ -85,7 +93,7 @@ def read_text(sources: Sequence[str], encoding: str = "utf-8") -> Iterator[str]:
             with _open(source) as stream:
                 yield from _decode(stream, decoder_class("strict"), name, encoding)
         except FileNotFoundError:
-            raise CorpusError(f"no such file: {name}") from None
+            raise CorpusError(f"no such file: {name}; check the path") from None
         except IsADirectoryError:
             raise CorpusError(f"{name} is a directory; give the text files in it") from None
         except (gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
@@ -93,7 +101,9 @@ def read_text(sources: Sequence[str], encoding: str = "utf-8") -> Iterator[str]:
         except OSError as error:
             if error.errno is None:  # bzip2's way to say that it is none
                 raise _undecompressed(name, error) from None
-            raise CorpusError(f"cannot read {name}: {error.strerror}") from None
+            raise CorpusError(
+                f"cannot read {name}: {error.strerror}; check the path and its permissions"
+            ) from None
 
 
 def read_corpus(sources: Sequence[str], *, encoding: str = "utf-8", min_count: int = 1) -> Corpus:
@@ -119,6 +129,14 @@ def read_corpus(sources: Sequence[str], *, encoding: str = "utf-8", min_count: i
 def read_ids(sources: Sequence[str], vocabulary: Vocabulary, encoding: str = "utf-8") -> Ids:
     """Read the sources as ids of a given vocabulary, unknown ones as `vocabulary.unknown`."""
     return _encode_blocks(read_text(sources, encoding), vocabulary, _capacity(sources))
+
+
+def fingerprint(ids: Ids) -> str:
+    """SHA-256 of ids, whatever type they are held in."""
+    digest = hashlib.sha256()
+    for start in range(0, len(ids), BLOCK_BYTES):
+        digest.update(ids[start : start + BLOCK_BYTES].astype("<u4").tobytes())
+    return digest.hexdigest()
 
 
 def split_at(characters: int, share: float) -> int:

@@ -176,5 +176,6 @@ def one_hot(ids: NDArray[np.integer], vocabulary_size: int) -> NDArray[np.float3
     Training never calls this, since a batch becomes one-hot inside the model; it is here for
     whoever wants to see or use the arrays. Hand it a batch, not a corpus.
     """
-    rows: NDArray[np.float32] = np.eye(vocabulary_size, dtype=np.float32)[ids]
-    return rows
+    encoded = np.zeros((*ids.shape, vocabulary_size), dtype=np.float32)
+    np.put_along_axis(encoded, ids[..., None].astype(np.intp), 1, axis=-1)
+    return encoded

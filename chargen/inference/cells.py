@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from chargen.config import ModelConfig
 
-__all__ = ["Cell", "Floats", "States", "make_cell"]
+__all__ = ["GRU", "LSTM", "RNN", "Cell", "Floats", "States", "make_cell"]
 
 Floats = NDArray[np.float32]
 States = tuple[Floats, ...]

@@ -4,9 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chargen.config import SampleConfig
+from chargen.errors import NumericalError
 from chargen.inference.cells import Floats
 
-__all__ = ["choose", "probabilities"]
+__all__ = ["check_finite", "choose", "probabilities"]
 
 
 def probabilities(logits: Floats, config: SampleConfig) -> NDArray[np.float64]:
@@ -52,13 +53,30 @@ def choose(logits: Floats, config: SampleConfig, rng: np.random.Generator) -> in
         logits: (V,).
         config: the options.
         rng: gives one number for a draw, and none at temperature 0.
+
+    Raises:
+        NumericalError: the logits are no numbers.
     """
+    check_finite(logits.max())
     if config.temperature == 0:
         return int(np.argmax(logits))
     cumulative = np.cumsum(probabilities(logits, config))
     # Scaled by the last sum, which rounding leaves beside 1; the first id whose sum exceeds the
     # number can have no probability of 0.
     return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+
+
+def check_finite(values: NDArray[np.floating] | np.floating) -> None:
+    """Refuse outputs that overflowed, before a choice or a mean is made of them.
+
+    Raises:
+        NumericalError: one is infinite or NaN.
+    """
+    if not np.isfinite(values).all():
+        raise NumericalError(
+            "the network's outputs are no longer numbers: its weights exploded in training; train "
+            "again with a lower --learning-rate, a smaller --clip-norm, or --cell lstm"
+        )
 
 
 def _ranking(p: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -74,7 +74,8 @@ class Generation:
         banned = self._vocabulary.replacement
         made = 0
         while self._config.length is None or made < self._config.length:
-            logits = self._reader.read(self._unread)
+            with np.errstate(over="ignore", invalid="ignore"):  # `choose` checks the outcome
+                logits = self._reader.read(self._unread)
             if banned is not None and len(self._vocabulary) > 1:
                 logits[banned] = -np.inf
             index = choose(logits, self._config, self._rng)

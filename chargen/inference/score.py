@@ -9,12 +9,14 @@ knows U+FFFD, left out of what it reads.
 import math
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chargen.data.vocabulary import Vocabulary
 from chargen.inference.cells import Floats
+from chargen.inference.decoding import check_finite
 from chargen.inference.generate import start_of_text
 from chargen.inference.network import Network
 
@@ -51,31 +53,33 @@ class CharacterScores:
     """Each character's score; what the figures of any part of the text are made of.
 
     Attributes:
-        nats: float32 (N,), minus the log-probability; NaN where not scored.
+        nats: float32 (N,), minus the log-probability.
         correct: bool (N,), whether it was the model's first choice.
+        scored: bool (N,), whether it counts; the two above mean nothing where it does not.
         unknown: bool (N,), whether the model does not know the character.
         seconds: the time it took.
     """
 
     nats: Floats
     correct: NDArray[np.bool_]
+    scored: NDArray[np.bool_]
     unknown: NDArray[np.bool_]
     seconds: float
 
     def total(self, start: int = 0, end: int | None = None) -> Score:
         """The score of characters start to end; its seconds are its share of the whole's."""
-        nats = self.nats[start:end]
-        scored = ~np.isnan(nats)
+        part = slice(start, end)
+        nats, scored = self.nats[part], self.scored[part]
         count = int(scored.sum())
-        mean = float(nats[scored].sum(dtype=np.float64) / count) if count else math.nan
+        mean = float(nats.sum(dtype=np.float64, where=scored) / count) if count else math.nan
         rate = len(self.nats) / self.seconds if len(self.nats) else math.nan
         return Score(
             characters=len(nats),
-            unknown_characters=int(self.unknown[start:end].sum()),
+            unknown_characters=int(self.unknown[part].sum()),
             nats_per_character=mean,
             bits_per_character=mean / math.log(2),
-            perplexity=math.exp(mean) if mean < 700 else math.inf,  # exp overflows above 709
-            accuracy=float(self.correct[start:end][scored].mean()) if count else math.nan,
+            perplexity=math.inf if mean > 700 else math.exp(mean),  # exp overflows above 709
+            accuracy=float(self.correct[part].mean(where=scored)) if count else math.nan,
             seconds=len(nats) / rate if len(nats) else 0.0,
             characters_per_second=rate,
         )
@@ -88,28 +92,37 @@ def score_ids(network: Network, vocabulary: Vocabulary, ids: Ids) -> CharacterSc
         network: the model.
         vocabulary: its characters.
         ids: (N,), from `vocabulary.encode`.
+
+    Raises:
+        NumericalError: the network's outputs are no numbers.
     """
     started = time.perf_counter()
     unknown = np.asarray(ids == vocabulary.unknown)
-    readable = np.asarray(ids < len(vocabulary))
-    read = ids[readable]
-    start = start_of_text(vocabulary)
-    inputs = np.concatenate([np.array(start, dtype=ids.dtype), read[:-1]])[: len(read)]
-    targets = read if start else read[1:]
-    inputs = inputs[: len(targets)]
-    read_nats = np.full(len(read), np.nan, dtype=np.float32)
-    read_correct = np.zeros(len(read), dtype=np.bool_)
-    first = len(read) - len(targets)
+    left_out = vocabulary.replacement is None and bool(unknown.any())
+    read = ids[~unknown] if left_out else ids
+    # After the line end, where there is one, each character is predicted from those before it.
+    path = np.concatenate([np.array(start_of_text(vocabulary), dtype=ids.dtype), read])
+    inputs, targets = path[:-1], path[1:]
+    nats = np.zeros(len(targets), dtype=np.float32)
+    correct = np.zeros(len(targets), dtype=np.bool_)
     if len(targets):
         walk = _score_carried if network.config.predict == "all" else _score_windows
-        walk(network, inputs, targets, read_nats[first:], read_correct[first:])
-    nats = np.full(len(ids), np.nan, dtype=np.float32)
-    correct = np.zeros(len(ids), dtype=np.bool_)
-    nats[readable] = read_nats
-    correct[readable] = read_correct
-    nats[unknown] = np.nan
-    correct[unknown] = False
-    return CharacterScores(nats, correct, unknown, time.perf_counter() - started)
+        with np.errstate(over="ignore", invalid="ignore"):  # what they lead to is checked
+            walk(network, inputs, targets, nats, correct)
+    predicted = ~unknown if left_out else np.ones(len(ids), dtype=np.bool_)
+    if len(targets) < len(read):
+        predicted[np.argmax(predicted)] = False  # the first is given
+    if len(targets) < len(ids):
+        nats, correct = _spread(nats, predicted), _spread(correct, predicted)
+    scored = predicted & ~unknown
+    return CharacterScores(nats, correct, scored, unknown, time.perf_counter() - started)
+
+
+def _spread(values: NDArray[Any], where: NDArray[np.bool_]) -> NDArray[Any]:
+    """Put values, in order, where the mask says; zeros elsewhere."""
+    spread = np.zeros(len(where), dtype=values.dtype)
+    spread[where] = values
+    return spread
 
 
 def _score_carried(
@@ -157,4 +170,5 @@ def _surprise(logits: Floats, targets: Ids) -> tuple[Floats, NDArray[np.bool_]]:
     logits = logits - highest[:, None]
     np.exp(logits, out=logits)
     nats = np.log(logits.sum(axis=-1)) + highest - chosen
+    check_finite(nats)
     return nats, correct

@@ -1,35 +1,27 @@
-"""What happens around the steps of `fit`: fresh epochs, evaluations, saving, stopping."""
+"""What happens around the steps of `fit`: fresh epochs, progress, evaluations, saving."""
 
 import json
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import keras
 
 from chargen.checkpoint import HISTORY, MODEL, Checkpoint, replace_file, write_file
-from chargen.config import SampleConfig
-from chargen.data.windows import Ids, Windows
-from chargen.errors import TrainingError
-from chargen.inference.generate import Generation
-from chargen.inference.network import Network
-from chargen.inference.score import Score, score_ids
+from chargen.data.windows import Windows
+from chargen.errors import NumericalError, TrainingError
 from chargen.training import state
 from chargen.training.batches import Batches
 from chargen.training.events import Evaluated, Progressed, Report
+from chargen.training.examiner import Examiner
+from chargen.training.interruption import Interruption
 
-__all__ = ["EpochStart", "Evaluation", "Examiner", "Interruption", "Progress", "Saving"]
+__all__ = ["EpochStart", "Evaluation", "Progress", "Saving"]
 
 SAVE_SECONDS = 30.0
 """What a run loses at most when it is killed outright."""
 REPORT_SECONDS = 0.2
 """Between two reports of progress: as often as an eye follows."""
-SAMPLE_LENGTH = 160
-"""Characters written at each evaluation: two lines of a terminal."""
 
 
 class EpochStart(keras.callbacks.Callback):
@@ -54,34 +46,6 @@ class EpochStart(keras.callbacks.Callback):
         for layer in self.model.layers:
             if getattr(layer, "stateful", False):
                 layer.reset_states()
-
-
-class Examiner:
-    """Scores the held-out text and writes a sample, as `evaluate` and `sample` would.
-
-    It is the same code on the same weights, so that the figures agree.
-
-    Args:
-        checkpoint: of the run.
-        validation_ids: (N,), nothing where nothing is held out.
-    """
-
-    def __init__(self, checkpoint: Checkpoint, validation_ids: Ids) -> None:
-        self._config = checkpoint.model
-        self._random_seed = checkpoint.training.random_seed
-        self._vocabulary = checkpoint.vocabulary
-        self._validation_ids = validation_ids
-
-    def examine(self, model: keras.Model, step: int) -> tuple[Score | None, str]:
-        """The held-out text's score, where there is one, and a short text."""
-        weights = [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
-        network = Network(self._config, weights)
-        sampling = SampleConfig(length=SAMPLE_LENGTH)
-        seed = self._random_seed + step  # another text each time, the same in the same run
-        sample = "".join(Generation(network, self._vocabulary, [], sampling, seed))
-        if not len(self._validation_ids):
-            return None, sample
-        return score_ids(network, self._vocabulary, self._validation_ids).total(), sample
 
 
 class Progress(keras.callbacks.Callback):
@@ -133,10 +97,7 @@ class Progress(keras.callbacks.Callback):
         self._run.seconds = self._seconds_before + self._elapsed()
         loss = (logs or {})["loss"]
         if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss became {loss} at step {self._run.step:,}; the best weights so far are "
-                "kept: train again with a lower --learning-rate or a smaller --clip-norm"
-            )
+            raise _diverged(self._run.step)
         now = time.monotonic()
         if now - self._reported >= REPORT_SECONDS:
             self._reported = now
@@ -221,10 +182,12 @@ class Evaluation(keras.callbacks.Callback):
 
     def _evaluate(self) -> None:
         run = self._run
-        score, sample = self._examiner.examine(self.model, run.step)
+        try:
+            score, sample = self._examiner.examine(self.model, run.step)
+        except NumericalError:
+            # The last step's loss was one of finite weights; what it made of them was not seen.
+            raise _diverged(run.step) from None
         nats = score.nats_per_character if score else None
-        if nats is not None and not math.isfinite(nats):
-            nats = None  # nothing in the held-out text that the model knows
         best = nats is None or run.best_nats is None or nats < run.best_nats
         run.stale = 0 if best else run.stale + 1
         if best:
@@ -240,7 +203,7 @@ class Evaluation(keras.callbacks.Callback):
             "train_accuracy": self._mean("accuracy"),
             "validation_nats": nats,
             "validation_bits": None if nats is None else nats / math.log(2),
-            "validation_accuracy": score.accuracy if score and nats is not None else None,
+            "validation_accuracy": score.accuracy if score else None,
             "best": best,
         }
         run.sums.clear()
@@ -251,67 +214,41 @@ class Evaluation(keras.callbacks.Callback):
         self._report(Evaluated(record, sample, rate, left))
 
 
-class Interruption:
-    """Turns the first SIGINT or SIGTERM into a request to stop after the step under way.
-
-    A second signal acts at once, as it would have without. Signals reach the main thread only;
-    elsewhere this does nothing.
-    """
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Watch for signals in the body, and hand the first one on after it.
-
-        Raises:
-            KeyboardInterrupt: after SIGINT.
-            SystemExit: with status 143, after SIGTERM.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-        def give_back() -> None:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
-        def note(number: int, frame: object) -> None:
-            self.signal = number
-            give_back()
-
-        for number in previous:
-            signal.signal(number, note)
-        try:
-            yield
-        finally:
-            give_back()
-        if self.signal == signal.SIGINT:
-            raise KeyboardInterrupt
-        if self.signal == signal.SIGTERM:
-            raise SystemExit(128 + signal.SIGTERM)
+def _diverged(step: int) -> TrainingError:
+    """The error of a run whose loss or weights are no longer numbers."""
+    return TrainingError(
+        f"training diverged: at step {step:,} the loss or the weights are no longer numbers; the "
+        "best weights so far are kept: train again with a lower --learning-rate or a smaller "
+        "--clip-norm"
+    )
 
 
 class Saving(keras.callbacks.Callback):
     """Keeps `resume.npz` current: after evaluations, every half minute, and before stopping.
 
-    Last in the list of callbacks, so that it saves what the others have done.
+    Last in the list of callbacks, so that it saves what the others have done. A run that is
+    stopped before its first evaluation, or that has nothing to tell better weights by, also leaves
+    the weights that it has come to as its model.
 
     Args:
         checkpoint: where to.
         run: what to save beside the model.
         interruption: asks the run to stop.
+        evaluation: writes the model.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, run: state.RunState, interruption: Interruption
+        self,
+        checkpoint: Checkpoint,
+        run: state.RunState,
+        interruption: Interruption,
+        evaluation: Evaluation,
     ) -> None:
         super().__init__()
         self._checkpoint = checkpoint
         self._run = run
         self._interruption = interruption
+        self._evaluation = evaluation
         self._evaluations = run.evaluations
         self._saved = time.monotonic()
 
@@ -319,6 +256,8 @@ class Saving(keras.callbacks.Callback):
         """Called by Keras after each step."""
         if self._interruption.signal is not None:
             self.model.stop_training = True
+            if self._run.best_nats is None:
+                self._evaluation.write_model()
         evaluated = self._run.evaluations > self._evaluations
         overdue = time.monotonic() - self._saved >= SAVE_SECONDS
         if evaluated or overdue or self.model.stop_training:

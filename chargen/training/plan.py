@@ -1,5 +1,6 @@
 """Settle a run before Keras starts: where it goes, what it reads, what it is."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -8,18 +9,26 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from chargen.checkpoint import CONFIG, DEFAULT_FOLDER, Checkpoint, CorpusRecord
+from chargen.checkpoint import (
+    CONFIG,
+    DEFAULT_FOLDER,
+    FILES,
+    RESUME,
+    Checkpoint,
+    CorpusRecord,
+)
 from chargen.config import TrainConfig, TrainOptions
-from chargen.data.corpus import STANDARD_INPUT, Ids, read_corpus
+from chargen.data.corpus import STANDARD_INPUT, Ids, fingerprint, read_corpus
 from chargen.data.vocabulary import Vocabulary
-from chargen.errors import CheckpointError, OptionError, VocabularyError
+from chargen.errors import CheckpointError, OptionError, TrainingError, VocabularyError
 from chargen.training.recipe import default_validation, resolve
 from chargen.training.runtime import library_versions
 
 __all__ = ["Plan", "default_checkpoint", "plan_new", "plan_resumed"]
 
-EXTENDABLE = ("epochs", "patience")
-"""Options that a resumed run may be given anew: how long it goes on. The rest are what it is."""
+EXTENDABLE = ("epochs", "patience", "threads")
+"""Options that a resumed run may be given anew: how long it goes on, on what. The rest are what
+it is."""
 ADJUSTABLE = ("dropout", "window")
 """What a run that takes over a network may choose of its configuration."""
 
@@ -69,20 +78,24 @@ def plan_new(
         init_from: a checkpoint to take the network and its weights from.
     """
     _check_free(folder, force)
+    _check_options(options)
     initial = Checkpoint.open(init_from) if init_from is not None else None
     encoding = options.get("encoding", TrainConfig.encoding)
     min_count = options.get("min_count", TrainConfig.min_count)
-    if not isinstance(min_count, int) or min_count < 1:
-        raise OptionError(f"--min-count must be 1 or more; found {min_count!r}")
     corpus = read_corpus(sources, encoding=encoding, min_count=min_count)
     if initial is not None:
         _check_vocabulary(corpus.vocabulary, initial)
         options = _inherited(options, initial)
     validation = default_validation(len(corpus.ids), options)
     train_ids, validation_ids = corpus.split(validation, encoding)
+    if isinstance(validation, str) and (validation_ids == corpus.vocabulary.unknown).all():
+        raise TrainingError(
+            f"--validation {validation} holds no character of the text to learn from; give another"
+        )
     model, training = resolve(
         options,
         vocabulary_size=len(corpus.vocabulary),
+        characters=len(corpus.ids),
         train_characters=len(train_ids),
         validation_characters=len(validation_ids),
         validation=_absolute(validation) if isinstance(validation, str) else validation,
@@ -93,6 +106,7 @@ def plan_new(
         train_characters=len(train_ids),
         validation_characters=len(validation_ids),
         sha256=corpus.sha256,
+        validation_sha256=fingerprint(validation_ids) if isinstance(validation, str) else None,
     )
     checkpoint = Checkpoint(folder, model, training, record, library_versions(), corpus.vocabulary)
     _check_writable(folder)
@@ -109,6 +123,11 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
         options: as far as given, those of the run; epochs and patience may differ.
     """
     checkpoint = Checkpoint.open(folder)
+    if not (folder / RESUME).is_file():
+        raise CheckpointError(
+            f"{folder} cannot be resumed: it has no {RESUME}; start a new run from its weights "
+            f"with --init-from {folder}"
+        )
     recorded = checkpoint.model.to_json() | checkpoint.training.to_json()
     given: dict[str, object] = dict(options)
     if isinstance(path := given.get("validation"), str):
@@ -124,26 +143,57 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
     training = TrainConfig.from_json(checkpoint.training.to_json() | extended)
     corpus = checkpoint.read_corpus(sources)
     train_ids, validation_ids = corpus.split(training.validation, training.encoding)
-    return Plan(replace(checkpoint, training=training), train_ids, validation_ids)
+    record = checkpoint.corpus
+    if isinstance(training.validation, str) and (
+        fingerprint(validation_ids) != record.validation_sha256
+    ):
+        raise TrainingError(
+            f"{training.validation} is not the text that this run held out; put that back, or "
+            "start a new run"
+        )
+    if sources and STANDARD_INPUT not in sources:  # where the text is now
+        record = replace(record, texts=tuple(_absolute(source) for source in sources))
+    opened = replace(checkpoint, training=training, corpus=record)
+    return Plan(opened, train_ids, validation_ids)
 
 
 def _check_free(folder: Path, force: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder} is a file; give a directory with --checkpoint")
-    if not (folder / CONFIG).exists():
-        return
-    if not force:
+    found = [name for name in FILES if (folder / name).exists()]
+    if found and not force:
+        what = "a checkpoint" if CONFIG in found else f"{found[0]}, a name of a checkpoint's files"
         raise CheckpointError(
-            f"{folder} already holds a checkpoint; give --resume to go on with it, --force to "
-            "replace it, or another --checkpoint"
+            f"{folder} already holds {what}; give --resume to go on with it, --force to replace "
+            "it, or another --checkpoint"
         )
-    try:
-        Checkpoint.open(folder)
-    except CheckpointError as error:
+    if CONFIG in found and _is_foreign(folder / CONFIG):
         raise CheckpointError(
-            f"--force replaces checkpoints only, and this is none it can read: {error}; remove "
-            "it yourself, or give another --checkpoint"
-        ) from None
+            f"{folder / CONFIG} is not of chargen, and --force would replace it; give another "
+            "--checkpoint"
+        )
+
+
+def _is_foreign(config: Path) -> bool:
+    """Whether a `config.json` is whole and yet not a checkpoint's."""
+    try:
+        content = json.loads(config.read_bytes())
+    except (ValueError, RecursionError, OSError):
+        return False  # damaged: nobody's loss
+    return not (isinstance(content, dict) and {"format", "model", "training"} <= content.keys())
+
+
+def _check_options(options: TrainOptions) -> None:
+    """Refuse what no text could make right before minutes go into reading one."""
+    plenty = 10**9
+    resolve(
+        options,
+        vocabulary_size=100,
+        characters=plenty,
+        train_characters=plenty,
+        validation_characters=0,
+        validation=default_validation(plenty, options),
+    )
 
 
 def _check_writable(folder: Path) -> None:

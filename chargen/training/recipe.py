@@ -5,7 +5,7 @@ A choice is taken from the first that has it: the caller's options, the preset, 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from chargen.config import ModelConfig, TrainConfig, TrainOptions, check_validat
 from chargen.data.windows import make_windows
 from chargen.errors import OptionError, TrainingError
 
-__all__ = ["PRESETS", "default_validation", "resolve"]
+__all__ = ["LADDER", "PRESETS", "Rung", "default_validation", "resolve"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ LADDER = (
     Rung(math.inf, units=512, dropout=0.0, epochs=1, last_epochs=1, batch_size=64, window=64),
 )
 
-# Adam's, at the peak of the cosine.
+# Adam's, at the peak of the cosine, for up to 256 units.
 LEARNING_RATES = {
     # The gates hold back what a high rate does to a long chain; a plain RNN has none.
     "lstm": 1.2e-2,
@@ -128,6 +128,7 @@ def resolve(
     options: TrainOptions,
     *,
     vocabulary_size: int,
+    characters: int,
     train_characters: int,
     validation_characters: int,
     validation: float | str,
@@ -137,6 +138,7 @@ def resolve(
     Args:
         options: what the caller chose.
         vocabulary_size: distinct characters.
+        characters: of the whole text.
         train_characters: to learn from.
         validation_characters: held out.
         validation: from `default_validation`.
@@ -155,18 +157,21 @@ def resolve(
             f"the text to learn from has {train_characters} character(s); training needs at "
             "least 2, one to read and one to predict"
         )
-    characters = train_characters + validation_characters
+    if vocabulary_size < 2:
+        raise TrainingError(
+            "the text has only one distinct character, so that there is nothing to predict; give "
+            "another text, or a lower --min-count where that has folded the rest"
+        )
     rung = next(rung for rung in LADDER if characters <= rung.characters)
     last = chosen.get("predict", ModelConfig.predict) == "last"
     _set_sizes(chosen, rung, last, vocabulary_size, train_characters)
     model = _build(ModelConfig, chosen, vocabulary_size=vocabulary_size)
     _set_steps(chosen, model)
     chosen.setdefault("random_seed", int(np.random.SeedSequence().generate_state(1)[0]))
-    chosen["evaluate_every"] = 1
-    training = _build(TrainConfig, chosen)
+    training = _build(TrainConfig, chosen, evaluate_every=1)
     _check_length(model, training, train_characters)
     every = _evaluate_every(model, training, train_characters, validation_characters)
-    return model, _build(TrainConfig, chosen | {"evaluate_every": every})
+    return model, replace(training, evaluate_every=every)
 
 
 def _set_sizes(
@@ -193,7 +198,9 @@ def _set_steps(chosen: dict[str, Any], model: ModelConfig) -> None:
     if chosen.get("optimizer") == "adamw":
         chosen.setdefault("weight_decay", ADAMW_DECAY)
     factor = OPTIMIZER_FACTORS.get(chosen.get("optimizer", TrainConfig.optimizer), 1.0)
-    rate = LEARNING_RATES[model.cell] * factor
+    # Wider and deeper networks take smaller steps: rates found at 1x256, 1x512 and 2x192.
+    size = math.sqrt(min(1, 256 / model.units)) / model.layers
+    rate = LEARNING_RATES[model.cell] * factor * size
     chosen.setdefault("learning_rate", rate * (LAST_RATE if model.predict == "last" else 1))
 
 

@@ -49,7 +49,8 @@ def train(
         OptionError: an option is out of range, or two do not go together.
         TrainingError: the text is too short for the options, or the loss became NaN.
         VocabularyError: the text's characters are not those of `init_from`.
-        KeyboardInterrupt: after SIGINT; the run is saved, and `resume` goes on with it.
+        KeyboardInterrupt: after SIGINT; the run is saved, and `resume` goes on with it. Other
+            signals that stop a run, such as SIGTERM, are handed on in the same way.
     """
     if unknown := set(options) - set(TrainOptions.__annotations__):
         raise TypeError(f"train() got unknown options: {', '.join(sorted(unknown))}")
@@ -57,6 +58,8 @@ def train(
         raise OptionError("--resume goes on with a run; it does not go with --force or --init-from")
     sources = [fspath(texts)] if isinstance(texts, str | PathLike) else [fspath(t) for t in texts]
     if checkpoint is not None:
+        if not fspath(checkpoint):
+            raise OptionError("--checkpoint must name a directory; found an empty name")
         folder = Path(checkpoint)
     elif sources:
         folder = default_checkpoint(sources[0])
@@ -64,15 +67,12 @@ def train(
         raise OptionError("give at least one TEXT to train on, or --resume with --checkpoint")
     if not sources and not resume:
         raise OptionError("give at least one TEXT to train on; - is standard input")
-    threads = options.pop("threads", None)
-    if threads is not None and (not isinstance(threads, int) or threads < 1):
-        raise OptionError(f"--threads must be 1 or more; found {threads!r}")
     if resume:
         plan = plan_resumed(folder, sources, options)
     else:
         source = Path(init_from) if init_from is not None else None
         plan = plan_new(folder, sources, options, force=force, init_from=source)
-    runtime.start(threads)
+    runtime.start(plan.checkpoint.training.threads)
     # Imported once TensorFlow has been told what it must be told before it starts.
     from chargen.training.session import run_session
 

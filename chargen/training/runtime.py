@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import chargen
 from chargen.errors import TrainingError
@@ -46,8 +46,15 @@ def start(threads: int | None = None) -> None:
 def library_versions() -> dict[str, str]:
     """What a run was made with, for its configuration."""
     python = ".".join(map(str, sys.version_info[:3]))
-    libraries = {name: version(name) for name in ("keras", "tensorflow", "numpy", "h5py")}
+    libraries = {name: _version(name) for name in ("keras", "tensorflow", "numpy", "h5py")}
     return {"chargen": chargen.__version__, "python": python} | libraries
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # TensorFlow also comes under other names, such as tensorflow-cpu
+        return "unknown"
 
 
 @contextmanager
@@ -57,8 +64,11 @@ def _quiet() -> Iterator[None]:
     It logs to the descriptor before its own log level is read, past any setting of ours. An
     import that fails still shows its exception.
     """
-    sys.stderr.flush()
-    kept = os.dup(2)
+    try:
+        kept = os.dup(2)
+    except OSError:  # standard error is closed: nothing to keep clean
+        yield
+        return
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)

@@ -6,24 +6,25 @@ import keras
 import numpy as np
 
 from chargen.architecture import parameter_count
-from chargen.checkpoint import CONFIG, HISTORY, MODEL, RESUME, VOCABULARY
+from chargen.checkpoint import FILES
 from chargen.config import TrainConfig
 from chargen.data.windows import make_windows
+from chargen.errors import TrainingError
 from chargen.models.factory import build_model
 from chargen.training import state
 from chargen.training.batches import Batches
 from chargen.training.callbacks import (
     EpochStart,
     Evaluation,
-    Examiner,
-    Interruption,
     Progress,
     Saving,
 )
 from chargen.training.events import Reason, Report, Started, Stopped
+from chargen.training.examiner import Examiner
+from chargen.training.interruption import Interruption
 from chargen.training.plan import Plan
 
-__all__ = ["run_session"]
+__all__ = ["compile_model", "run_session"]
 
 WARM_UP = 0.03
 """Share of the steps in which the learning rate climbs: Adam's first estimates are poor."""
@@ -41,7 +42,8 @@ def run_session(plan: Plan, *, resume: bool, report: Report) -> None:
         report: told what happens.
 
     Raises:
-        KeyboardInterrupt, SystemExit: after a signal, once the run is saved.
+        KeyboardInterrupt: after SIGINT, once the run is saved.
+        TrainingError: the loss or the weights became no numbers.
     """
     checkpoint = plan.checkpoint
     training = checkpoint.training
@@ -60,6 +62,13 @@ def run_session(plan: Plan, *, resume: bool, report: Report) -> None:
     if resume:
         run, means = state.restore(checkpoint.path, model)
         history = checkpoint.history()[: run.evaluations]
+        if run.step > total_steps:
+            raise TrainingError(
+                f"this run has done {run.step / windows.steps:.1f} epochs, more than --epochs "
+                f"{training.epochs}; give more, or start a new run"
+            )
+        if training != checkpoint.open(checkpoint.path).training:
+            run.stale = 0  # told to go on for longer, it gets another chance to get better
     progress = Progress(run, windows, training.epochs, report)
     interruption = Interruption()
     examiner = Examiner(checkpoint, plan.validation_ids)
@@ -74,13 +83,14 @@ def run_session(plan: Plan, *, resume: bool, report: Report) -> None:
     )
     evaluation.set_model(model)
     with interruption.watching():
-        if not resume:
-            _begin(plan, model, run, evaluation)
+        if resume:
+            state.save(checkpoint.path, model, run)
+            checkpoint.write()  # epochs, patience, threads or the text's place may be others
         else:
-            checkpoint.write()  # the number of epochs may be another
+            _begin(plan, model, run, evaluation)
         parameters = parameter_count(checkpoint.model)
         report(Started(checkpoint, parameters, run.step, windows.steps, total_steps))
-        saving = Saving(checkpoint, run, interruption)
+        saving = Saving(checkpoint, run, interruption, evaluation)
         while (
             run.step < total_steps
             and not run.is_stale(training.patience)
@@ -148,7 +158,7 @@ def compile_model(model: keras.Model, training: TrainConfig, total_steps: int) -
 def _begin(plan: Plan, model: keras.Model, run: state.RunState, evaluation: Evaluation) -> None:
     """Write a checkpoint that is whole before the first step; its weights are the initial ones."""
     path = plan.checkpoint.path
-    for name in (CONFIG, VOCABULARY, MODEL, HISTORY, RESUME):  # of the checkpoint to replace
+    for name in FILES:  # of the checkpoint to replace, the one that makes it a checkpoint first
         (path / name).unlink(missing_ok=True)
     evaluation.write_model()
     evaluation.write_history()

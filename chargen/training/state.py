@@ -18,7 +18,7 @@ import numpy as np
 from chargen.checkpoint import RESUME, write_file
 from chargen.errors import CheckpointError
 
-__all__ = ["RunState", "restore", "save"]
+__all__ = ["RunState", "restore", "restore_means", "save"]
 
 
 @dataclasses.dataclass
@@ -69,18 +69,12 @@ def restore(folder: Path, model: keras.Model) -> tuple[RunState, dict[str, Any]]
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         run = RunState(**json.loads(arrays.pop("run").tobytes()))
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{folder} cannot be resumed: it has no {RESUME}; start a new run from its weights "
-            f"with --init-from {folder}"
-        ) from None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointError(
             f"{path} is damaged ({error}); start a new run from the best weights with "
             f"--init-from {folder}"
         ) from None
-    means = {name: arrays.pop(name) for name in list(arrays) if name.startswith("metric")}
-    variables = {n: v for n, v in _variables(model).items() if not n.startswith("metric")}
+    variables = _variables(model)
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
     if {name: array.shape for name, array in arrays.items()} != shapes:
         raise CheckpointError(
@@ -89,7 +83,7 @@ def restore(folder: Path, model: keras.Model) -> tuple[RunState, dict[str, Any]]
         )
     for name, variable in variables.items():
         variable.assign(arrays[name])
-    return run, means
+    return run, {name: array for name, array in arrays.items() if name.startswith("metric")}
 
 
 def restore_means(model: keras.Model, means: dict[str, Any]) -> None:

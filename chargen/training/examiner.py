@@ -1,0 +1,52 @@
+"""How good the model is now, in the words of `evaluate` and `sample`."""
+
+import math
+
+import keras
+import numpy as np
+
+from chargen.checkpoint import Checkpoint
+from chargen.config import SampleConfig
+from chargen.data.corpus import Ids
+from chargen.errors import NumericalError
+from chargen.inference.generate import Generation
+from chargen.inference.network import Network
+from chargen.inference.score import Score, score_ids
+
+__all__ = ["Examiner"]
+
+SAMPLE_LENGTH = 100
+"""Characters written at each evaluation: a line of a terminal."""
+
+
+class Examiner:
+    """Scores the held-out text and writes a sample, as `evaluate` and `sample` would.
+
+    It is the same code on the same weights, so that the figures agree.
+
+    Args:
+        checkpoint: of the run.
+        validation_ids: (N,), nothing where nothing is held out.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, validation_ids: Ids) -> None:
+        self._config = checkpoint.model
+        self._random_seed = checkpoint.training.random_seed
+        self._vocabulary = checkpoint.vocabulary
+        self._validation_ids = validation_ids
+
+    def examine(self, model: keras.Model, step: int) -> tuple[Score | None, str]:
+        """The held-out text's score, None where nothing in it can be scored, and a short text.
+
+        Raises:
+            NumericalError: the weights, or what they make of the text, are no numbers.
+        """
+        weights = [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
+        if not all(np.isfinite(array).all() for array in weights):
+            raise NumericalError("the weights are no longer numbers")
+        network = Network(self._config, weights)
+        sampling = SampleConfig(length=SAMPLE_LENGTH)
+        seed = self._random_seed + step  # another text each time, the same in the same run
+        sample = "".join(Generation(network, self._vocabulary, [], sampling, seed))
+        score = score_ids(network, self._vocabulary, self._validation_ids).total()
+        return (None if math.isnan(score.nats_per_character) else score), sample
