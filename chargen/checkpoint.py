@@ -12,13 +12,9 @@ it is a checkpoint. Reading needs no Keras and builds no objects from what it re
 """
 
 import dataclasses
-import io
 import json
 import os
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chargen.architecture import Array, describe
+from chargen.architecture import describe
+from chargen.archive import read_weights
 from chargen.config import ModelConfig, TrainConfig
 from chargen.data.corpus import (
     STANDARD_INPUT,
@@ -65,8 +62,6 @@ MODEL = "model.keras"
 HISTORY = "history.jsonl"
 RESUME = "resume.npz"
 FILES = (CONFIG, VOCABULARY, MODEL, HISTORY, RESUME)
-
-WEIGHTS_MEMBER = "model.weights.h5"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,20 +144,15 @@ class Checkpoint:
                 configuration describes.
         """
         arrays = [array for layer in describe(self.model) for array in layer.arrays]
-        with self._reading(MODEL):
-            data = self._file(MODEL).read_bytes()
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                weights = archive.read(WEIGHTS_MEMBER)
-        # Imported here so that commands which read no weights start without it.
-        import h5py
-
-        with self._reading(MODEL), h5py.File(io.BytesIO(weights), "r") as file:
-            return [self._dataset(file, array) for array in arrays]
+        try:
+            return read_weights(_existing(self.path, MODEL).read_bytes(), arrays)
+        except (ValueError, OSError) as error:
+            raise _damaged(self.path, MODEL, error) from None
 
     def history(self) -> list[dict[str, Any]]:
         """The evaluations, oldest first."""
         try:
-            lines = self._file(HISTORY).read_text(encoding="utf-8").splitlines()
+            lines = _existing(self.path, HISTORY).read_text(encoding="utf-8").splitlines()
             records = [json.loads(line) for line in lines]
         except (ValueError, RecursionError, OSError) as error:
             raise _damaged(self.path, HISTORY, error) from None
@@ -226,38 +216,6 @@ class Checkpoint:
         if isinstance(self.training.validation, str):
             return "".join(read_text([self.training.validation], self.training.encoding))
         return self.vocabulary.decode(ids)
-
-    def _file(self, name: str) -> Path:
-        return _existing(self.path, name)
-
-    @contextmanager
-    def _reading(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            KeyError,
-            ValueError,
-            EOFError,
-            OSError,
-            RuntimeError,  # h5py's for what HDF5 refuses, zipfile's for an encrypted member
-        ) as error:
-            raise _damaged(self.path, name, error) from None
-
-    def _dataset(self, file: Any, array: Array) -> NDArray[np.float32]:
-        dataset = file[array.path]
-        if not hasattr(dataset, "shape"):
-            raise ValueError(f"{array.path} should be an array; found a group")
-        if dataset.shape != array.shape or dataset.dtype != np.float32:
-            raise ValueError(
-                f"{array.path} should be float32 {array.shape}; "
-                f"found {dataset.dtype} {dataset.shape}"
-            )
-        values: NDArray[np.float32] = dataset[()]
-        if not np.isfinite(values).all():
-            raise ValueError(f"{array.path} holds values that are not finite")
-        return values
 
 
 def find_checkpoints(folder: Path) -> list[Path]:

@@ -18,8 +18,9 @@ ALLOWED = {
     "errors": set(),
     "config": {"errors"},
     "architecture": {"config"},
+    "archive": {"architecture"},
     "data": {"config", "data", "errors"},
-    "checkpoint": {"architecture", "config", "data", "errors"},
+    "checkpoint": {"architecture", "archive", "config", "data", "errors"},
     "models": {"config", "models"},
     "inference": {"architecture", "checkpoint", "config", "data", "errors", "inference"},
     "training": {

@@ -78,8 +78,9 @@ def plan_new(
         init_from: a checkpoint to take the network and its weights from.
     """
     _check_free(folder, force)
-    _check_options(options)
     initial = Checkpoint.open(init_from) if init_from is not None else None
+    if initial is None:
+        _check_options(options)
     encoding = options.get("encoding", TrainConfig.encoding)
     min_count = options.get("min_count", TrainConfig.min_count)
     corpus = read_corpus(sources, encoding=encoding, min_count=min_count)
