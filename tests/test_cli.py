@@ -15,8 +15,10 @@ import click
 import pytest
 from conftest import ROOT, TINY_SHAKESPEARE, Run, make_checkpoint, needs_tinyshakespeare
 
+import chargen
 from chargen.checkpoint import Checkpoint
 from chargen.cli import cli
+from chargen.inference import score as score_module
 
 COMMAND = [sys.executable, "-m", "chargen"]
 SENTENCE = "This is GeeksforGeeks a software training institute"
@@ -612,7 +614,9 @@ def test_wrong_input_is_one_clear_line(
 
 @pytest.mark.slow
 @needs_tinyshakespeare
-def test_tinyshakespeare_splits_and_scores_as_published(run: Run, tmp_path: Path):
+def test_tinyshakespeare_splits_and_scores_as_published(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     options: list[Any] = ["--validation", "0.1", "--epochs", "3", "-o", "ck", "--units", "64"]
     trained = run("train", TINY_SHAKESPEARE, *options)
     assert trained.returncode == 0, trained.stderr
@@ -628,3 +632,7 @@ def test_tinyshakespeare_splits_and_scores_as_published(run: Run, tmp_path: Path
     assert score["nats_per_character"] < 2.2
     own = json.loads(run("evaluate", "-c", "ck", "--json").stdout)
     assert math.isclose(own["accuracy"], score["accuracy"])
+    # In one stream the figure is the same to 0.001 bits.
+    monkeypatch.setattr(score_module, "STREAMS", 1)
+    one = chargen.load(tmp_path / "ck").evaluate((tmp_path / "tail").read_text())
+    assert one.bits_per_character == pytest.approx(score["bits_per_character"], abs=0.001)

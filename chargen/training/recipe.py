@@ -44,7 +44,8 @@ LADDER = (
     Rung(300_000, units=128, dropout=0.3, epochs=25, last_epochs=5, batch_size=32, window=64),
     Rung(3_000_000, units=256, dropout=0.1, epochs=10, last_epochs=2, batch_size=64, window=64),
     Rung(30_000_000, units=256, dropout=0.0, epochs=3, last_epochs=1, batch_size=64, window=64),
-    Rung(math.inf, units=512, dropout=0.0, epochs=1, last_epochs=1, batch_size=64, window=64),
+    # 512 units would learn more from it, and take a day over it with the stock layers.
+    Rung(math.inf, units=256, dropout=0.0, epochs=1, last_epochs=1, batch_size=64, window=64),
 )
 
 # Adam's, at the peak of the cosine, for up to 256 units.
