@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -22,6 +23,9 @@ from chargen.data.vocabulary import Vocabulary
 # Machines that run the tests are shared: how long an example takes says nothing of the code.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+# A test run started in the background inherits an ignored SIGINT, and hands it on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 TINY_SHAKESPEARE = ROOT.parent / "shared" / "data" / "tinyshakespeare.txt"

@@ -189,9 +189,12 @@ def test_signals_end_a_sample_with_their_status(
         stderr=subprocess.PIPE,
     )
     assert process.stdout is not None
-    process.stdout.read(1)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=30)
+    try:
+        process.stdout.read(1)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert process.returncode == status
     assert b"Traceback" not in errors
 
@@ -377,6 +380,27 @@ def test_a_signal_saves_a_run_that_resume_continues(
     extended = run("train", "--resume", "-o", "ck", "--epochs", "40", "-q")
     assert extended.returncode == 0, extended.stderr
     assert extended.stdout == b"ck\n"
+
+
+def test_a_run_told_to_ignore_ctrl_c_goes_on(tmp_path: Path):
+    line = f"trap '' INT; exec chargen train {ROOT / 'corpora' / 'tunes.abc'} -o ck --epochs 2"
+    process = subprocess.Popen(
+        ["bash", "-c", line.replace("chargen", " ".join(COMMAND), 1)],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    try:
+        while b"char/s" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        shown = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert b"finished" in shown
+    assert Checkpoint.open(tmp_path / "ck").history()[-1]["epoch"] == 2
 
 
 def on_terminal(arguments: list[str], cwd: Path, **environment: str) -> tuple[bytes, bytes]:

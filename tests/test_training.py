@@ -503,7 +503,8 @@ def test_the_default_checkpoint_is_named_after_the_text(source: str, name: str):
     assert default_checkpoint(source) == Path("checkpoints") / name
 
 
-def test_wrong_calls_are_refused(text: Path, tmp_path: Path):
+def test_wrong_calls_are_refused(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(TypeError, match="unknown options: unit"):
         chargen.train(text, unit=3)  # type: ignore[call-arg]
     with pytest.raises(OptionError, match="give at least one TEXT"):

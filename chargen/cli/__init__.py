@@ -92,7 +92,8 @@ def _set_up_process() -> None:
     # Die of a closed pipe as other commands do: `chargen sample --endless | head`.
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         # Text is UTF-8 whatever the locale says; names of files may hold bytes that are not.
         if hasattr(stream, "reconfigure"):

@@ -11,8 +11,8 @@ __all__ = ["Interruption"]
 class Interruption:
     """Turns the first SIGINT or SIGTERM into a request to stop after the step under way.
 
-    A second signal acts at once, as it would have without. Signals reach the main thread only;
-    elsewhere this does nothing.
+    A second signal acts at once, as it would have without, and an ignored one is still ignored.
+    Signals reach the main thread only; elsewhere this does nothing.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,9 @@ class Interruption:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        # A process started in the background, or by nohup, was told to ignore some: it still does.
+        previous = {n: handler for n, handler in handlers.items() if handler != signal.SIG_IGN}
 
         def give_back() -> None:
             for number, handler in previous.items():
