@@ -108,7 +108,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "schedule": "constant",
         "clip_norm": 0.0,
         "patience": 0,
-        "random_seed": 4,  # so that a lesson comes out the same for every reader
+        "random_seed": 7,  # so that a lesson comes out the same for every reader
     }
 }
 
