@@ -47,6 +47,7 @@ __all__ = [
     "RESUME",
     "Checkpoint",
     "CorpusRecord",
+    "best_of",
     "find_checkpoints",
     "newest_checkpoint",
     "replace_file",
@@ -162,7 +163,7 @@ class Checkpoint:
 
     def best(self) -> dict[str, Any] | None:
         """The evaluation whose weights `model.keras` holds, or None before the first."""
-        return next((line for line in reversed(self.history()) if line.get("best")), None)
+        return best_of(self.history())
 
     def read_corpus(self, sources: Sequence[str] = ()) -> Corpus:
         """The text that the run was started with, read again and checked to be the same.
@@ -216,6 +217,11 @@ class Checkpoint:
         if isinstance(self.training.validation, str):
             return "".join(read_text([self.training.validation], self.training.encoding))
         return self.vocabulary.decode(ids)
+
+
+def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The last evaluation that saved the best weights, or None before the first."""
+    return next((line for line in reversed(history) if line.get("best")), None)
 
 
 def find_checkpoints(folder: Path) -> list[Path]:

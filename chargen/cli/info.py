@@ -32,13 +32,12 @@ def command(checkpoint: str | None, as_json: bool, quiet: bool) -> None:
     DIR is the checkpoint; by default $CHARGEN_CHECKPOINT, else the newest under ./checkpoints.
     """
     from chargen.architecture import describe, parameter_count
-    from chargen.checkpoint import Checkpoint
+    from chargen.checkpoint import Checkpoint, best_of
 
     opened = Checkpoint.open(find_checkpoint(checkpoint))
     layers = describe(opened.model)
     parameters = parameter_count(opened.model)
     history = opened.history()
-    best = opened.best()
     if not as_json:
         click.echo(_page(opened, layers, parameters, history))
         return
@@ -56,7 +55,7 @@ def command(checkpoint: str | None, as_json: bool, quiet: bool) -> None:
         "vocabulary_size": len(opened.vocabulary),
         "corpus": opened.corpus.to_json(),
         "training": opened.training.to_json(),
-        "best": best,
+        "best": best_of(history),
     }
     click.echo(json.dumps(document, indent=2))
 
@@ -98,18 +97,17 @@ def _page(
 
 def _history(history: list[dict[str, Any]]) -> str:
     if not history:
-        return "not evaluated yet: model.keras holds the initial weights"
+        return "not evaluated yet"
     rows = [("step", "epoch", "seconds", "train nats", "held-out nats", "held-out bits", "best")]
     for line in history[-RECENT:]:
-        nats, bits = line["validation_nats"], line["validation_bits"]
         rows.append(
             (
                 figure(line["step"]),
                 figure(line["epoch"], 2),
                 figure(line["seconds"], 1),
                 figure(line["train_nats"]),
-                "-" if nats is None else figure(nats),
-                "-" if bits is None else figure(bits),
+                figure(line["validation_nats"]),
+                figure(line["validation_bits"]),
                 "*" if line["best"] else "",
             )
         )

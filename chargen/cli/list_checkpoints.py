@@ -57,14 +57,13 @@ def command(folder: str, as_json: bool, quiet: bool) -> None:
         return
     rows = [("checkpoint", "model", "parameters", "characters", "held-out bits", "trained")]
     for record in records:
-        bits = record["validation_bits"]
         rows.append(
             (
                 visible(record["path"]),
                 record["model"],
                 figure(record["parameters"]),
                 figure(record["vocabulary_size"]),
-                "-" if bits is None else figure(bits),
+                figure(record["validation_bits"]),
                 record["trained"][:16].replace("T", " "),
             )
         )

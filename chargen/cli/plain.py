@@ -15,8 +15,10 @@ def visible(text: str) -> str:
     )
 
 
-def figure(value: float, digits: int = 4) -> str:
+def figure(value: float | None, digits: int = 4) -> str:
     """A number with thousands parted, or "-" where there is none."""
+    if value is None:
+        return "-"
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:,.{digits}f}" if math.isfinite(value) else "-"

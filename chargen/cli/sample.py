@@ -16,7 +16,6 @@ from chargen.errors import CorpusError, OptionError
 
 __all__ = ["command"]
 
-BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 FLUSH_SECONDS = 0.02
 """Text waits this long at most before it is passed on: sooner than an eye notices, and far
 cheaper than a system call for each character."""
@@ -156,6 +155,8 @@ def _check_endless(context: click.Context) -> None:
 
 def _read_seeds(source: str) -> Iterator[str]:
     """The lines of a file or of standard input, each as soon as it is there."""
+    from chargen.data.corpus import BYTE_ORDER_MARK
+
     name = "standard input" if source == "-" else source
     if source == "-" and sys.stdin is None:
         raise CorpusError("standard input is closed; pipe the seeds in, or name a file")

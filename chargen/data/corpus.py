@@ -31,6 +31,7 @@ from chargen.data.vocabulary import (
 from chargen.errors import CorpusError, OptionError
 
 __all__ = [
+    "BYTE_ORDER_MARK",
     "STANDARD_INPUT",
     "Corpus",
     "fingerprint",

@@ -42,12 +42,14 @@ class Plan:
         train_ids: to learn from.
         validation_ids: held out; may be empty.
         initial_weights: in the order of `chargen.architecture.describe`; None draws them.
+        extended: whether a resumed run was given other options than it had.
     """
 
     checkpoint: Checkpoint
     train_ids: Ids
     validation_ids: Ids
     initial_weights: Sequence[NDArray[np.float32]] | None = None
+    extended: bool = False
 
 
 def default_checkpoint(source: str) -> Path:
@@ -155,7 +157,7 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
     if sources and STANDARD_INPUT not in sources:  # where the text is now
         record = replace(record, texts=tuple(_absolute(source) for source in sources))
     opened = replace(checkpoint, training=training, corpus=record)
-    return Plan(opened, train_ids, validation_ids)
+    return Plan(opened, train_ids, validation_ids, extended=training != checkpoint.training)
 
 
 def _check_free(folder: Path, force: bool) -> None:

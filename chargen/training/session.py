@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from chargen.architecture import parameter_count
-from chargen.checkpoint import FILES
+from chargen.checkpoint import FILES, best_of
 from chargen.config import TrainConfig
 from chargen.data.windows import make_windows
 from chargen.errors import TrainingError
@@ -67,7 +67,7 @@ def run_session(plan: Plan, *, resume: bool, report: Report) -> None:
                 f"this run has done {run.step / windows.steps:.1f} epochs, more than --epochs "
                 f"{training.epochs}; give more, or start a new run"
             )
-        if training != checkpoint.open(checkpoint.path).training:
+        if plan.extended:
             run.stale = 0  # told to go on for longer, it gets another chance to get better
     progress = Progress(run, windows, training.epochs, report)
     interruption = Interruption()
@@ -107,13 +107,12 @@ def run_session(plan: Plan, *, resume: bool, report: Report) -> None:
                 shuffle=False,
                 verbose=0,
             )
-        best = next((line for line in reversed(history) if line["best"]), None)
         reason: Reason = "interrupted"
         if run.step >= total_steps:
             reason = "finished"
         elif run.is_stale(training.patience):
             reason = "patience"
-        report(Stopped(reason, checkpoint.path, run.step, run.seconds, best))
+        report(Stopped(reason, checkpoint.path, run.step, run.seconds, best_of(history)))
 
 
 def compile_model(model: keras.Model, training: TrainConfig, total_steps: int) -> None:
