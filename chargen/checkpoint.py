@@ -14,7 +14,7 @@ it is a checkpoint. Reading needs no Keras and builds no objects from what it re
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from chargen.data.corpus import (
     Corpus,
     Ids,
     fingerprint,
+    in_parts,
     read_corpus,
     read_ids,
     read_text,
@@ -211,12 +212,18 @@ class Checkpoint:
             )
         return ids
 
-    def held_out_text(self) -> str:
-        """As `held_out_ids`, as text; characters folded by `min_count` stand as U+FFFD."""
+    def held_out_parts(self, characters: int) -> Iterator[str]:
+        """As `held_out_ids`, as text in parts of so many characters.
+
+        Characters folded by `min_count` stand as U+FFFD.
+        """
         ids = self.held_out_ids()
         if isinstance(self.training.validation, str):
-            return "".join(read_text([self.training.validation], self.training.encoding))
-        return self.vocabulary.decode(ids)
+            text = read_text([self.training.validation], self.training.encoding)
+            yield from in_parts(text, characters)
+            return
+        for start in range(0, len(ids), characters):
+            yield self.vocabulary.decode(ids[start : start + characters])
 
 
 def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

@@ -11,7 +11,14 @@ from typing import Any, Literal, Self, TypedDict, get_args
 
 from chargen.errors import OptionError
 
-__all__ = ["ModelConfig", "SampleConfig", "TrainConfig", "TrainOptions", "check_validation"]
+__all__ = [
+    "ModelConfig",
+    "SampleConfig",
+    "TrainConfig",
+    "TrainOptions",
+    "check_threads",
+    "check_validation",
+]
 
 Cell = Literal["rnn", "lstm", "gru"]
 Activation = Literal["tanh", "relu", "sigmoid", "leaky_relu"]
@@ -209,8 +216,13 @@ class TrainConfig(_Json):
         _require_number("beta_2", self.beta_2, lambda x: 0 < x < 1, "between 0 and 1")
         if self.preset is not None:
             _require_choice("preset", self.preset, PRESET_NAMES)
-        if self.threads is not None:
-            _require_integer("threads", self.threads, 1, MAX_THREADS)
+        check_threads(self.threads)
+
+
+def check_threads(value: object) -> None:
+    """Refuse a number of threads that is neither None nor one that a machine may have."""
+    if value is not None:
+        _require_integer("threads", value, 1, MAX_THREADS)
 
 
 def check_validation(value: object) -> None:

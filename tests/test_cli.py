@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 from conftest import ROOT, TINY_SHAKESPEARE, Run, make_checkpoint, needs_tinyshakespeare
 
 import chargen
@@ -131,6 +132,67 @@ def test_jsonl_has_the_contracts_names(checkpoint: Path, run: Run):
             "--random-seed", record["random_seed"],
         )  # fmt: skip
         assert alone.stdout.decode() == record["text"] + "\n"
+
+
+def test_texts_written_together_are_those_of_their_random_seeds(checkpoint: Path, run: Run):
+    options = ("sample", "-c", checkpoint, "-s", "ab", "--jsonl", "-n", "60", "--random-seed", "5")
+    many = run(*options, "--count", "300")
+    assert many.stderr == b""
+    model = chargen.load(checkpoint)
+    for index, line in enumerate(many.stdout.decode().splitlines()):
+        record = json.loads(line)
+        assert record["random_seed"] == 5 + index
+        assert record["text"] == model.sample("ab", length=60, random_seed=5 + index)
+    assert index == 299
+    assert run(*options, "--count", "300", "--threads", "1").stdout == many.stdout
+
+
+def test_the_seeds_before_a_refused_one_are_answered(checkpoint: Path, run: Run, tmp_path: Path):
+    (tmp_path / "seeds").write_bytes(b"ab\ncd\nXY\nef")
+    result = run("sample", "-c", checkpoint, "--seeds", "seeds", "-n", "3", "--jsonl")
+    records = [json.loads(line) for line in result.stdout.decode().splitlines()]
+    assert [record["seed"] for record in records] == ["ab", "cd"]
+    assert result.returncode == 1
+    assert result.stderr.startswith(b"chargen: error: the model never saw 'X'")
+    (tmp_path / "seeds").write_bytes(b"ab\ncd\n\xff\nef")
+    result = run("sample", "-c", checkpoint, "--seeds", "seeds", "-n", "3", "--jsonl")
+    assert result.stdout.count(b"\n") == 2
+    assert b"line 3 of seeds is not UTF-8" in result.stderr
+
+
+@pytest.mark.parametrize("part", [1, 7, 30, 1000])
+def test_records_do_not_depend_on_how_much_is_scored_at_a_time(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
+):
+    text = tmp_path / "text"
+    text.write_text("abc\n\ndefX ghij\n" * 5 + "the end")
+
+    def records(*options: str) -> list[dict[str, Any]]:
+        arguments = ["evaluate", str(text), "-c", str(checkpoint), "--json", *options]
+        result = CliRunner().invoke(cli, arguments)
+        assert result.exit_code == 0, result.output
+        return [json.loads(line) for line in result.stdout.splitlines()]
+
+    whole = {per: records("--per", per) for per in ("text", "line", "char")}
+    monkeypatch.setattr(score_module, "PART", part)
+    for per, expected in whole.items():
+        found = records("--per", per)
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            for name in ("line", "text", "character", "position", "characters"):
+                assert one.get(name) == other.get(name)
+            for name in ("bits", "bits_per_character", "accuracy"):
+                wanted = other.get(name)
+                assert one.get(name) == (wanted and pytest.approx(wanted, rel=1e-5))
+    bits = [record["bits"] for record in whole["char"] if record["bits"] is not None]
+    lines = [
+        record["bits_per_character"] * (record["characters"] - record["unknown_characters"])
+        for record in whole["line"]
+        if record["bits_per_character"] is not None
+    ]
+    total = whole["text"][0]["bits_per_character"] * len(bits)
+    assert sum(bits) == pytest.approx(total)
+    assert sum(lines) == pytest.approx(total)
 
 
 def test_seeds_come_from_a_file_or_a_pipe(checkpoint: Path, run: Run, tmp_path: Path):
@@ -594,6 +656,8 @@ WRONG = [
     ("sample -c ck -n -3", 2, "--length must be"),
     ("sample -c ck --count 0", 2, "--count must be 1 or more"),
     ("sample -c ck --random-seed -1", 2, "--random-seed must be"),
+    ("sample -c ck --threads 0", 2, "--threads must be a whole number from 1 to 4,096; found 0"),
+    ("evaluate text -c ck --threads two", 2, "Invalid value for '--threads'"),
     ("sample -c ck --seed é", 1, "the model never saw 'é'"),
     ("sample -c ck --seeds nowhere", 1, "cannot read the seeds from nowhere"),
     ("sample -c ck --seeds latin", 1, "line 1 of latin is not UTF-8"),
@@ -657,6 +721,6 @@ def test_tinyshakespeare_splits_and_scores_as_published(
     own = json.loads(run("evaluate", "-c", "ck", "--json").stdout)
     assert math.isclose(own["accuracy"], score["accuracy"])
     # In one stream the figure is the same to 0.001 bits.
-    monkeypatch.setattr(score_module, "STREAMS", 1)
+    monkeypatch.setattr(score_module, "FEWEST_CHARACTERS", 10**9)
     one = chargen.load(tmp_path / "ck").evaluate((tmp_path / "tail").read_text())
     assert one.bits_per_character == pytest.approx(score["bits_per_character"], abs=0.001)

@@ -7,24 +7,26 @@ from conftest import make_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chargen.checkpoint import Checkpoint
 from chargen.config import SampleConfig
 from chargen.data.vocabulary import REPLACEMENT
-from chargen.inference.generate import Generation, _overlap
-from chargen.inference.network import Network
+from chargen.inference import decoding
+from chargen.inference.generate import CHUNK, Generation, _overlap, write_together
+from chargen.inference.network import Network, Streams
 
 
 def generation(path: Path, seed: str = "", random_seed: int = 0, **options: Any) -> Generation:
-    from chargen.checkpoint import Checkpoint
-
     checkpoint = Checkpoint.open(path)
     ids = checkpoint.vocabulary.encode_seed(seed)
     config = SampleConfig(**options)
     return Generation(Network.load(checkpoint), checkpoint.vocabulary, ids, config, random_seed)
 
 
-def test_text_is_yielded_a_character_at_a_time(checkpoint: Path):
-    pieces = list(generation(checkpoint, length=20))
-    assert [len(piece) for piece in pieces] == [1] * 20
+def test_the_first_character_is_yielded_at_once_and_later_ones_in_pieces(checkpoint: Path):
+    pieces = list(generation(checkpoint, length=300))
+    assert len(pieces[0]) == 1
+    assert max(map(len, pieces)) == CHUNK
+    assert len("".join(pieces)) == 300
 
 
 def test_length_counts_what_follows_the_seed(checkpoint: Path):
@@ -53,10 +55,12 @@ def test_greedy_text_is_what_the_logits_say(tmp_path: Path, model: dict[str, Any
 
 
 def test_a_text_begins_as_if_after_a_line_end(checkpoint: Path):
-    written = "".join(generation(checkpoint, "", length=40, random_seed=3))
-    # A seed that is a line end by itself is read after the one that is always there.
-    doubled = "".join(generation(checkpoint, "\n", length=40, random_seed=3))
-    assert written != doubled
+    network = Network.load(Checkpoint.open(checkpoint))
+    vocabulary = Checkpoint.open(checkpoint).vocabulary
+    for seed in ("", "\n", "a"):
+        expected = network.logits(vocabulary.encode("\n" + seed))[-1].argmax()
+        first = "".join(generation(checkpoint, seed, length=1, temperature=0))
+        assert first == vocabulary.characters[expected]
 
 
 def test_without_a_line_end_and_a_seed_the_bias_predicts_the_first(tmp_path: Path):
@@ -103,3 +107,67 @@ def test_what_may_become_the_stop_string_is_held_back():
 def test_endless_goes_on(checkpoint: Path):
     endless = iter(generation(checkpoint, length=None))
     assert len([next(endless) for _ in range(2000)]) == 2000
+
+
+SEEDS = ["", "a", "bc", "abcdefghij", "j", "", "dead", "a"]
+
+
+def assert_together_as_alone(path: Path, threads: int = 2, **options: Any) -> list[str]:
+    checkpoint = Checkpoint.open(path)
+    seeds = [checkpoint.vocabulary.encode_seed(seed) for seed in SEEDS]
+    config = SampleConfig(**options)
+    network = Network.load(checkpoint)
+    together = write_together(network, checkpoint.vocabulary, seeds, config, 7, threads)
+    texts = ["".join(text) for text in together]
+    for index, (seed, text) in enumerate(zip(SEEDS, together, strict=True)):
+        alone = generation(path, seed, 7 + index, **options)
+        assert texts[index] == "".join(alone)
+        assert text.stopped == alone.stopped
+        assert text.random_seed == 7 + index
+    return texts
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("model", [{}, {"layers": 3}, {"embedding": 4}, {"predict": "last"}])
+def test_together_each_text_is_as_alone(tmp_path: Path, cell: str, model: dict[str, Any]):
+    make_checkpoint(tmp_path, cell=cell, **model)
+    for options in ({"length": 100}, {"length": 0}, {"length": 30, "temperature": 0}):
+        assert_together_as_alone(tmp_path, **options)
+    assert_together_as_alone(tmp_path, length=40, temperature=2, top_k=5, top_p=0.8, min_p=0.1)
+
+
+def test_together_without_a_line_end_each_text_is_as_alone(tmp_path: Path):
+    make_checkpoint(tmp_path, "abcdefghij" + REPLACEMENT, predict="last", bidirectional=True)
+    assert_together_as_alone(tmp_path, length=30)
+
+
+def test_texts_that_are_finished_leave_the_others_as_they_were(checkpoint: Path):
+    texts = assert_together_as_alone(checkpoint, length=300, temperature=1.5, stop="ab")
+    lengths = {len(text) for text in texts}
+    assert len(lengths) > 2
+    assert max(lengths) == 300
+
+
+def test_many_texts_are_dealt_out_to_threads(checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("chargen.inference.generate.FEWEST_TOGETHER", 2)
+    for threads in (1, 2, 3):
+        assert_together_as_alone(checkpoint, threads=threads, length=70)
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 0}, {"top_p": 0.9}, {"top_k": 3}])
+def test_a_choice_that_rounding_might_turn_is_made_by_the_text_alone(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+):
+    """A batch that computes too roughly still writes what each text alone would."""
+    exact = Streams.logits
+
+    def rough(self: Streams) -> np.ndarray:
+        logits = exact(self)
+        noise = np.random.default_rng(0).uniform(-0.02, 0.02, logits.shape)
+        return (logits + noise).astype(np.float32)
+
+    monkeypatch.setattr(Streams, "logits", rough)
+    with pytest.raises(AssertionError):
+        assert_together_as_alone(checkpoint, length=200, **options)
+    monkeypatch.setattr(decoding, "MARGIN", 0.05)
+    assert_together_as_alone(checkpoint, length=200, **options)

@@ -1,6 +1,8 @@
 import dataclasses
+import itertools
 import json
 import math
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,8 @@ from chargen.data.vocabulary import REPLACEMENT
 from chargen.errors import NumericalError
 from chargen.inference import score as score_module
 from chargen.inference.model import Model
-from chargen.inference.network import Network
-from chargen.inference.score import score_ids
+from chargen.inference.network import WINDOWS, Network
+from chargen.inference.score import CharacterScores, Tally, _Carried, score_ids
 
 
 def reference(model: Model, text: str) -> list[float]:
@@ -55,17 +57,76 @@ def test_the_figure_is_the_mean_surprise(tmp_path: Path, model: dict[str, Any], 
     assert score.unknown_characters == 0
 
 
-def test_many_streams_score_as_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    make_checkpoint(tmp_path, layers=2)
-    model = chargen.load(tmp_path)
-    ids = np.random.default_rng(0).integers(0, len(model.vocabulary), 30_001)
-    monkeypatch.setattr(score_module, "STREAMS", 1)
-    one = score_ids(model.network, model.vocabulary, ids)
-    monkeypatch.setattr(score_module, "STREAMS", 64)
-    many = score_ids(model.network, model.vocabulary, ids)
-    difference = many.total().bits_per_character - one.total().bits_per_character
-    assert abs(difference) < 1e-4
-    np.testing.assert_allclose(many.nats, one.nats, atol=1e-3)
+def random_ids(model: Model, count: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, len(model.vocabulary), count).astype(np.uint8)
+
+
+def calm(path: Path, threads: int | None = None, **options: Any) -> Model:
+    """A model that forgets how it began, as trained ones do."""
+    checkpoint = make_checkpoint(path, **options)
+    model = chargen.load(path, threads=threads)
+    model.network = Network(checkpoint.model, [w * 0.4 for w in checkpoint.weights()])
+    return model
+
+
+def assert_same(some: CharacterScores, others: CharacterScores) -> None:
+    np.testing.assert_allclose(some.nats, others.nats, atol=1e-4)
+    assert abs(some.nats.mean() - others.nats.mean()) < 1e-5
+    assert some.correct.mean() == pytest.approx(others.correct.mean(), abs=1e-4)
+    np.testing.assert_array_equal(some.scored, others.scored)
+    np.testing.assert_array_equal(some.unknown, others.unknown)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_many_streams_score_as_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cell: str, threads: int
+):
+    model = calm(tmp_path, threads, layers=2, cell=cell)
+    ids = random_ids(model, 30_001)
+    many = model.scorer().score(ids)
+    monkeypatch.setattr(score_module, "FEWEST_CHARACTERS", 10**9)
+    assert_same(many, model.scorer().score(ids))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"layers": 2, "cell": "gru"}, {"predict": "last"}, {"predict": "last", "window": 1}],
+)
+@pytest.mark.parametrize("characters", ["\n abc", " abc"])
+def test_a_text_in_parts_scores_as_in_one(tmp_path: Path, options: dict[str, Any], characters: str):
+    model = calm(tmp_path, characters=characters, **options)
+    ids = random_ids(model, 12_000)
+    ids[:2] = ids[7:9] = ids[5_000] = model.vocabulary.unknown
+    scorer = model.scorer()
+    cuts = [0, 1, 2, 3, 8, 8, 20, 5_500, 12_000]
+    parts = [scorer.score(ids[start:end]) for start, end in itertools.pairwise(cuts)]
+    joined = CharacterScores(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("nats", "correct", "scored", "unknown")
+        ),
+        seconds=1,
+    )
+    assert_same(model.scorer().score(ids), joined)
+
+
+def test_streams_are_as_many_as_pay(tmp_path: Path):
+    make_checkpoint(tmp_path)
+    model = chargen.load(tmp_path, threads=2)
+    counts = [_Carried(model.network, 2)._stream_count(10**power) for power in range(2, 9)]
+    assert counts == sorted(counts)
+    assert counts[0] == counts[1] == 1
+    assert counts[3] > 64
+    assert counts[-1] == 2 * score_module.MOST_STREAMS
+
+
+def test_a_failure_in_a_thread_is_raised(tmp_path: Path):
+    checkpoint = make_checkpoint(tmp_path, cell="rnn", activation="relu")
+    model = chargen.load(tmp_path, threads=2)
+    model.network = Network(checkpoint.model, [w * 1e3 for w in checkpoint.weights()])
+    with pytest.raises(NumericalError, match="no longer numbers"):
+        model.scorer().score(random_ids(model, 30_000))
 
 
 def test_unknown_characters_are_counted_and_left_out(tmp_path: Path):
@@ -128,8 +189,11 @@ def test_accuracy_is_the_share_of_first_choices(checkpoint: Path):
 def test_parts_sum_to_the_whole(checkpoint: Path):
     model = chargen.load(checkpoint)
     ids = model.vocabulary.encode("abc\ndefX\nghij")
-    scores = score_ids(model.network, model.vocabulary, ids)
-    whole, parts = scores.total(), [scores.total(0, 4), scores.total(4, 9), scores.total(9)]
+    scores = model.scorer().score(ids)
+    tallies = [scores.tally(0, 4), scores.tally(4, 9), scores.tally(9)]
+    whole, parts = scores.tally().score(), [tally.score() for tally in tallies]
+    added = sum(tallies, Tally()).score()
+    assert dataclasses.astuple(added) == pytest.approx(dataclasses.astuple(whole))
     known = [part.characters - part.unknown_characters for part in parts]
     nats = sum(part.nats_per_character * n for part, n in zip(parts, known, strict=True))
     assert nats / sum(known) == pytest.approx(whole.nats_per_character, abs=1e-6)
@@ -151,10 +215,28 @@ def test_the_score_is_named_as_in_the_contract(checkpoint: Path):
     ]
 
 
-def test_memory_is_bounded_by_the_chunk(tmp_path: Path):
+def test_windows_are_read_a_bounded_number_at_a_time(tmp_path: Path):
     checkpoint = make_checkpoint(tmp_path, predict="last", window=50)
     network = Network.load(checkpoint)
-    ids = np.zeros(5000, np.uint8)
-    sizes = [len(piece) for piece in network.sliding_logits(ids)]
-    assert sum(sizes) == 5000
-    assert max(sizes) <= 1024
+    batches = list(network.windows(np.arange(5000)))
+    assert [windows[0, -1] for windows in batches[:49]] == list(range(49))
+    assert np.concatenate([windows[:, -1] for windows in batches]).tolist() == list(range(5000))
+    assert max(len(windows) for windows in batches) <= WINDOWS
+    later = list(network.windows(np.arange(60), 57))
+    assert [windows[:, (0, -1)].tolist() for windows in later] == [[[8, 57], [9, 58], [10, 59]]]
+
+
+def test_a_long_text_takes_no_more_memory_than_a_short_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    make_checkpoint(tmp_path)
+    model = chargen.load(tmp_path, threads=1)
+    monkeypatch.setattr(score_module, "PART", 1 << 16)
+    peaks = []
+    for parts in (2, 8):
+        ids = random_ids(model, parts << 16)
+        tracemalloc.start()
+        score_ids(model.network, model.vocabulary, ids, 1)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]

@@ -3,12 +3,19 @@
 import dataclasses
 import json
 import math
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli.options import checkpoint_option, find_checkpoint, json_option, quiet_option
+from chargen.cli.options import (
+    checkpoint_option,
+    find_checkpoint,
+    json_option,
+    quiet_option,
+    threads_option,
+)
 from chargen.cli.plain import figure, table, visible
 from chargen.config import TrainConfig
 
@@ -40,6 +47,7 @@ __all__ = ["command"]
     metavar="NAME",
     help=f"Of the texts.  [default: {TrainConfig.encoding}]",
 )
+@threads_option
 @quiet_option
 def command(
     texts: tuple[str, ...],
@@ -47,6 +55,7 @@ def command(
     per: str,
     as_json: bool,
     encoding: str,
+    threads: int | None,
     quiet: bool,
 ) -> None:
     """Score TEXT: how many bits the model needs for each character; fewer is better.
@@ -54,44 +63,54 @@ def command(
     TEXT is a file or - for standard input; several are joined. With none, the text that the
     training run held out is scored. State is carried from the first character to the last.
     """
-    from chargen.data.corpus import read_ids, read_text
+    from chargen.data.corpus import in_parts, read_text
     from chargen.inference.model import load
-    from chargen.inference.score import score_ids
+    from chargen.inference.score import PART, Tally
 
-    model = load(find_checkpoint(checkpoint))
+    model = load(find_checkpoint(checkpoint), threads=threads)
+    parts = (
+        in_parts(read_text(texts, encoding), PART)
+        if texts
+        else model.checkpoint.held_out_parts(PART)
+    )
+    scorer = model.scorer()
+    scored = ((part, scorer.score(model.vocabulary.encode(part))) for part in parts)
     if per == "text":
-        ids = (
-            read_ids(texts, model.vocabulary, encoding)
-            if texts
-            else model.checkpoint.held_out_ids()
-        )
-        score = score_ids(model.network, model.vocabulary, ids).total()
+        score = sum((scores.tally() for _, scores in scored), Tally()).score()
         click.echo(json.dumps(_json(score)) if as_json else _sheet(score))
         return
-    text = "".join(read_text(texts, encoding)) if texts else model.checkpoint.held_out_text()
-    scores = score_ids(model.network, model.vocabulary, model.vocabulary.encode(text))
-    records = _lines(text, scores) if per == "line" else _characters(text, scores)
-    for record in records:
-        click.echo(json.dumps(record, ensure_ascii=False) if as_json else _row(record))
+    for record in _lines(scored) if per == "line" else _characters(scored):
+        row = json.dumps(record, ensure_ascii=False) if as_json else _row(record)
+        sys.stdout.write(row + "\n")
 
 
-def _lines(text: str, scores: "CharacterScores") -> Iterator[dict[str, Any]]:
+def _lines(scored: "Iterable[tuple[str, CharacterScores]]") -> Iterator[dict[str, Any]]:
     """A record a line; its line end is counted with it and left out of its text."""
-    if not text:
-        return
-    start = 0
-    # Lines end at "\n" alone: splitlines would also cut at characters that are text here.
-    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
-        end = min(start + len(line) + 1, len(text))
-        yield _json(scores.total(start, end)) | {"line": number, "text": line}
-        start = end
+    from chargen.inference.score import Tally
+
+    number, line, tally = 0, "", Tally()
+    for text, scores in scored:
+        start = 0
+        # Lines end at "\n" alone: splitlines would also cut at characters that are text here.
+        for piece in text.split("\n"):
+            end = min(start + len(piece) + 1, len(text))
+            line, tally = line + piece, tally + scores.tally(start, end)
+            if start + len(piece) < len(text):
+                number += 1
+                yield _json(tally.score()) | {"line": number, "text": line}
+                line, tally = "", Tally()
+            start = end
+    if line:
+        yield _json(tally.score()) | {"line": number + 1, "text": line}
 
 
-def _characters(text: str, scores: "CharacterScores") -> Iterator[dict[str, Any]]:
-    for position, character in enumerate(text):
-        scored = scores.scored[position]
-        bits = float(scores.nats[position]) / math.log(2) if scored else None
-        yield {"position": position, "character": character, "bits": bits}
+def _characters(scored: "Iterable[tuple[str, CharacterScores]]") -> Iterator[dict[str, Any]]:
+    position = 0
+    for text, scores in scored:
+        bits = (scores.nats.astype(float) / math.log(2)).tolist()
+        for character, value, known in zip(text, bits, scores.scored.tolist(), strict=True):
+            yield {"position": position, "character": character, "bits": value if known else None}
+            position += 1
 
 
 def _json(score: "Score") -> dict[str, Any]:

@@ -9,7 +9,14 @@ import click
 
 from chargen.errors import OptionError
 
-__all__ = ["checkpoint_option", "chosen", "find_checkpoint", "json_option", "quiet_option"]
+__all__ = [
+    "checkpoint_option",
+    "chosen",
+    "find_checkpoint",
+    "json_option",
+    "quiet_option",
+    "threads_option",
+]
 
 CHECKPOINT_VARIABLE = "CHARGEN_CHECKPOINT"
 
@@ -37,6 +44,17 @@ def quiet_option(command: Command) -> Command:
 def json_option(command: Command) -> Command:
     """`--json`: for programs."""
     return click.option("--json", "as_json", is_flag=True, help="Write JSON.")(command)
+
+
+def threads_option(command: Command) -> Command:
+    """`--threads`: how many to compute with."""
+    return click.option(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="Threads to compute with.  [default: as many as suit the model and the work, at most "
+        "one for each core]",
+    )(command)
 
 
 def find_checkpoint(checkpoint: str | None) -> Path:

@@ -3,14 +3,21 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
-from chargen.cli.options import checkpoint_option, chosen, find_checkpoint, quiet_option
+from chargen.cli.options import (
+    checkpoint_option,
+    chosen,
+    find_checkpoint,
+    quiet_option,
+    threads_option,
+)
 from chargen.config import MAX_SEED, UNKNOWNS, SampleConfig
 from chargen.errors import CorpusError, OptionError
 
@@ -19,6 +26,8 @@ __all__ = ["command"]
 FLUSH_SECONDS = 0.02
 """Text waits this long at most before it is passed on: sooner than an eye notices, and far
 cheaper than a system call for each character."""
+SEED_BYTES = 1 << 16
+"""Read of the seeds at a time, at most: what a pipe holds."""
 
 
 @click.command(
@@ -84,6 +93,7 @@ cheaper than a system call for each character."""
     help="Characters of a seed that the model never saw: refuse them, leave them out, or put "
     "U+FFFD in their place, a space where the model never saw that.  [default: error]",
 )
+@threads_option
 @quiet_option
 @click.pass_context
 def command(
@@ -99,6 +109,7 @@ def command(
     echo: bool,
     jsonl: bool,
     unknown: Any,
+    threads: int | None,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -121,19 +132,19 @@ def command(
     from chargen.inference.generate import draw_random_seed
     from chargen.inference.model import load
 
-    model = load(find_checkpoint(checkpoint))
+    model = load(find_checkpoint(checkpoint), threads=threads)
     base = draw_random_seed() if random_seed is None else random_seed
     index = 0
-    for text_seed in [seed] if seeds is None else _read_seeds(seeds):
-        for _ in range(count):
-            generation = model.generate(text_seed, config, base + index, unknown)
+    for group in [[seed]] if seeds is None else _read_seeds(seeds):
+        texts = model.generate_many(_each(group, count), config, base + index, unknown)
+        for text_seed, generation in zip(_each(group, count), texts, strict=True):
             if jsonl:
                 text = "".join(generation)
                 record = {
                     "seed": text_seed,
                     "text": text,
                     "index": index,
-                    "random_seed": base + index,
+                    "random_seed": generation.random_seed,
                     "stopped": generation.stopped,
                 }
                 click.echo(json.dumps(record, ensure_ascii=False))
@@ -145,6 +156,10 @@ def command(
             index += 1
 
 
+def _each(seeds: Sequence[str], count: int) -> Iterator[str]:
+    return (seed for seed in seeds for _ in range(count))
+
+
 def _check_endless(context: click.Context) -> None:
     for name in ("length", "count", "seeds", "jsonl"):
         if chosen(context, name):
@@ -153,27 +168,46 @@ def _check_endless(context: click.Context) -> None:
             )
 
 
-def _read_seeds(source: str) -> Iterator[str]:
-    """The lines of a file or of standard input, each as soon as it is there."""
+def _read_seeds(source: str) -> Iterator[list[str]]:
+    """The lines of a file or of standard input, in groups: at each time those that are there."""
     from chargen.data.corpus import BYTE_ORDER_MARK
 
     name = "standard input" if source == "-" else source
     if source == "-" and sys.stdin is None:
         raise CorpusError("standard input is closed; pipe the seeds in, or name a file")
+    number, rest, ended = 0, b"", False
     try:
-        with nullcontext(sys.stdin.buffer) if source == "-" else Path(source).open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                try:
-                    text = line.removesuffix(b"\n").removesuffix(b"\r").decode()
-                    yield text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text
-                except UnicodeDecodeError:
-                    raise CorpusError(
-                        f"line {number} of {name} is not UTF-8; convert the seeds"
-                    ) from None
+        with _open_seeds(source) as stream:
+            while not ended:
+                block = stream.read1(SEED_BYTES)
+                ended = not block
+                *lines, rest = (rest + block).split(b"\n")
+                if ended and rest:
+                    lines.append(rest)
+                group: list[str] = []
+                for line in lines:
+                    number += 1
+                    try:
+                        text = line.removesuffix(b"\r").decode()
+                    except UnicodeDecodeError:
+                        if group:
+                            yield group
+                        raise CorpusError(
+                            f"line {number} of {name} is not UTF-8; convert the seeds"
+                        ) from None
+                    group.append(text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text)
+                if group:
+                    yield group
     except OSError as error:
         raise CorpusError(
             f"cannot read the seeds from {name}: {error.strerror}; check the path"
         ) from None
+
+
+def _open_seeds(source: str) -> AbstractContextManager[BufferedReader]:
+    if source == "-":
+        return nullcontext(cast("BufferedReader", sys.stdin.buffer))  # not ours to close
+    return Path(source).open("rb")
 
 
 def _write(pieces: Iterable[str]) -> None:

@@ -35,6 +35,7 @@ __all__ = [
     "STANDARD_INPUT",
     "Corpus",
     "fingerprint",
+    "in_parts",
     "read_corpus",
     "read_ids",
     "read_text",
@@ -105,6 +106,22 @@ def read_text(sources: Sequence[str], encoding: str = "utf-8") -> Iterator[str]:
             raise CorpusError(
                 f"cannot read {name}: {error.strerror}; check the path and its permissions"
             ) from None
+
+
+def in_parts(blocks: Iterable[str], characters: int) -> Iterator[str]:
+    """The same text in parts of so many characters, the last one shorter."""
+    held: list[str] = []
+    size = 0
+    for block in blocks:
+        held.append(block)
+        size += len(block)
+        if size >= characters:
+            text = "".join(held)
+            whole = size - size % characters
+            yield from (text[start : start + characters] for start in range(0, whole, characters))
+            held, size = [text[whole:]], size - whole
+    if size:
+        yield "".join(held)
 
 
 def read_corpus(sources: Sequence[str], *, encoding: str = "utf-8", min_count: int = 1) -> Corpus:

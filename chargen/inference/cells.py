@@ -1,65 +1,105 @@
 """One step of each recurrent cell, as Keras computes it.
 
 B streams advance together; U is the number of units, G the gates (LSTM 4, GRU 3, RNN 1). A cell
-gets its input already projected, z = x W + b of shape (B, G U), adds the recurrent part and turns
-the states into the next ones, in place.
+is weights; `cell.state(B)` is what it remembers of B streams beside h, with the scratch that a
+step works in, so that a step allocates nothing and several threads can run one cell.
 
-Two rearrangements are made once, at load. Since sigmoid(x) = (1 + tanh(x / 2)) / 2, the columns of
-the sigmoid gates are halved, so that one `tanh` serves all gates; and they are moved to the front,
-so that what undoes the halving is one operation on one block.
+A step takes the inputs already projected, x = input W + b of shape (B, G U). Two rearrangements
+are made once, at load. Since sigmoid(x) = (1 + tanh(x / 2)) / 2, the columns of the sigmoid gates
+are halved, so that one `tanh` serves all gates; and they are moved to the front, so that what
+undoes the halving is one operation on one block.
+
+NumPy's functions are called by their bare names with the output last: a step of one stream is a
+dozen calls of a third of a microsecond each, where looking up `np.` and reading `out=` would show.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
+from numpy import add, maximum, multiply, subtract, tanh
 from numpy.typing import NDArray
 
 from chargen.config import ModelConfig
 
-__all__ = ["GRU", "LSTM", "RNN", "Cell", "Floats", "States", "make_cell"]
+__all__ = ["GRU", "LSTM", "RNN", "Cell", "CellState", "Floats", "make_cell"]
 
 Floats = NDArray[np.float32]
-States = tuple[Floats, ...]
-"""(h,) for RNN and GRU, (h, c) for LSTM; each float32 (B, U), changed in place by a step."""
+
+# An array of no dimensions: NumPy takes a third of a microsecond to make one of a Python number.
+_HALF = np.array(0.5, dtype=np.float32)
 
 
 class Cell(Protocol):
-    """A recurrent cell with its weights."""
+    """A recurrent cell's weights."""
 
     units: int
-    state_count: int
     kernel: Floats
-    """(inputs, G U): projects an input, `x @ kernel + bias`."""
+    """(I, G U): projects an input, `x = input @ kernel + bias`."""
+    recurrent_kernel: Floats
+    """(U, G U)"""
     bias: Floats
-    """(G U,)"""
+    """(1, G U), a row, because adding arrays of one shape is faster than broadcasting."""
+    joinable: bool
+    """Whether input and h may be multiplied in one product, `[input, h] @ [kernel; recurrent]`."""
 
-    def step(self, z: Floats, states: States) -> None:
-        """Advance the states by one character.
+    def state(self, batch_size: int, recurrent_kernel: Floats | None = None) -> "CellState":
+        """The zero state of B streams.
 
         Args:
-            z: (B, G U), the projected input; used as scratch.
-            states: replaced by the next ones.
+            batch_size: B.
+            recurrent_kernel: the cell's own in another memory order, or joined to `kernel`.
+        """
+        ...
+
+
+class CellState(Protocol):
+    """What a cell remembers of B streams beside h, and the scratch of one step."""
+
+    carried: tuple[Floats, ...]
+    """(c,) of shape (B, U) for LSTM, nothing for GRU and RNN."""
+
+    def step(self, h: Floats, x: Floats, out: Floats) -> None:
+        """Advance by one character.
+
+        Args:
+            h: (B, U), the last output; (B, I + U), behind the input, with a joined kernel.
+            x: (B, G U), the projected input; the bias alone with a joined kernel.
+            out: (B, U), takes the next output; may be where the last one is.
         """
         ...
 
 
 class RNN:
-    """h' = activation(z + h U)."""
+    """h' = activation(x + h U)."""
 
-    state_count = 1
+    joinable = True
 
     def __init__(
         self, kernel: Floats, recurrent_kernel: Floats, bias: Floats, activation: str
     ) -> None:
         self.units = len(recurrent_kernel)
-        self.kernel, self.recurrent_kernel, self.bias = kernel, recurrent_kernel, bias
-        self._activate = _ACTIVATIONS[activation]
+        self.kernel, self.recurrent_kernel, self.bias = kernel, recurrent_kernel, bias[None]
+        self.activate = _ACTIVATIONS[activation]
 
-    def step(self, z: Floats, states: States) -> None:
-        """Advance (h,)."""
-        (h,) = states
-        z += h @ self.recurrent_kernel
-        h[:] = self._activate(z)
+    def state(self, batch_size: int, recurrent_kernel: Floats | None = None) -> CellState:
+        """The zero state of B streams."""
+        kernel = self.recurrent_kernel if recurrent_kernel is None else recurrent_kernel
+        return _RNNState(self, batch_size, kernel)
+
+
+class _RNNState:
+    carried: tuple[Floats, ...] = ()
+
+    def __init__(self, cell: RNN, batch_size: int, recurrent_kernel: Floats) -> None:
+        self._kernel, self._activate = recurrent_kernel, cell.activate
+        self._z = np.empty((batch_size, cell.units), np.float32)
+
+    def step(self, h: Floats, x: Floats, out: Floats) -> None:
+        z = self._z
+        h.dot(self._kernel, z)
+        add(z, x, z)
+        self._activate(z, out)
 
 
 class LSTM:
@@ -69,10 +109,10 @@ class LSTM:
     Keras keeps the columns as i, f, g, o; here they are i, f, o, g.
     """
 
-    state_count = 2
+    joinable = True
 
     def __init__(self, kernel: Floats, recurrent_kernel: Floats, bias: Floats) -> None:
-        units = self.units = len(recurrent_kernel)
+        self.units = len(recurrent_kernel)
 
         def rearrange(columns: Floats) -> Floats:
             i, f, g, o = np.split(columns, 4, axis=-1)
@@ -80,24 +120,36 @@ class LSTM:
 
         self.kernel = rearrange(kernel)
         self.recurrent_kernel = rearrange(recurrent_kernel)
-        self.bias = rearrange(bias)
-        self._slices = [slice(k * units, (k + 1) * units) for k in range(4)]
-        self._sigmoid = slice(0, 3 * units)
+        self.bias = rearrange(bias[None])
 
-    def step(self, z: Floats, states: States) -> None:
-        """Advance (h, c)."""
-        h, c = states
-        z += h @ self.recurrent_kernel
-        np.tanh(z, out=z)
-        gates = z[:, self._sigmoid]
-        gates *= 0.5
-        gates += 0.5
-        i, f, o, g = (z[:, columns] for columns in self._slices)
-        c *= f
-        i *= g
-        c += i
-        np.tanh(c, out=h)
-        h *= o
+    def state(self, batch_size: int, recurrent_kernel: Floats | None = None) -> CellState:
+        """The zero state of B streams."""
+        kernel = self.recurrent_kernel if recurrent_kernel is None else recurrent_kernel
+        return _LSTMState(self, batch_size, kernel)
+
+
+class _LSTMState:
+    def __init__(self, cell: LSTM, batch_size: int, recurrent_kernel: Floats) -> None:
+        U = cell.units
+        self._kernel = recurrent_kernel
+        self._c = np.zeros((batch_size, U), np.float32)
+        self.carried: tuple[Floats, ...] = (self._c,)
+        self._z = z = np.empty((batch_size, 4 * U), np.float32)
+        self._sigmoid = z[:, : 3 * U]
+        self._i, self._f, self._o, self._g = (z[:, k * U : (k + 1) * U] for k in range(4))
+
+    def step(self, h: Floats, x: Floats, out: Floats) -> None:
+        z, sigmoid, c, i = self._z, self._sigmoid, self._c, self._i
+        h.dot(self._kernel, z)
+        add(z, x, z)
+        tanh(z, z)
+        multiply(sigmoid, _HALF, sigmoid)
+        add(sigmoid, _HALF, sigmoid)
+        multiply(c, self._f, c)
+        multiply(i, self._g, i)
+        add(c, i, c)
+        tanh(c, out)
+        multiply(out, self._o, out)
 
 
 class GRU:
@@ -107,7 +159,7 @@ class GRU:
     of Keras' bias is b and row 1 is d.
     """
 
-    state_count = 1
+    joinable = False  # the reset gate comes between the products of the candidate
 
     def __init__(self, kernel: Floats, recurrent_kernel: Floats, bias: Floats) -> None:
         units = self.units = len(recurrent_kernel)
@@ -118,31 +170,42 @@ class GRU:
             return halved
 
         self.kernel, self.recurrent_kernel = halve(kernel), halve(recurrent_kernel)
-        both = halve(bias)
+        self.bias, recurrent_bias = np.split(halve(bias), 2)
         # The recurrent bias of z and r is added with the input's; the candidate's is scaled by r.
-        self.bias = both[0] + np.concatenate([both[1, : 2 * units], np.zeros_like(both[1, :units])])
-        self._candidate_bias = both[1, 2 * units :]
-        self._sigmoid, self._candidate = slice(0, 2 * units), slice(2 * units, None)
+        self.bias[:, : 2 * units] += recurrent_bias[:, : 2 * units]
+        self.candidate_bias = recurrent_bias[:, 2 * units :]
 
-    def step(self, z: Floats, states: States) -> None:
-        """Advance (h,)."""
-        (h,) = states
-        recurrent = h @ self.recurrent_kernel
-        gates = z[:, self._sigmoid]
-        gates += recurrent[:, self._sigmoid]
-        np.tanh(gates, out=gates)
-        gates *= 0.5
-        gates += 0.5
-        update, reset = gates[:, : self.units], gates[:, self.units :]
-        inner = recurrent[:, self._candidate]
-        inner += self._candidate_bias
-        inner *= reset
-        candidate = z[:, self._candidate]
-        candidate += inner
-        np.tanh(candidate, out=candidate)
-        h -= candidate
-        h *= update
-        h += candidate
+    def state(self, batch_size: int, recurrent_kernel: Floats | None = None) -> CellState:
+        """The zero state of B streams."""
+        kernel = self.recurrent_kernel if recurrent_kernel is None else recurrent_kernel
+        return _GRUState(self, batch_size, kernel)
+
+
+class _GRUState:
+    carried: tuple[Floats, ...] = ()
+
+    def __init__(self, cell: GRU, batch_size: int, recurrent_kernel: Floats) -> None:
+        U = cell.units
+        self._kernel, self._candidate_bias = recurrent_kernel, cell.candidate_bias
+        self._split = 2 * U
+        self._z = z = np.empty((batch_size, 3 * U), np.float32)
+        self._sigmoid, self._candidate = z[:, : 2 * U], z[:, 2 * U :]
+        self._update, self._reset = z[:, :U], z[:, U : 2 * U]
+
+    def step(self, h: Floats, x: Floats, out: Floats) -> None:
+        sigmoid, candidate, split = self._sigmoid, self._candidate, self._split
+        h.dot(self._kernel, self._z)
+        add(sigmoid, x[:, :split], sigmoid)
+        tanh(sigmoid, sigmoid)
+        multiply(sigmoid, _HALF, sigmoid)
+        add(sigmoid, _HALF, sigmoid)
+        add(candidate, self._candidate_bias, candidate)
+        multiply(candidate, self._reset, candidate)
+        add(candidate, x[:, split:], candidate)
+        tanh(candidate, candidate)
+        subtract(h, candidate, out)
+        multiply(out, self._update, out)
+        add(out, candidate, out)
 
 
 def make_cell(config: ModelConfig, kernel: Floats, recurrent_kernel: Floats, bias: Floats) -> Cell:
@@ -163,27 +226,30 @@ def make_cell(config: ModelConfig, kernel: Floats, recurrent_kernel: Floats, bia
             return RNN(kernel, recurrent_kernel, bias, config.activation)
 
 
-def _tanh(x: Floats) -> Floats:
-    np.tanh(x, out=x)
-    return x
+def _tanh(z: Floats, out: Floats) -> None:
+    tanh(z, out)
 
 
-def _relu(x: Floats) -> Floats:
-    np.maximum(x, 0, out=x)
-    return x
+def _relu(z: Floats, out: Floats) -> None:
+    maximum(z, 0, out=out)
 
 
-def _sigmoid(x: Floats) -> Floats:
-    x *= 0.5
-    np.tanh(x, out=x)
-    x *= 0.5
-    x += 0.5
-    return x
+def _sigmoid(z: Floats, out: Floats) -> None:
+    multiply(z, _HALF, out)
+    tanh(out, out)
+    multiply(out, _HALF, out)
+    add(out, _HALF, out)
 
 
-def _leaky_relu(x: Floats) -> Floats:
-    np.maximum(x, np.float32(0.2) * x, out=x)  # 0.2 is Keras' slope
-    return x
+def _leaky_relu(z: Floats, out: Floats) -> None:
+    multiply(z, _LEAK, out)
+    maximum(z, out, out=out)
 
 
-_ACTIVATIONS = {"tanh": _tanh, "relu": _relu, "sigmoid": _sigmoid, "leaky_relu": _leaky_relu}
+_LEAK = np.array(0.2, dtype=np.float32)  # Keras' slope
+_ACTIVATIONS: dict[str, Callable[[Floats, Floats], None]] = {
+    "tanh": _tanh,
+    "relu": _relu,
+    "sigmoid": _sigmoid,
+    "leaky_relu": _leaky_relu,
+}

@@ -1,4 +1,14 @@
-"""Logits -> the next character's id."""
+"""Logits -> the next character's id.
+
+A character is drawn by adding a random number to each logit and taking the highest (the Gumbel-max
+trick): with g = -log(E), E exponential, the highest of logits + temperature g falls on a character
+with the probability that softmax(logits / temperature) gives it. It needs no normalised
+probabilities, and the random numbers can be made many characters ahead.
+
+Source: Gumbel 1954; Maddison, Tarlow, Minka 2014.
+"""
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,63 +17,137 @@ from chargen.config import SampleConfig
 from chargen.errors import NumericalError
 from chargen.inference.cells import Floats
 
-__all__ = ["check_finite", "choose", "probabilities"]
+__all__ = ["MARGIN", "Decoder", "Noise", "check_finite", "restrict"]
+
+MARGIN = 5e-5
+"""How near another outcome a choice may come before rounding might turn it. Logits of one text
+differ by up to 4e-6 between products of a vector and of a matrix (`benchmarks/batch.py`)."""
+
+HIGHEST_TEMPERATURE = 1e30
+"""Hotter makes no difference to a float32, and would overflow it."""
 
 
-def probabilities(logits: Floats, config: SampleConfig) -> NDArray[np.float64]:
-    """The distribution that a character is drawn from: float64 (V,), summing to 1.
+class Noise:
+    """A text's random numbers: for each character to be drawn, one for each that it could be.
 
-    Temperature, top-k, top-p and min-p are applied in that order, each to what the one before
-    left. Temperature 0 leaves the most likely character alone, the lowest id of equals.
+    They come from the text's own generator, in order, so that the k-th character of a text is
+    drawn with the same numbers whatever is written beside it.
 
     Args:
-        logits: (V,); -inf for what must not be drawn.
+        random_seed: 0 or more.
+        size: V, the number of characters.
+        temperature: 0 makes no noise at all, and takes no random numbers.
+    """
+
+    def __init__(self, random_seed: int, size: int, temperature: float) -> None:
+        self._rng = np.random.default_rng(random_seed)
+        self._size = size
+        self._scale = min(temperature, HIGHEST_TEMPERATURE)
+
+    def take(self, count: int) -> Floats:
+        """The noise of the next `count` characters, float32 (count, V)."""
+        if self._scale == 0:
+            return np.zeros((count, self._size), np.float32)
+        noise = self._rng.standard_exponential((count, self._size))
+        # A zero, one in 2**53, would make a character certain.
+        np.maximum(noise, np.finfo(noise.dtype).tiny, out=noise)
+        np.log(noise, out=noise)
+        noise *= -self._scale
+        return noise.astype(np.float32)
+
+
+class Decoder:
+    """Chooses characters.
+
+    Args:
         config: the options.
+        banned: an id that is never chosen, or None.
+    """
+
+    def __init__(self, config: SampleConfig, banned: int | None = None) -> None:
+        self._config = config
+        self._banned = banned
+        options = (config.top_k, config.top_p, config.min_p)
+        self._restricts = config.temperature > 0 and any(n is not None for n in options)
+
+    def choose(self, logits: Floats, noise: Floats) -> int:
+        """Choose the next id of one text.
+
+        Args:
+            logits: (1, V), written over.
+            noise: (1, V), from `Noise`.
+
+        Raises:
+            NumericalError: the logits are no numbers.
+        """
+        if self._banned is not None:
+            logits[:, self._banned] = -np.inf
+        if self._restricts:
+            restrict(logits, self._config)
+        scores = np.add(logits, noise, logits)
+        index = int(scores.argmax())
+        if not math.isfinite(scores.item(index)):  # NaN counts as the highest
+            check_finite(scores)
+        return index
+
+    def choose_each(
+        self, logits: Floats, noise: Floats
+    ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """Choose the next id of each of several texts.
+
+        Args:
+            logits: (B, V), written over.
+            noise: (B, V), from each text's own `Noise`.
+
+        Returns:
+            The ids (B,), and where other rounding might have led to another id, bool (B,).
+
+        Raises:
+            NumericalError: the logits are no numbers.
+        """
+        if self._banned is not None:
+            logits[:, self._banned] = -np.inf
+        rows = np.arange(len(logits))
+        doubtful = np.zeros(len(logits), dtype=np.bool_)
+        if self._restricts:
+            doubtful |= restrict(logits, self._config)
+        scores = np.add(logits, noise, logits)
+        ids = scores.argmax(axis=1)
+        highest = scores[rows, ids]
+        check_finite(highest)
+        scores[rows, ids] = -np.inf
+        doubtful |= highest - scores.max(axis=1) < MARGIN
+        return ids, doubtful
+
+
+def restrict(logits: Floats, config: SampleConfig) -> NDArray[np.bool_]:
+    """Put -inf where top-k, top-p or min-p leave a character out.
+
+    They are applied in that order, each to what the one before left, to the probabilities
+    softmax(logits / temperature). Of equal logits the lower id counts as the more likely.
+
+    Args:
+        logits: (B, V), changed in place.
+        config: the options; its temperature is above 0.
+
+    Returns:
+        Where other rounding might have left in or out another character, bool (B,).
 
     Sources:
         Top-k: Fan, Lewis, Dauphin 2018. Top-p: Holtzman et al. 2020. Min-p: Nguyen et al. 2024.
     """
-    if config.temperature == 0:
-        greedy = np.zeros(len(logits))
-        greedy[np.argmax(logits)] = 1
-        return greedy
-    scaled = logits.astype(np.float64)
-    scaled -= scaled.max()
-    # Divided after the shift: a temperature near 0 sends the rest to -inf and not to a NaN.
-    with np.errstate(over="ignore"):
-        scaled /= config.temperature
-    p: NDArray[np.float64] = np.exp(scaled)
-    p /= p.sum()
-    if config.top_k is not None and config.top_k < len(p):
-        p[_ranking(p)[config.top_k :]] = 0
-    if config.top_p is not None and config.top_p < 1:
-        order = _ranking(p)
-        reached = np.cumsum(p[order]) >= config.top_p * p.sum()
-        p[order[int(np.argmax(reached)) + 1 :]] = 0
-    if config.min_p is not None:
-        p[p < config.min_p * p.max()] = 0
-    p /= p.sum()
-    return p
-
-
-def choose(logits: Floats, config: SampleConfig, rng: np.random.Generator) -> int:
-    """Draw the next id.
-
-    Args:
-        logits: (V,).
-        config: the options.
-        rng: gives one number for a draw, and none at temperature 0.
-
-    Raises:
-        NumericalError: the logits are no numbers.
-    """
-    check_finite(logits.max())
-    if config.temperature == 0:
-        return int(np.argmax(logits))
-    cumulative = np.cumsum(probabilities(logits, config))
-    # Scaled by the last sum, which rounding leaves beside 1; the first id whose sum exceeds the
-    # number can have no probability of 0.
-    return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+    check_finite(logits.max(axis=1))
+    # Each option keeps the most likely characters down to some rank.
+    order = np.argsort(-logits, axis=1, kind="stable")
+    ranked = np.take_along_axis(logits, order, axis=1)
+    kept = _kept(ranked, config, 0)
+    left_out = np.arange(logits.shape[1]) >= kept[:, None]
+    np.put_along_axis(logits, order, np.where(left_out, -np.inf, ranked), axis=1)
+    with np.errstate(invalid="ignore"):  # between two that must not be drawn
+        down = -np.diff(ranked, axis=1, append=-np.inf)  # from each rank to the next
+    near = down[np.arange(len(kept)), kept - 1] < MARGIN
+    turned = _kept(ranked, config, MARGIN) != _kept(ranked, config, -MARGIN)
+    return np.asarray(near | turned)
 
 
 def check_finite(values: NDArray[np.floating] | np.floating) -> None:
@@ -79,6 +163,28 @@ def check_finite(values: NDArray[np.floating] | np.floating) -> None:
         )
 
 
-def _ranking(p: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Ids from the most to the least likely, the lower id first of equals."""
-    return np.argsort(-p, kind="stable")
+def _kept(ranked: Floats, config: SampleConfig, slack: float) -> NDArray[np.intp]:
+    """How many of the most likely characters stay, (B,), at least one.
+
+    Args:
+        ranked: (B, V), the logits from the highest to the lowest.
+        config: the options.
+        slack: added to `top_p`, and taken off `min_p` as a share of it.
+    """
+    size = ranked.shape[1]
+    kept: NDArray[np.intp] = np.full(len(ranked), min(config.top_k or size, size))
+    if config.top_p is None and config.min_p is None:
+        return kept
+    # Divided after the shift: a temperature near 0 sends the rest to -inf and not to a NaN.
+    scaled = (ranked - ranked[:, :1]).astype(np.float64)
+    with np.errstate(over="ignore"):
+        scaled /= config.temperature
+    p: NDArray[np.float64] = np.exp(scaled)
+    p[np.arange(size) >= kept[:, None]] = 0
+    if config.top_p is not None and config.top_p < 1:
+        reached = np.cumsum(p, axis=1)
+        below = (reached < (config.top_p + slack) * reached[:, -1:]).sum(axis=1)
+        kept = np.minimum(kept, below + 1)
+    if config.min_p is not None:
+        kept = np.minimum(kept, (p >= config.min_p * (1 - slack)).sum(axis=1))
+    return np.asarray(np.maximum(kept, 1))

@@ -1,16 +1,41 @@
-"""Prime a network with a seed, then stream characters."""
+"""Prime a network with seeds, then write characters: one text, or many side by side.
+
+Each text has its own random numbers, from its own random seed, so that it does not depend on what
+is written beside it. Its rounding does: a product of matrices adds up in another order than that
+of a vector and a matrix. So where a choice between characters is so close that rounding might turn
+it, the text is read again alone, and that decides: it comes out as if it were written alone.
+"""
 
 from collections.abc import Iterator, Sequence
+from threading import Event
 from typing import Literal
 
 import numpy as np
 
 from chargen.config import SampleConfig
 from chargen.data.vocabulary import Vocabulary
-from chargen.inference.decoding import choose
-from chargen.inference.network import Network, Reader
+from chargen.inference.cells import Floats
+from chargen.inference.decoding import Decoder, Noise
+from chargen.inference.network import Network, Reading
+from chargen.inference.threads import (
+    available_cores,
+    blas_threads,
+    side_by_side,
+)
 
-__all__ = ["Generation", "draw_random_seed", "start_of_text"]
+__all__ = ["Generation", "draw_random_seed", "most_together", "start_of_text", "write_together"]
+
+CHUNK = 64
+"""Characters written at a time, once a text is under way: what is done once for all of them then
+costs nothing, and even the largest network passes text on several times a second."""
+CHUNK_BEFORE_STOP = 8
+"""The same where a stop string may come, since what is written past it is thrown away."""
+NOISE_FLOATS = 1 << 21
+"""Random numbers made at a time, at most: 16 MB."""
+TOGETHER = 64
+"""Texts that a thread writes side by side; more make the matrix products little faster."""
+FEWEST_TOGETHER = 16
+"""Texts for each thread, below which a second thread costs more than it saves."""
 
 
 class Generation:
@@ -20,18 +45,20 @@ class Generation:
     it yields is what follows the seed. Where there is neither, the first character is drawn from
     what the network predicts with no input.
 
-    Each text has its own random numbers, from its own random seed, so that it does not depend on
-    what else is written beside it.
-
     Args:
         network: the model.
         vocabulary: its characters.
         seed_ids: what the text begins with.
         config: how characters are drawn.
         random_seed: 0 or more.
+        threads: to compute with; None for those that suit the network.
 
     Attributes:
+        random_seed: as given.
+        finished: whether the whole text is written.
         stopped: why it ended: "stop" when the stop string appeared, else "length".
+        seed_ids: what is read before the first character is drawn.
+        noise: the random numbers of its characters.
     """
 
     def __init__(
@@ -41,47 +68,90 @@ class Generation:
         seed_ids: Sequence[int],
         config: SampleConfig,
         random_seed: int,
+        threads: int | None = None,
     ) -> None:
-        self._reader = Reader(network)
-        self._vocabulary = vocabulary
-        self._unread = [*start_of_text(vocabulary), *seed_ids]
-        self._config = config
-        self._rng = np.random.default_rng(random_seed)
+        self.random_seed = random_seed
+        self.finished = config.length == 0
         self.stopped: Literal["length", "stop"] = "length"
+        self.seed_ids = [*start_of_text(vocabulary), *seed_ids]
+        self.noise = Noise(random_seed, len(vocabulary), config.temperature)
+        self._vocabulary = vocabulary
+        self._stop, self._length = config.stop or "", config.length
+        self._made = 0
+        self._ready = ""
+        self._held = ""
+        self._writer: _Alone | _Together = _Alone(network, vocabulary, config, self, threads)
 
     def __iter__(self) -> Iterator[str]:
-        """Yield pieces of text, one character each, later where a stop string may be beginning.
+        """Yield pieces of text: a character first, then more at a time.
 
-        The stop string itself is not yielded.
+        Where a stop string may be beginning, its characters wait. It itself is not yielded.
         """
-        stop = self._config.stop or ""
-        held = ""
-        for character in self._characters():
-            held += character
-            if stop and held.endswith(stop):
-                self.stopped = "stop"
-                if held := held[: -len(stop)]:
-                    yield held
+        while True:
+            if self._ready:
+                piece, self._ready = self._ready, ""
+                yield piece
+            elif self.finished:
                 return
-            ready = len(held) - _overlap(held, stop)
-            if ready:
-                yield held[:ready]
-                held = held[ready:]
-        if held:
-            yield held
+            else:
+                self._writer.advance()
 
-    def _characters(self) -> Iterator[str]:
-        banned = self._vocabulary.replacement
-        made = 0
-        while self._config.length is None or made < self._config.length:
-            with np.errstate(over="ignore", invalid="ignore"):  # `choose` checks the outcome
-                logits = self._reader.read(self._unread)
-            if banned is not None and len(self._vocabulary) > 1:
-                logits[banned] = -np.inf
-            index = choose(logits, self._config, self._rng)
-            yield self._vocabulary.characters[index]
-            self._unread = [index]
-            made += 1
+    def accept(self, ids: Sequence[int]) -> None:
+        """Take the next characters, as many as the writer made; those past the end are dropped."""
+        if self._length is not None:
+            ids = ids[: self._length - self._made]
+        self._made += len(ids)
+        self._held += self._vocabulary.decode(ids)
+        end = self._held.find(self._stop) if self._stop else -1
+        if end >= 0:
+            self.stopped = "stop"
+            self._held = self._held[:end]
+        self.finished = end >= 0 or self._made == self._length
+        waiting = 0 if self.finished else _overlap(self._held, self._stop)
+        ready = len(self._held) - waiting
+        self._ready += self._held[:ready]
+        self._held = self._held[ready:]
+
+    def write_with(self, writer: "_Together") -> None:
+        """Be written by another writer from the beginning on."""
+        self._writer = writer
+
+
+def write_together(
+    network: Network,
+    vocabulary: Vocabulary,
+    seeds: Sequence[Sequence[int]],
+    config: SampleConfig,
+    random_seed: int,
+    threads: int | None = None,
+) -> list[Generation]:
+    """Texts that are written side by side, a step of all of them being one matrix product.
+
+    Iterating over any of them writes at all; those that are finished leave the batch.
+
+    Args:
+        network: the model.
+        vocabulary: its characters.
+        seeds: the ids that each text begins with.
+        config: how characters are drawn.
+        random_seed: text i is drawn with `random_seed` + i, and comes out as a `Generation` alone
+            would with that.
+        threads: to compute with; None for as many as suit.
+    """
+    texts = [
+        Generation(network, vocabulary, seed_ids, config, random_seed + index, threads)
+        for index, seed_ids in enumerate(seeds)
+    ]
+    if len(texts) > 1:
+        writer = _Together(network, vocabulary, config, texts, threads)
+        for text in texts:
+            text.write_with(writer)
+    return texts
+
+
+def most_together(threads: int | None) -> int:
+    """How many texts to hand to `write_together`, where there are more."""
+    return TOGETHER * (available_cores() if threads is None else threads)
 
 
 def start_of_text(vocabulary: Vocabulary) -> list[int]:
@@ -92,6 +162,137 @@ def start_of_text(vocabulary: Vocabulary) -> list[int]:
 def draw_random_seed() -> int:
     """A random seed for when none is given: small enough to type in again."""
     return int(np.random.SeedSequence().generate_state(1)[0])
+
+
+class _Alone:
+    """Writes one text."""
+
+    def __init__(
+        self,
+        network: Network,
+        vocabulary: Vocabulary,
+        config: SampleConfig,
+        text: Generation,
+        threads: int | None,
+    ) -> None:
+        self._network, self._config, self._text = network, config, text
+        self._decoder = _decoder(config, vocabulary)
+        self._threads = threads
+        self._reading: Reading | None = None
+        self._chunk = 1  # the first character at once
+
+    def advance(self) -> None:
+        ids: list[int] = []
+        # What overflows is found by `choose`.
+        with np.errstate(over="ignore", invalid="ignore"), blas_threads(self._threads):
+            if self._reading is None:
+                self._reading = self._network.read(1)
+                self._reading.extend([self._text.seed_ids])
+            reading = self._reading
+            for noise in self._text.noise.take(self._chunk)[:, None]:
+                index = self._decoder.choose(reading.logits(), noise)
+                reading.step((index,))
+                ids.append(index)
+        self._text.accept(ids)
+        self._chunk = min(2 * self._chunk, _chunk(self._config))
+
+
+class _Together:
+    """Writes several texts, dealt out to threads."""
+
+    def __init__(
+        self,
+        network: Network,
+        vocabulary: Vocabulary,
+        config: SampleConfig,
+        texts: Sequence[Generation],
+        threads: int | None,
+    ) -> None:
+        most = available_cores() if threads is None else threads
+        count = max(1, min(most, len(texts) // FEWEST_TOGETHER))
+        self._batches = [_Batch(network, vocabulary, config, texts[k::count]) for k in range(count)]
+
+    def advance(self) -> None:
+        self._batches = [batch for batch in self._batches if len(batch)]
+        with blas_threads(1):
+            side_by_side([batch.advance for batch in self._batches])
+
+
+class _Batch:
+    """The texts of one thread, written in step."""
+
+    def __init__(
+        self,
+        network: Network,
+        vocabulary: Vocabulary,
+        config: SampleConfig,
+        texts: Sequence[Generation],
+    ) -> None:
+        self._network, self._config = network, config
+        self._decoder = _decoder(config, vocabulary)
+        self._lanes = [_Lane(text) for text in texts]
+        self._reading: Reading | None = None
+
+    def __len__(self) -> int:
+        return len(self._lanes)
+
+    def advance(self, stop: Event) -> None:
+        """Write a chunk of each text; where some are finished by it, go on without them."""
+        lanes = self._lanes
+        size = (len(lanes), self._network.config.vocabulary_size)
+        count = max(1, min(_chunk(self._config), NOISE_FLOATS // (size[0] * size[1])))
+        # What overflows is found by `choose_each`.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self._reading is None:
+                self._reading = self._network.read(len(lanes))
+                self._reading.extend([lane.path for lane in lanes])
+            noise = np.empty((count, *size), np.float32)
+            for row, lane in enumerate(lanes):
+                noise[:, row] = lane.text.noise.take(count)
+            for step_noise in noise:
+                if stop.is_set():
+                    return
+                ids, doubtful = self._decoder.choose_each(self._reading.logits(), step_noise)
+                for row in np.flatnonzero(doubtful).tolist():
+                    logits = lanes[row].read_alone(self._network)
+                    ids[row] = self._decoder.choose(logits, step_noise[row : row + 1])
+                self._reading.step(ids)
+                for lane, index in zip(lanes, ids.tolist(), strict=True):
+                    lane.path.append(index)
+        for lane in lanes:
+            lane.text.accept(lane.path[-count:])
+        going_on = [row for row, lane in enumerate(lanes) if not lane.text.finished]
+        if len(going_on) < len(lanes):
+            self._lanes = [lanes[row] for row in going_on]
+            self._reading.keep(np.array(going_on, dtype=np.intp))
+
+
+class _Lane:
+    """A text in a batch, with what it takes to read it again alone."""
+
+    def __init__(self, text: Generation) -> None:
+        self.text = text
+        self.path = list(text.seed_ids)
+        self._alone: Reading | None = None
+        self._read = 0
+
+    def read_alone(self, network: Network) -> Floats:
+        """Logits (1, V) of the next character, by the products that a text alone is made with."""
+        if self._alone is None:
+            self._alone = network.read(1)
+        self._alone.extend([self.path[self._read :]])
+        self._read = len(self.path)
+        return self._alone.logits()
+
+
+def _decoder(config: SampleConfig, vocabulary: Vocabulary) -> Decoder:
+    """Never writes U+FFFD, which stands for characters and is none."""
+    return Decoder(config, vocabulary.replacement if len(vocabulary) > 1 else None)
+
+
+def _chunk(config: SampleConfig) -> int:
+    chunk = CHUNK_BEFORE_STOP if config.stop else CHUNK
+    return chunk if config.length is None else min(chunk, config.length)
 
 
 def _overlap(held: str, stop: str) -> int:

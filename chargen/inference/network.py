@@ -1,11 +1,14 @@
-"""A trained network in NumPy: weights, states, stacked layers, batches.
+"""A trained network in NumPy: weights, stacked layers, streams of text running through them.
 
-Sizes: B streams, T characters each, V characters in the vocabulary, U units. Arrays over time are
-time-major, (T, B, ...), so that a step works on one contiguous block.
+Sizes: B streams, T characters each, V characters in the vocabulary, U units, G gates. Arrays over
+time are time-major, (T, B, ...), so that a step works on one contiguous block.
+
+A network is weights and never changes, so that threads can share it; what changes is in the
+`Stream`, `Streams` and `Windows` that read with it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Self
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +16,20 @@ from numpy.typing import NDArray
 from chargen.architecture import describe
 from chargen.checkpoint import Checkpoint
 from chargen.config import ModelConfig
-from chargen.inference.cells import Cell, Floats, States, make_cell
+from chargen.inference.cells import Floats, make_cell
+from chargen.inference.layers import FirstLayer, Layer, LayerStreams, one_stream
 
-__all__ = ["Network", "Reader"]
+__all__ = ["CHUNK", "Network", "Reader", "Reading", "Stream", "Streams", "Windows"]
 
 Ids = NDArray[np.integer]
-CHUNK_FLOATS = 1 << 22
-"""Floats that a chunk of a long text may take in one layer: 16 MB, so that memory is bounded."""
+CHUNK = 1024
+"""Steps run at a time, at most."""
+CHUNK_FLOATS = 1 << 18
+"""Outputs of a layer held at a time when a text is run through: 1 MB, which fits a core's cache."""
+WINDOWS = 256
+"""Windows read at a time: from there on, more rows make a matrix product no faster."""
+WINDOW_FLOATS = 1 << 22
+"""Outputs of a layer on those windows, at most: 16 MB."""
 
 
 class Network:
@@ -38,13 +48,14 @@ class Network:
         self.config = config
         remaining = iter(weights)
         embedding = next(remaining) if config.embedding else None
-        self._forward: list[_Layer] = []
-        self._backward: list[_Layer] = []
+        self._forward: list[Layer] = []
+        self._backward: list[Layer] = []
         for index in range(config.layers):
             for layers in (self._forward, self._backward)[: 2 if config.bidirectional else 1]:
                 cell = make_cell(config, next(remaining), next(remaining), next(remaining))
-                layers.append(_Layer(cell) if index else _FirstLayer(cell, embedding))
+                layers.append(Layer(cell) if index else FirstLayer(cell, embedding))
         self._dense_kernel, self.dense_bias = remaining
+        self._dense_bias_row = self.dense_bias[None]
 
     @classmethod
     def load(cls, checkpoint: Checkpoint) -> Self:
@@ -55,45 +66,26 @@ class Network:
         """
         return cls(checkpoint.model, checkpoint.weights())
 
-    def zero_states(self, batch_size: int) -> list[States]:
-        """The states before any character, one entry a layer, for a model that carries state."""
-        return [layer.zero_states(batch_size) for layer in self._forward]
+    def read(self, batch_size: int) -> "Reading":
+        """B texts to be read from their beginnings, as the model was trained to read."""
+        if self.config.predict == "last":
+            return Windows(self, batch_size)
+        return self.stream() if batch_size == 1 else self.streams(batch_size)
 
-    def step(self, ids: Ids, states: list[States]) -> Floats:
-        """Advance by one character a stream.
+    def stream(self) -> "Stream":
+        """One text to be read with carried state."""
+        return Stream(self, self._forward)
 
-        Args:
-            ids: (B,).
-            states: from `zero_states`; changed in place.
+    def streams(self, batch_size: int) -> "Streams":
+        """B texts to be read with carried state."""
+        return Streams(self, [LayerStreams(layer, batch_size) for layer in self._forward])
 
-        Returns:
-            The top layer's h (B, U), a view of the states; `output` turns it into logits.
-        """
-        inputs: NDArray[Any] = ids
-        for layer, layer_states in zip(self._forward, states, strict=True):
-            inputs = layer.step(inputs, layer_states)
-        return inputs
-
-    def output(self, h: Floats) -> Floats:
+    def output(self, h: Floats, out: Floats | None = None) -> Floats:
         """Logits (..., V) of top-layer outputs (..., U)."""
-        logits: Floats = h @ self._dense_kernel
-        logits += self.dense_bias
+        # The bias as a row, because adding arrays of the same shape is faster than broadcasting.
+        logits: Floats = h.dot(self._dense_kernel, out)
+        np.add(logits, self._dense_bias_row, logits)
         return logits
-
-    def run(self, ids: Ids, states: list[States]) -> Floats:
-        """Advance by T characters a stream, carrying state: `predict="all"`.
-
-        Args:
-            ids: (T, B).
-            states: from `zero_states`; changed in place.
-
-        Returns:
-            Logits (T, B, V): entry t is the prediction after reading character t.
-        """
-        outputs: NDArray[Any] = ids
-        for layer, layer_states in zip(self._forward, states, strict=True):
-            outputs = layer.run(outputs, layer_states)
-        return self.output(outputs)
 
     def run_windows(self, ids: Ids) -> Floats:
         """Read whole windows from the zero state: `predict="last"`.
@@ -105,13 +97,15 @@ class Network:
             Logits (B, V) of the character after each window.
         """
         outputs: NDArray[Any] = np.ascontiguousarray(ids.T)
-        for index in range(self.config.layers):
-            outputs = self._read_both_ways(index, outputs)
-        if not self._backward:
-            return self.output(outputs[-1])
-        # Each direction's last output: forward at the window's end, backward at its start.
-        units = self.config.units
-        return self.output(np.concatenate([outputs[-1, :, :units], outputs[0, :, units:]], axis=-1))
+        last = self.config.layers - 1
+        for index, forward in enumerate(self._forward):
+            # The top layer's output is needed where its direction ends, and nowhere else.
+            directions = [forward.run(outputs, whole=index < last)]
+            if self._backward:
+                reverse = self._backward[index].run(outputs[::-1], whole=index < last)
+                directions.append(reverse[::-1])
+            outputs = np.concatenate(directions, axis=-1) if self._backward else directions[0]
+        return self.output(outputs[0])
 
     def logits(self, ids: Ids) -> Floats:
         """Predictions after each character of one text, read as the model was trained.
@@ -123,109 +117,212 @@ class Network:
             float32 (T, V): row t is the prediction of the character after ids[t].
         """
         if self.config.predict == "all":
-            states = self.zero_states(1)
-            size = self.chunk_steps(1)
-            pieces = [
-                self.run(ids[k : k + size, None], states)[:, 0] for k in range(0, len(ids), size)
-            ]
+            stream = self.stream()
+            pieces = [stream.run(ids[k : k + CHUNK]) for k in range(0, len(ids), CHUNK)]
         else:
-            pieces = list(self.sliding_logits(ids))
+            pieces = [self.run_windows(windows) for windows in self.windows(ids)]
         if not pieces:
             return np.zeros((0, self.config.vocabulary_size), np.float32)
         return np.concatenate(pieces)
 
-    def sliding_logits(self, ids: Ids) -> Iterator[Floats]:
-        """`logits` of a `predict="last"` model in consecutive pieces (n, V).
+    def windows(self, ids: Ids, start: int = 0) -> Iterator[Ids]:
+        """The windows to be read at each place of one text, from `start` on, several at a time.
 
-        Each character is read with the `window - 1` before it, fewer at the text's start.
+        Args:
+            ids: (T,).
+            start: the first place.
+
+        Yields:
+            (n, window) windows that end at the next n places, views of `ids`; before the text is
+            that long (1, t), all that there is.
         """
         window = self.config.window
-        for end in range(1, min(window, len(ids) + 1)):
-            yield self.run_windows(ids[None, :end])
+        for end in range(start + 1, min(window, len(ids) + 1)):
+            yield ids[None, :end]
         if len(ids) < window:
             return
         windows = np.lib.stride_tricks.sliding_window_view(ids, window)
-        size = max(1, self.chunk_steps(window))
-        for start in range(0, len(windows), size):
-            yield self.run_windows(windows[start : start + size])
-
-    def chunk_steps(self, batch_size: int) -> int:
-        """How many steps of `batch_size` streams to run at a time, so that memory is bounded."""
-        widest = max(max(layer.width for layer in self._forward), self.config.vocabulary_size)
-        return min(max(1, CHUNK_FLOATS // (widest * batch_size)), 1024)
-
-    def _read_both_ways(self, index: int, inputs: NDArray[Any]) -> Floats:
-        """One layer's outputs (T, B, U), or (T, B, 2 U) where it is bidirectional."""
-        batch_size = inputs.shape[1]
-        forward = self._forward[index]
-        outputs = forward.run(inputs, forward.zero_states(batch_size))
-        if not self._backward:
-            return outputs
-        backward = self._backward[index]
-        reverse = backward.run(inputs[::-1], backward.zero_states(batch_size))[::-1]
-        return np.concatenate([outputs, reverse], axis=-1)
+        size = max(1, min(WINDOWS, WINDOW_FLOATS // (window * self.config.units)))
+        for first in range(max(0, start + 1 - window), len(windows), size):
+            yield windows[first : first + size]
 
 
-class _Layer:
-    """A cell run over time, on the outputs of the layer below."""
+class Reading(Protocol):
+    """B texts being read side by side, characters in, predictions out."""
 
-    def __init__(self, cell: Cell) -> None:
-        self._cell = cell
-        self.width = len(cell.bias)
+    def extend(self, paths: Sequence[Sequence[int]]) -> None:
+        """Read several characters of each text; unequally many only where nothing was read yet."""
+        ...
 
-    def zero_states(self, batch_size: int) -> States:
-        shape = (batch_size, self._cell.units)
-        return tuple(np.zeros(shape, np.float32) for _ in range(self._cell.state_count))
+    def step(self, ids: Sequence[int] | Ids) -> None:
+        """Read one character of each text: ids (B,)."""
+        ...
 
-    def step(self, inputs: NDArray[Any], states: States) -> Floats:
-        """Inputs (B, I) -> h (B, U), a view of the states."""
-        self._cell.step(self._project(inputs), states)
-        return states[0]
+    def logits(self) -> Floats:
+        """Predictions (B, V) of the next characters; the next call may write over them."""
+        ...
 
-    def run(self, inputs: NDArray[Any], states: States) -> Floats:
-        """Inputs (T, B, I) -> outputs (T, B, U)."""
-        outputs = np.empty((*inputs.shape[:2], self._cell.units), np.float32)
-        for z, output in zip(self._project_all(inputs), outputs, strict=True):
-            self._cell.step(z, states)
-            output[:] = states[0]
-        return outputs
-
-    def _project(self, inputs: NDArray[Any]) -> Floats:
-        z: Floats = inputs @ self._cell.kernel
-        z += self._cell.bias
-        return z
-
-    def _project_all(self, inputs: NDArray[Any]) -> Iterable[Floats]:
-        return self._project(inputs)  # one product for all steps
+    def keep(self, rows: Ids) -> None:
+        """Go on with these texts and drop the others."""
+        ...
 
 
-class _FirstLayer(_Layer):
-    """A cell run over time, on characters: ids (B,) or (T, B).
+class Stream:
+    """One text read with carried state: `predict="all"`.
 
-    The input product of a one-hot character is one row of the kernel; an embedding's rows are
-    multiplied out beforehand, which makes it the same look-up.
+    The outputs of all layers lie in one row, h_0 h_1 ..., so that a layer's input and its own last
+    output are neighbours and can be multiplied by both kernels in one product.
     """
 
-    def __init__(self, cell: Cell, embedding: Floats | None) -> None:
-        super().__init__(cell)
-        rows = cell.kernel if embedding is None else embedding @ cell.kernel
-        self._rows: Floats = rows + cell.bias
+    def __init__(self, network: Network, layers: Sequence[Layer]) -> None:
+        self._network = network
+        U = network.config.units
+        row = np.zeros((1, U * len(layers)), np.float32)
+        self._outputs = [row[:, k * U : (k + 1) * U] for k in range(len(layers))]
+        self._top = self._outputs[-1]
+        self._logits = np.empty((1, network.config.vocabulary_size), np.float32)
+        self._layers = [
+            one_stream(layer, row[:, max(0, k - 1) * U : (k + 1) * U])
+            for k, layer in enumerate(layers)
+        ]
 
-    def _project(self, inputs: NDArray[Any]) -> Floats:
-        z: Floats = self._rows[inputs]
-        return z
+    def extend(self, paths: Sequence[Sequence[int]]) -> None:
+        """Read several characters: one path."""
+        for index in paths[0]:
+            self._step(index)
 
-    def _project_all(self, inputs: NDArray[Any]) -> Iterable[Floats]:
-        return map(self._project, inputs)  # a step at a time: looking up gains nothing from more
+    def step(self, ids: Sequence[int] | Ids) -> None:
+        """Read one character: ids (1,)."""
+        self._step(int(ids[0]))
+
+    def _step(self, index: int) -> None:
+        for layer in self._layers:
+            layer.step(index)
+
+    def logits(self) -> Floats:
+        """Predictions (1, V) of the next character; before any, the output layer's bias."""
+        return self._network.output(self._top, self._logits)
+
+    def run(self, ids: Ids) -> Floats:
+        """Read T characters, ids (T,): logits (T, V), the predictions after each."""
+        outputs = np.empty((len(ids), self._top.shape[1]), np.float32)
+        for index, output in zip(ids.tolist(), outputs, strict=True):
+            self._step(index)
+            output[:] = self._top[0]
+        return self._network.output(outputs)
+
+    def keep(self, rows: Ids) -> None:
+        """Go on with it, rows [0], or drop it."""
+
+    def arrays(self) -> list[Floats]:
+        """All that is remembered of the text: arrays (1, U), written to by the next step."""
+        layers = zip(self._outputs, self._layers, strict=True)
+        return [array for h, layer in layers for array in (h, *layer.state.carried)]
+
+
+class Streams:
+    """B texts read with carried state: `predict="all"`."""
+
+    def __init__(self, network: Network, layers: list[LayerStreams]) -> None:
+        self._network = network
+        self._layers = layers
+        size = (len(layers[-1].h), network.config.vocabulary_size)
+        self._logits = np.empty(size, np.float32)
+
+    @property
+    def chunk_steps(self) -> int:
+        """How many steps to `run` at a time, so that memory is bounded."""
+        widest = max(self._network.config.units, self._network.config.vocabulary_size)
+        return min(max(1, CHUNK_FLOATS // (widest * len(self._logits))), CHUNK)
+
+    def extend(self, paths: Sequence[Sequence[int]]) -> None:
+        """Read several characters of each text; all end together, so the shorter begin later."""
+        for left in range(max(map(len, paths)), 0, -1):
+            waiting = [row for row, path in enumerate(paths) if len(path) < left]
+            self.step([path[-left] if len(path) >= left else 0 for path in paths])
+            for array in self.arrays():
+                array[waiting] = 0
+
+    def step(self, ids: Sequence[int] | Ids) -> None:
+        """Read one character of each text: ids (B,)."""
+        inputs: Any = ids
+        for layer in self._layers:
+            inputs = layer.step(inputs)
+
+    def logits(self) -> Floats:
+        """Predictions (B, V) of the next characters; before any, the output layer's bias."""
+        return self._network.output(self._layers[-1].h, self._logits)
+
+    def advance(self, ids: Ids) -> Floats:
+        """Read T characters of each text, ids (T, B); the top layer's outputs (T, B, U)."""
+        outputs: NDArray[Any] = ids
+        for layer in self._layers:
+            outputs = layer.run(outputs)
+        return outputs
+
+    def run(self, ids: Ids) -> Floats:
+        """Read T characters of each text.
+
+        Args:
+            ids: (T, B).
+
+        Returns:
+            Logits (T, B, V): entry t is the prediction after reading character t.
+        """
+        outputs = self.advance(ids)
+        # One product of two dimensions: NumPy would go through three a step at a time.
+        logits = self._network.output(outputs.reshape(-1, outputs.shape[-1]))
+        return logits.reshape(*ids.shape, -1)
+
+    def keep(self, rows: Ids) -> None:
+        """Go on with these texts and drop the others."""
+        self._logits = np.empty((len(rows), self._logits.shape[1]), np.float32)
+        for layer in self._layers:
+            layer.keep(rows)
+
+    def arrays(self) -> list[Floats]:
+        """All that is remembered of the texts: arrays (B, U), written to by the next step."""
+        return [array for layer in self._layers for array in (layer.h, *layer.state.carried)]
+
+
+class Windows:
+    """B texts, each character predicted from the window before it alone: `predict="last"`."""
+
+    def __init__(self, network: Network, batch_size: int) -> None:
+        self._network = network
+        self._contexts: list[list[int]] = [[] for _ in range(batch_size)]
+
+    def extend(self, paths: Sequence[Sequence[int]]) -> None:
+        """Read several characters of each text."""
+        window = self._network.config.window
+        for context, path in zip(self._contexts, paths, strict=True):
+            context.extend(path)
+            del context[:-window]
+
+    def step(self, ids: Sequence[int] | Ids) -> None:
+        """Read one character of each text: ids (B,)."""
+        self.extend([[int(index)] for index in ids])
+
+    def logits(self) -> Floats:
+        """Predictions (B, V) of the next characters; before any, the output layer's bias."""
+        network = self._network
+        lengths = np.array([len(context) for context in self._contexts])
+        logits = np.tile(network.dense_bias, (len(lengths), 1))
+        for length in set(lengths.tolist()) - {0}:
+            rows = np.flatnonzero(lengths == length)
+            logits[rows] = network.run_windows(np.array([self._contexts[row] for row in rows]))
+        return logits
+
+    def keep(self, rows: Ids) -> None:
+        """Go on with these texts and drop the others."""
+        self._contexts = [self._contexts[row] for row in rows]
 
 
 class Reader:
     """One text being read: characters in, the prediction of the next one out."""
 
     def __init__(self, network: Network) -> None:
-        self._network = network
-        self._states = network.zero_states(1) if network.config.predict == "all" else []
-        self._context: list[int] = []
+        self._reading = network.read(1)
 
     def read(self, ids: Sequence[int]) -> Floats:
         """Read characters and predict the next.
@@ -237,13 +334,6 @@ class Reader:
         Returns:
             Logits (V,).
         """
-        network = self._network
-        if network.config.predict == "last":
-            self._context = [*self._context, *ids][-network.config.window :]
-            if not self._context:
-                return network.dense_bias.copy()
-            logits: Floats = network.run_windows(np.array([self._context]))[0]
-            return logits
-        for index in ids:
-            network.step(np.array([index]), self._states)
-        return network.output(self._states[-1][0])[0] if ids else network.dense_bias.copy()
+        self._reading.extend([ids])
+        logits: Floats = self._reading.logits()[0].copy()
+        return logits

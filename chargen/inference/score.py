@@ -4,12 +4,19 @@ A text is read as it is sampled: as if after a line end, with state carried from
 character to its last. Where the vocabulary has no line end, the first character is given and not
 scored. Characters that the model does not know are counted, left out of the mean, and, unless it
 knows U+FFFD, left out of what it reads.
+
+A long text is cut into streams that are read side by side, each warmed up on the text before it,
+and it is scored a part at a time, so that memory does not grow with it.
 """
 
 import math
 import time
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from itertools import pairwise
+from threading import Event
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +25,28 @@ from chargen.data.vocabulary import Vocabulary
 from chargen.inference.cells import Floats
 from chargen.inference.decoding import check_finite
 from chargen.inference.generate import start_of_text
-from chargen.inference.network import Network
+from chargen.inference.network import CHUNK, Network, Streams
+from chargen.inference.threads import (
+    available_cores,
+    blas_threads,
+    side_by_side,
+)
 
-__all__ = ["CharacterScores", "Score", "score_ids"]
+__all__ = ["CharacterScores", "Score", "Scorer", "Tally", "score_ids"]
 
 Ids = NDArray[np.integer]
 
-STREAMS = 64
-"""Streams that a long text is read in; more make the matrix products little faster."""
-WARM_UP = 512
+PART = 1 << 22
+"""Characters scored at a time: 4 million, for which the streams' warm-up is a small share."""
+WARM_UP = 256
 """Characters read before each stream's own, to build up the state it would have been handed."""
+MOST_STREAMS = 256
+"""Streams that a thread reads side by side; more make the matrix products no faster."""
+STEP_COST = 40
+"""What a step costs beside its streams, in streams: mostly, bringing the weights in order for a
+matrix product."""
+FEWEST_CHARACTERS = 16 * WARM_UP
+"""A shorter text is read as one stream: its warm-ups would cost more than they save."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +68,35 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Tally:
+    """What a score is made of; those of the parts of a text add up to that of the whole."""
+
+    characters: int = 0
+    unknown: int = 0
+    scored: int = 0
+    correct: int = 0
+    nats: float = 0.0
+    seconds: float = 0.0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def score(self) -> Score:
+        """The means."""
+        mean = self.nats / self.scored if self.scored else math.nan
+        return Score(
+            characters=self.characters,
+            unknown_characters=self.unknown,
+            nats_per_character=mean,
+            bits_per_character=mean / math.log(2),
+            perplexity=math.inf if mean > 700 else math.exp(mean),  # exp overflows above 709
+            accuracy=self.correct / self.scored if self.scored else math.nan,
+            seconds=self.seconds,
+            characters_per_second=self.characters / self.seconds if self.seconds else math.nan,
+        )
+
+
+@dataclass(frozen=True)
 class CharacterScores:
     """Each character's score; what the figures of any part of the text are made of.
 
@@ -66,56 +114,184 @@ class CharacterScores:
     unknown: NDArray[np.bool_]
     seconds: float
 
-    def total(self, start: int = 0, end: int | None = None) -> Score:
-        """The score of characters start to end; its seconds are its share of the whole's."""
+    def tally(self, start: int = 0, end: int | None = None) -> Tally:
+        """The sums of characters start to end; their seconds are their share of the whole's."""
         part = slice(start, end)
         nats, scored = self.nats[part], self.scored[part]
-        count = int(scored.sum())
-        mean = float(nats.sum(dtype=np.float64, where=scored) / count) if count else math.nan
-        rate = len(self.nats) / self.seconds if len(self.nats) else math.nan
-        return Score(
+        return Tally(
             characters=len(nats),
-            unknown_characters=int(self.unknown[part].sum()),
-            nats_per_character=mean,
-            bits_per_character=mean / math.log(2),
-            perplexity=math.inf if mean > 700 else math.exp(mean),  # exp overflows above 709
-            accuracy=float(self.correct[part].mean(where=scored)) if count else math.nan,
-            seconds=len(nats) / rate if len(nats) else 0.0,
-            characters_per_second=rate,
+            unknown=int(np.count_nonzero(self.unknown[part])),
+            scored=int(np.count_nonzero(scored)),
+            correct=int(np.count_nonzero(self.correct[part] & scored)),
+            nats=float(nats.sum(dtype=np.float64, where=scored)),
+            seconds=self.seconds * len(nats) / max(1, len(self.nats)),
         )
 
 
-def score_ids(network: Network, vocabulary: Vocabulary, ids: Ids) -> CharacterScores:
-    """Score each character of a text.
+class Scorer:
+    """Scores one text, part by part: each part is read on from the one before.
 
     Args:
         network: the model.
         vocabulary: its characters.
-        ids: (N,), from `vocabulary.encode`.
+        threads: to compute with; None for as many as suit.
+    """
+
+    def __init__(
+        self, network: Network, vocabulary: Vocabulary, threads: int | None = None
+    ) -> None:
+        self._vocabulary = vocabulary
+        read = _Carried if network.config.predict == "all" else _Windowed
+        self._reader = read(network, threads)
+        # What the next character is predicted from is not read before that character is there.
+        self._unread: Ids = np.array(start_of_text(vocabulary), dtype=np.intp)
+
+    def score(self, ids: Ids) -> CharacterScores:
+        """Score each character of the next part.
+
+        Args:
+            ids: (N,), from `vocabulary.encode`.
+
+        Raises:
+            NumericalError: the network's outputs are no numbers.
+        """
+        begun = time.perf_counter()
+        unknown = np.asarray(ids == self._vocabulary.unknown)
+        left_out = self._vocabulary.replacement is None and bool(unknown.any())
+        read = ids[~unknown] if left_out else ids
+        # After the line end, where there is one, each character is predicted from those before it.
+        path = np.concatenate([self._unread.astype(ids.dtype), read])
+        inputs, targets = path[:-1], path[1:]
+        nats = np.zeros(len(targets), dtype=np.float32)
+        correct = np.zeros(len(targets), dtype=np.bool_)
+        if len(targets):
+            self._reader.score(inputs, targets, nats, correct)
+        self._unread = path[-1:]
+        predicted = ~unknown if left_out else np.ones(len(ids), dtype=np.bool_)
+        if len(targets) < len(read):
+            predicted[np.argmax(predicted)] = False  # the first is given
+        if len(targets) < len(ids):
+            nats, correct = _spread(nats, predicted), _spread(correct, predicted)
+        scored = predicted & ~unknown
+        return CharacterScores(nats, correct, scored, unknown, time.perf_counter() - begun)
+
+
+def score_ids(
+    network: Network, vocabulary: Vocabulary, ids: Ids, threads: int | None = None
+) -> Score:
+    """The figures of a text of ids (N,), from `vocabulary.encode`; the rest as for `Scorer`.
 
     Raises:
         NumericalError: the network's outputs are no numbers.
     """
-    started = time.perf_counter()
-    unknown = np.asarray(ids == vocabulary.unknown)
-    left_out = vocabulary.replacement is None and bool(unknown.any())
-    read = ids[~unknown] if left_out else ids
-    # After the line end, where there is one, each character is predicted from those before it.
-    path = np.concatenate([np.array(start_of_text(vocabulary), dtype=ids.dtype), read])
-    inputs, targets = path[:-1], path[1:]
-    nats = np.zeros(len(targets), dtype=np.float32)
-    correct = np.zeros(len(targets), dtype=np.bool_)
-    if len(targets):
-        walk = _score_carried if network.config.predict == "all" else _score_windows
-        with np.errstate(over="ignore", invalid="ignore"):  # what they lead to is checked
-            walk(network, inputs, targets, nats, correct)
-    predicted = ~unknown if left_out else np.ones(len(ids), dtype=np.bool_)
-    if len(targets) < len(read):
-        predicted[np.argmax(predicted)] = False  # the first is given
-    if len(targets) < len(ids):
-        nats, correct = _spread(nats, predicted), _spread(correct, predicted)
-    scored = predicted & ~unknown
-    return CharacterScores(nats, correct, scored, unknown, time.perf_counter() - started)
+    scorer = Scorer(network, vocabulary, threads)
+    starts = range(0, len(ids), PART)
+    return sum((scorer.score(ids[k : k + PART]).tally() for k in starts), Tally()).score()
+
+
+class _Carried:
+    """Reads with carried state."""
+
+    def __init__(self, network: Network, threads: int | None) -> None:
+        self._network = network
+        self._threads = available_cores() if threads is None else threads
+        self._blas_threads = threads
+        self._end = network.stream()  # after all that was read
+
+    def score(self, inputs: Ids, targets: Ids, nats: Floats, correct: NDArray[np.bool_]) -> None:
+        count = self._stream_count(len(inputs))
+        body = len(inputs) // count * count if count > 1 else 0
+        if body:
+            grid = _Grid(
+                inputs[:body].reshape(count, -1),
+                targets[:body].reshape(count, -1),
+                nats[:body].reshape(count, -1),
+                correct[:body].reshape(count, -1),
+            )
+            bounds = np.linspace(0, count, min(self._threads, count) + 1).astype(int).tolist()
+            tasks = [partial(self._score_rows, grid, *rows) for rows in pairwise(bounds)]
+            with blas_threads(1):
+                ends = side_by_side(tasks)[-1].arrays()
+            for array, streams in zip(self._end.arrays(), ends, strict=True):
+                array[0] = streams[-1]
+        with blas_threads(self._blas_threads), np.errstate(over="ignore", invalid="ignore"):
+            for start in range(body, len(inputs), CHUNK):
+                part = slice(start, start + CHUNK)
+                logits = self._end.run(inputs[part])
+                nats[part], correct[part] = _surprise(logits, targets[part])
+
+    def _stream_count(self, characters: int) -> int:
+        """The streams that take least time: more make larger products, but have more to warm up.
+
+        S streams take (characters / S + WARM_UP) steps, each of a cost in proportion to
+        S + STEP_COST for each thread; this is where the derivative is zero.
+        """
+        if characters < FEWEST_CHARACTERS:
+            return 1
+        best = math.isqrt(characters * STEP_COST * self._threads // WARM_UP)
+        return min(best, MOST_STREAMS * self._threads, characters // WARM_UP)
+
+    def _score_rows(self, grid: "_Grid", first: int, end: int, stop: Event) -> Streams:
+        """Score the streams first to end of the grid; the streams as they ended."""
+        length = grid.inputs.shape[1]
+        streams = self._network.streams(end - first)
+        # What overflows is found by `_surprise`.
+        with np.errstate(over="ignore", invalid="ignore"):
+            before = np.arange(first, end) - 1  # the row that ends where this one begins
+            for start in range(length - WARM_UP, length, streams.chunk_steps):
+                part = slice(start, start + streams.chunk_steps)
+                streams.advance(grid.inputs[before, part].T)
+            if first == 0:  # what was read before the first row is known exactly
+                for array, known in zip(streams.arrays(), self._end.arrays(), strict=True):
+                    array[0] = known[0]
+            rows = slice(first, end)
+            for start in range(0, length, streams.chunk_steps):
+                if stop.is_set():
+                    break
+                part = slice(start, start + streams.chunk_steps)
+                logits = streams.run(grid.inputs[rows, part].T)
+                nats, correct = _surprise(logits, grid.targets[rows, part].T)
+                grid.nats[rows, part], grid.correct[rows, part] = nats.T, correct.T
+        return streams
+
+
+class _Grid(NamedTuple):
+    """A text laid out as streams, one below the other: arrays (S, T)."""
+
+    inputs: Ids
+    targets: Ids
+    nats: Floats
+    correct: NDArray[np.bool_]
+
+
+class _Windowed:
+    """Reads a window before each character."""
+
+    def __init__(self, network: Network, threads: int | None) -> None:
+        self._network = network
+        self._threads = available_cores() if threads is None else threads
+        self._context: Ids = np.zeros(0, np.uint8)  # the end of what was read
+
+    def score(self, inputs: Ids, targets: Ids, nats: Floats, correct: NDArray[np.bool_]) -> None:
+        path = np.concatenate([self._context.astype(inputs.dtype), inputs])
+        batches, start = [], 0
+        for windows in self._network.windows(path, len(self._context)):
+            batches.append((start, windows))
+            start += len(windows)
+
+        def score_batches(batches: Sequence[tuple[int, Ids]], stop: Event) -> None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                for start, windows in batches:
+                    if stop.is_set():
+                        break
+                    part = slice(start, start + len(windows))
+                    logits = self._network.run_windows(windows)
+                    nats[part], correct[part] = _surprise(logits, targets[part])
+
+        count = min(self._threads, len(batches))
+        with blas_threads(1):
+            side_by_side([partial(score_batches, batches[k::count]) for k in range(count)])
+        self._context = path[max(0, len(path) - self._network.config.window + 1) :]
 
 
 def _spread(values: NDArray[Any], where: NDArray[np.bool_]) -> NDArray[Any]:
@@ -125,50 +301,20 @@ def _spread(values: NDArray[Any], where: NDArray[np.bool_]) -> NDArray[Any]:
     return spread
 
 
-def _score_carried(
-    network: Network, inputs: Ids, targets: Ids, nats: Floats, correct: NDArray[np.bool_]
-) -> None:
-    """Read the text as parallel streams, each warmed up on the text before it."""
-    # A stream shorter than a few warm-ups would cost more than it saves.
-    streams = max(1, min(STREAMS, len(targets) // (4 * WARM_UP)))
-    length = -(-len(targets) // streams)
-    starts = length * np.arange(streams)
-    last = len(inputs) - 1
-    states = network.zero_states(streams)
-    size = network.chunk_steps(streams)
-    if streams > 1:
-        for step in range(-WARM_UP, 0, size):
-            steps = np.arange(step, min(step + size, 0))[:, None]
-            network.run(inputs[np.maximum(starts + steps, 0)], states)
-        for layer_states in states:
-            for state in layer_states:
-                state[0] = 0  # the first stream has no text before it
-    for step in range(0, length, size):
-        positions = starts + np.arange(step, min(step + size, length))[:, None]
-        logits = network.run(inputs[np.minimum(positions, last)], states)
-        # Streams are as long as the first, so that only the last can run past the text's end.
-        inside = positions <= last
-        where = positions[inside]
-        nats[where], correct[where] = _surprise(logits[inside], targets[where])
-
-
-def _score_windows(
-    network: Network, inputs: Ids, targets: Ids, nats: Floats, correct: NDArray[np.bool_]
-) -> None:
-    end = 0
-    for logits in network.sliding_logits(inputs):
-        start, end = end, end + len(logits)
-        nats[start:end], correct[start:end] = _surprise(logits, targets[start:end])
-
-
 def _surprise(logits: Floats, targets: Ids) -> tuple[Floats, NDArray[np.bool_]]:
-    """Nats (N,) of the targets under logits (N, V), and whether each was the first choice."""
-    rows = np.arange(len(targets))
-    highest = logits.max(axis=-1)
-    chosen = logits[rows, targets]
-    correct = logits.argmax(axis=-1) == targets
-    logits = logits - highest[:, None]
-    np.exp(logits, out=logits)
-    nats = np.log(logits.sum(axis=-1)) + highest - chosen
+    """Nats (...) of the targets (...) under logits (..., V), and whether each was the first choice.
+
+    The logits are written over.
+    """
+    flat = logits.reshape(-1, logits.shape[-1])
+    rows, wanted = np.arange(len(flat)), targets.reshape(-1)
+    first_choice = flat.argmax(axis=1)
+    chosen, highest = flat[rows, wanted], flat[rows, first_choice]
+    flat -= highest[:, None]
+    np.exp(flat, out=flat)
+    nats = flat.sum(axis=1)
+    np.log(nats, out=nats)
+    nats += highest
+    nats -= chosen
     check_finite(nats)
-    return nats, correct
+    return nats.reshape(targets.shape), (first_choice == wanted).reshape(targets.shape)

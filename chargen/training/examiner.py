@@ -48,5 +48,5 @@ class Examiner:
         sampling = SampleConfig(length=SAMPLE_LENGTH)
         seed = self._random_seed + step  # another text each time, the same in the same run
         sample = "".join(Generation(network, self._vocabulary, [], sampling, seed))
-        score = score_ids(network, self._vocabulary, self._validation_ids).total()
+        score = score_ids(network, self._vocabulary, self._validation_ids)
         return (None if math.isnan(score.nats_per_character) else score), sample

@@ -1,0 +1,183 @@
+"""One layer of a network: a cell on its inputs, for one stream, many streams, or many steps.
+
+Sizes as in `chargen.inference.network`; I is the size of the input.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chargen.inference.cells import Cell, CellState, Floats
+from chargen.inference.threads import available_cores, core_cache_bytes
+
+__all__ = ["FirstLayer", "Layer", "LayerStreams", "OneStream", "one_stream"]
+
+Ids = NDArray[np.integer]
+
+
+class Layer:
+    """A cell on the outputs of the layer below."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+
+    @cached_property
+    def recurrent_kernel_for_one(self) -> Floats:
+        """The cell's, to be multiplied by one vector."""
+        return _order_for_one(self.cell.recurrent_kernel)
+
+    @cached_property
+    def joined_kernel_for_one(self) -> Floats:
+        """Both kernels one below the other, (I + U, G U), to be multiplied by one vector."""
+        return _order_for_one(np.concatenate([self.cell.kernel, self.cell.recurrent_kernel]))
+
+    def project(self, inputs: Any, out: Floats) -> Floats:
+        """Inputs (B, I) -> x (B, G U), in `out`."""
+        inputs.dot(self.cell.kernel, out)
+        np.add(out, self.cell.bias, out)
+        return out
+
+    def project_all(self, inputs: NDArray[Any], out: Floats) -> Iterator[Floats]:
+        """Inputs (T, B, I) -> T times x (B, G U), which only lasts until the next."""
+        flat = inputs.reshape(-1, inputs.shape[-1]).dot(self.cell.kernel)
+        flat += self.cell.bias
+        yield from flat.reshape(*inputs.shape[:2], -1)
+
+    def run(self, inputs: NDArray[Any], *, whole: bool) -> Floats:
+        """From the zero state, inputs (T, B, I) -> outputs (T, B, U), or (1, B, U), the last."""
+        return LayerStreams(self, inputs.shape[1]).run(inputs, whole=whole)
+
+
+class FirstLayer(Layer):
+    """A cell on characters: ids (B,) or (T, B).
+
+    The input product of a one-hot character is one row of the kernel; an embedding's rows are
+    multiplied out beforehand, which makes it the same look-up.
+    """
+
+    def __init__(self, cell: Cell, embedding: Floats | None) -> None:
+        super().__init__(cell)
+        rows = cell.kernel if embedding is None else embedding @ cell.kernel
+        self._rows: Floats = rows + cell.bias
+
+    @cached_property
+    def row_views(self) -> list[Floats]:
+        """The x of each character, (1, G U): picking from a list is cheaper than slicing."""
+        return list(self._rows[:, None])
+
+    def project(self, inputs: Any, out: Floats) -> Floats:
+        """Ids (B,) -> x (B, G U), in `out`."""
+        # Without "clip" NumPy goes through a buffer; ids are never out of range.
+        np.take(self._rows, inputs, axis=0, out=out, mode="clip")
+        return out
+
+    def project_all(self, inputs: NDArray[Any], out: Floats) -> Iterator[Floats]:
+        """Ids (T, B) -> T times x (B, G U), in `out`."""
+        return (self.project(ids, out) for ids in np.ascontiguousarray(inputs, np.intp))
+
+
+class LayerStreams:
+    """B streams in one layer."""
+
+    def __init__(self, layer: Layer, batch_size: int) -> None:
+        self._layer = layer
+        self.state = layer.cell.state(batch_size)
+        self.h: Floats = np.zeros((batch_size, layer.cell.units), np.float32)
+        self._x = np.empty((batch_size, layer.cell.bias.shape[1]), np.float32)
+
+    def step(self, inputs: Any) -> Floats:
+        """Inputs (B, I) or ids (B,) -> h (B, U), which the next step writes over."""
+        h = self.h
+        self.state.step(h, self._layer.project(inputs, self._x), h)
+        return h
+
+    def run(self, inputs: NDArray[Any], *, whole: bool = True) -> Floats:
+        """Inputs (T, B, I) or ids (T, B) -> outputs (T, B, U), or only the last (1, B, U)."""
+        h = self.h
+        outputs = np.empty((len(inputs) if whole else 1, *h.shape), np.float32)
+        for t, x in enumerate(self._layer.project_all(inputs, self._x)):
+            out = outputs[t if whole else 0]
+            self.state.step(h, x, out)
+            h = out
+        self.h = h.copy()  # a view would keep the whole of the outputs alive
+        return outputs
+
+    def keep(self, rows: Ids) -> None:
+        """Go on with these streams and drop the others."""
+        before = self.state
+        self.state = self._layer.cell.state(len(rows))
+        for array, old in zip(self.state.carried, before.carried, strict=True):
+            array[:] = old[rows]
+        self.h = self.h[rows]
+        self._x = np.empty((len(rows), self._x.shape[1]), np.float32)
+
+
+class OneStream(Protocol):
+    """One stream in one layer, for which a step is nothing but NumPy's calls."""
+
+    state: CellState
+
+    def step(self, index: int) -> None:
+        """Read the character `index`: the first layer looks it up, the others read from below."""
+        ...
+
+
+def one_stream(layer: Layer, joined: Floats) -> OneStream:
+    """One stream in a layer.
+
+    Args:
+        layer: which.
+        joined: (1, I + U), the output of the layer below and behind it this layer's own, zeros;
+            for the first layer (1, U), its own alone. Written to by each step.
+    """
+    if isinstance(layer, FirstLayer):
+        return _OneFirst(layer, joined)
+    return (_OneJoined if layer.cell.joinable else _OneSeparate)(layer, joined)
+
+
+class _OneFirst:
+    def __init__(self, layer: FirstLayer, h: Floats) -> None:
+        self.state = layer.cell.state(1, layer.recurrent_kernel_for_one)
+        self._rows, self._h = layer.row_views, h
+
+    def step(self, index: int) -> None:
+        self.state.step(self._h, self._rows[index], self._h)
+
+
+class _OneJoined:
+    """Multiplies input and h, neighbours in memory, by both kernels in one product."""
+
+    def __init__(self, layer: Layer, joined: Floats) -> None:
+        self.state = layer.cell.state(1, layer.joined_kernel_for_one)
+        self._joined, self._bias = joined, layer.cell.bias
+        self._h = joined[:, -layer.cell.units :]
+
+    def step(self, index: int) -> None:
+        self.state.step(self._joined, self._bias, self._h)
+
+
+class _OneSeparate:
+    def __init__(self, layer: Layer, joined: Floats) -> None:
+        self.state = layer.cell.state(1, layer.recurrent_kernel_for_one)
+        units = layer.cell.units
+        self._layer, self._below, self._h = layer, joined[:, :-units], joined[:, -units:]
+        self._x = np.empty_like(layer.cell.bias)
+
+    def step(self, index: int) -> None:
+        self.state.step(self._h, self._layer.project(self._below, self._x), self._h)
+
+
+def _order_for_one(matrix: Floats) -> Floats:
+    """The matrix (I, O) in the memory order in which one vector is multiplied by it fastest.
+
+    BLAS deals the columns out to its threads. Where one core's cache cannot hold the matrix but
+    those of all cores can together, each thread's share should be one piece of memory: pieces of
+    every row, kilobytes apart, drive each other out of a cache.
+    """
+    cache = core_cache_bytes()
+    if cache <= matrix.nbytes <= cache * available_cores():
+        return np.asfortranarray(matrix)
+    return matrix
