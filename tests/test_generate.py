@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from chargen.checkpoint import Checkpoint
 from chargen.config import SampleConfig
 from chargen.data.vocabulary import REPLACEMENT
-from chargen.inference import decoding
+from chargen.errors import NumericalError
+from chargen.inference import decoding, generate
 from chargen.inference.generate import CHUNK, Generation, _overlap, write_together
 from chargen.inference.network import Network, Streams
 
@@ -149,9 +150,22 @@ def test_texts_that_are_finished_leave_the_others_as_they_were(checkpoint: Path)
 
 
 def test_many_texts_are_dealt_out_to_threads(checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("chargen.inference.generate.FEWEST_TOGETHER", 2)
-    for threads in (1, 2, 3):
-        assert_together_as_alone(checkpoint, threads=threads, length=70)
+    monkeypatch.setattr(generate, "LONG_PRODUCT_BYTES", 1)
+    monkeypatch.setattr(generate, "FEWEST_IN_TURNS", 2)
+    for threads in (1, 2):
+        assert_together_as_alone(checkpoint, threads=threads, length=300, temperature=1.5)
+        assert_together_as_alone(checkpoint, threads=threads, length=50, stop="ab")
+
+
+def test_a_failure_among_several_texts_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(generate, "LONG_PRODUCT_BYTES", 1)
+    monkeypatch.setattr(generate, "FEWEST_IN_TURNS", 2)
+    checkpoint = make_checkpoint(tmp_path, cell="rnn", activation="relu")
+    network = Network(checkpoint.model, [w * 1e3 for w in checkpoint.weights()])
+    config = SampleConfig(length=500)
+    texts = write_together(network, checkpoint.vocabulary, [[1]] * 8, config, 0, 2)
+    with pytest.raises(NumericalError, match="no longer numbers"):
+        "".join(texts[0])
 
 
 @pytest.mark.parametrize("options", [{}, {"temperature": 0}, {"top_p": 0.9}, {"top_k": 3}])

@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 
 from chargen.config import ModelConfig
 
-__all__ = ["GRU", "LSTM", "RNN", "Cell", "CellState", "Floats", "make_cell"]
+__all__ = ["GRU", "LSTM", "RNN", "Cell", "CellState", "Dot", "Floats", "make_cell"]
 
 Floats = NDArray[np.float32]
+Dot = Callable[[Floats, Floats, Floats], object]
+"""Called as `dot(a, b, out)`; out = a b."""
 
 # An array of no dimensions: NumPy takes a third of a microsecond to make one of a Python number.
 _HALF = np.array(0.5, dtype=np.float32)
@@ -43,12 +45,15 @@ class Cell(Protocol):
     joinable: bool
     """Whether input and h may be multiplied in one product, `[input, h] @ [kernel; recurrent]`."""
 
-    def state(self, batch_size: int, recurrent_kernel: Floats | None = None) -> "CellState":
+    def state(
+        self, batch_size: int, recurrent_kernel: Floats | None = None, dot: Dot = np.ndarray.dot
+    ) -> "CellState":
         """The zero state of B streams.
 
         Args:
             batch_size: B.
             recurrent_kernel: the cell's own in another memory order, or joined to `kernel`.
+            dot: what multiplies by it.
         """
         ...
 
@@ -82,22 +87,48 @@ class RNN:
         self.kernel, self.recurrent_kernel, self.bias = kernel, recurrent_kernel, bias[None]
         self.activate = _ACTIVATIONS[activation]
 
-    def state(self, batch_size: int, recurrent_kernel: Floats | None = None) -> CellState:
+    def state(
+        self, batch_size: int, recurrent_kernel: Floats | None = None, dot: Dot = np.ndarray.dot
+    ) -> CellState:
         """The zero state of B streams."""
         kernel = self.recurrent_kernel if recurrent_kernel is None else recurrent_kernel
-        return _RNNState(self, batch_size, kernel)
+        return _RNNState(self, batch_size, kernel, dot)
+
+
+class _Gates:
+    """The gates of B streams.
+
+    Products are rows (B, G U). Operations on pieces of long rows take several times as long as on
+    what lies together, so the sigmoid gates, S of them, go on as (S, B, U).
+    """
+
+    def __init__(
+        self, kernel: Floats, batch_size: int, units: int, sigmoids: int, dot: Dot
+    ) -> None:
+        self._kernel, self._dot = kernel, dot
+        self._shape = (batch_size, kernel.shape[1] // units, units)
+        self._z = np.empty((batch_size, kernel.shape[1]), np.float32)
+        by_gate = self._by_gate(self._z)
+        self._halves, self._candidate = by_gate[:sigmoids], by_gate[-1]
+        # One stream's gates lie together as they are.
+        apart = batch_size > 1
+        self._sigmoid = np.empty_like(self._halves, order="C") if apart else self._halves
+
+    def _by_gate(self, x: Floats) -> Floats:
+        """A view of x (B, G U) as (G, B, U)."""
+        return x.reshape(self._shape).swapaxes(0, 1)
 
 
 class _RNNState:
     carried: tuple[Floats, ...] = ()
 
-    def __init__(self, cell: RNN, batch_size: int, recurrent_kernel: Floats) -> None:
-        self._kernel, self._activate = recurrent_kernel, cell.activate
+    def __init__(self, cell: RNN, batch_size: int, recurrent_kernel: Floats, dot: Dot) -> None:
+        self._kernel, self._dot, self._activate = recurrent_kernel, dot, cell.activate
         self._z = np.empty((batch_size, cell.units), np.float32)
 
     def step(self, h: Floats, x: Floats, out: Floats) -> None:
         z = self._z
-        h.dot(self._kernel, z)
+        self._dot(h, self._kernel, z)
         add(z, x, z)
         self._activate(z, out)
 
@@ -122,31 +153,30 @@ class LSTM:
         self.recurrent_kernel = rearrange(recurrent_kernel)
         self.bias = rearrange(bias[None])
 
-    def state(self, batch_size: int, recurrent_kernel: Floats | None = None) -> CellState:
+    def state(
+        self, batch_size: int, recurrent_kernel: Floats | None = None, dot: Dot = np.ndarray.dot
+    ) -> CellState:
         """The zero state of B streams."""
         kernel = self.recurrent_kernel if recurrent_kernel is None else recurrent_kernel
-        return _LSTMState(self, batch_size, kernel)
+        return _LSTMState(self, batch_size, kernel, dot)
 
 
-class _LSTMState:
-    def __init__(self, cell: LSTM, batch_size: int, recurrent_kernel: Floats) -> None:
-        U = cell.units
-        self._kernel = recurrent_kernel
-        self._c = np.zeros((batch_size, U), np.float32)
+class _LSTMState(_Gates):
+    def __init__(self, cell: LSTM, batch_size: int, recurrent_kernel: Floats, dot: Dot) -> None:
+        super().__init__(recurrent_kernel, batch_size, cell.units, 3, dot)
+        self._c = np.zeros((batch_size, cell.units), np.float32)
         self.carried: tuple[Floats, ...] = (self._c,)
-        self._z = z = np.empty((batch_size, 4 * U), np.float32)
-        self._sigmoid = z[:, : 3 * U]
-        self._i, self._f, self._o, self._g = (z[:, k * U : (k + 1) * U] for k in range(4))
+        self._i, self._f, self._o = self._sigmoid
 
     def step(self, h: Floats, x: Floats, out: Floats) -> None:
         z, sigmoid, c, i = self._z, self._sigmoid, self._c, self._i
-        h.dot(self._kernel, z)
+        self._dot(h, self._kernel, z)
         add(z, x, z)
         tanh(z, z)
-        multiply(sigmoid, _HALF, sigmoid)
+        multiply(self._halves, _HALF, sigmoid)
         add(sigmoid, _HALF, sigmoid)
         multiply(c, self._f, c)
-        multiply(i, self._g, i)
+        multiply(i, self._candidate, i)
         add(c, i, c)
         tanh(c, out)
         multiply(out, self._o, out)
@@ -175,37 +205,37 @@ class GRU:
         self.bias[:, : 2 * units] += recurrent_bias[:, : 2 * units]
         self.candidate_bias = recurrent_bias[:, 2 * units :]
 
-    def state(self, batch_size: int, recurrent_kernel: Floats | None = None) -> CellState:
+    def state(
+        self, batch_size: int, recurrent_kernel: Floats | None = None, dot: Dot = np.ndarray.dot
+    ) -> CellState:
         """The zero state of B streams."""
         kernel = self.recurrent_kernel if recurrent_kernel is None else recurrent_kernel
-        return _GRUState(self, batch_size, kernel)
+        return _GRUState(self, batch_size, kernel, dot)
 
 
-class _GRUState:
+class _GRUState(_Gates):
     carried: tuple[Floats, ...] = ()
 
-    def __init__(self, cell: GRU, batch_size: int, recurrent_kernel: Floats) -> None:
-        U = cell.units
-        self._kernel, self._candidate_bias = recurrent_kernel, cell.candidate_bias
-        self._split = 2 * U
-        self._z = z = np.empty((batch_size, 3 * U), np.float32)
-        self._sigmoid, self._candidate = z[:, : 2 * U], z[:, 2 * U :]
-        self._update, self._reset = z[:, :U], z[:, U : 2 * U]
+    def __init__(self, cell: GRU, batch_size: int, recurrent_kernel: Floats, dot: Dot) -> None:
+        super().__init__(recurrent_kernel, batch_size, cell.units, 2, dot)
+        self._candidate_bias = cell.candidate_bias
+        self._update, self._reset = self._sigmoid
+        self._g = np.empty((batch_size, cell.units), np.float32)
 
     def step(self, h: Floats, x: Floats, out: Floats) -> None:
-        sigmoid, candidate, split = self._sigmoid, self._candidate, self._split
-        h.dot(self._kernel, self._z)
-        add(sigmoid, x[:, :split], sigmoid)
+        sigmoid, g, x = self._sigmoid, self._g, self._by_gate(x)
+        self._dot(h, self._kernel, self._z)
+        add(self._halves, x[:2], sigmoid)
         tanh(sigmoid, sigmoid)
         multiply(sigmoid, _HALF, sigmoid)
         add(sigmoid, _HALF, sigmoid)
-        add(candidate, self._candidate_bias, candidate)
-        multiply(candidate, self._reset, candidate)
-        add(candidate, x[:, split:], candidate)
-        tanh(candidate, candidate)
-        subtract(h, candidate, out)
+        add(self._candidate, self._candidate_bias, g)
+        multiply(g, self._reset, g)
+        add(g, x[2], g)
+        tanh(g, g)
+        subtract(h, g, out)
         multiply(out, self._update, out)
-        add(out, candidate, out)
+        add(out, g, out)
 
 
 def make_cell(config: ModelConfig, kernel: Floats, recurrent_kernel: Floats, bias: Floats) -> Cell:

@@ -19,12 +19,15 @@ from chargen.inference.cells import Floats
 
 __all__ = ["MARGIN", "Decoder", "Noise", "check_finite", "restrict"]
 
-MARGIN = 5e-5
+MARGIN = 2e-5
 """How near another outcome a choice may come before rounding might turn it. Logits of one text
 differ by up to 4e-6 between products of a vector and of a matrix (`benchmarks/batch.py`)."""
 
 HIGHEST_TEMPERATURE = 1e30
 """Hotter makes no difference to a float32, and would overflow it."""
+
+
+SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 class Noise:
@@ -46,14 +49,14 @@ class Noise:
 
     def take(self, count: int) -> Floats:
         """The noise of the next `count` characters, float32 (count, V)."""
-        if self._scale == 0:
-            return np.zeros((count, self._size), np.float32)
-        noise = self._rng.standard_exponential((count, self._size))
-        # A zero, one in 2**53, would make a character certain.
-        np.maximum(noise, np.finfo(noise.dtype).tiny, out=noise)
-        np.log(noise, out=noise)
-        noise *= -self._scale
-        return noise.astype(np.float32)
+        taken = np.zeros((count, self._size), np.float32)
+        if self._scale > 0:
+            exponential = self._rng.standard_exponential(taken.shape)
+            # A zero, one in 2**53, would make a character certain.
+            np.maximum(exponential, SMALLEST, out=taken, casting="same_kind")
+            np.log(taken, out=taken)
+            np.multiply(taken, -self._scale, out=taken)
+        return taken
 
 
 class Decoder:
@@ -107,17 +110,14 @@ class Decoder:
         """
         if self._banned is not None:
             logits[:, self._banned] = -np.inf
-        rows = np.arange(len(logits))
-        doubtful = np.zeros(len(logits), dtype=np.bool_)
-        if self._restricts:
-            doubtful |= restrict(logits, self._config)
+        near = restrict(logits, self._config) if self._restricts else False
         scores = np.add(logits, noise, logits)
         ids = scores.argmax(axis=1)
+        rows = np.arange(len(ids))
         highest = scores[rows, ids]
         check_finite(highest)
         scores[rows, ids] = -np.inf
-        doubtful |= highest - scores.max(axis=1) < MARGIN
-        return ids, doubtful
+        return ids, (highest - scores.max(axis=1) < MARGIN) | near
 
 
 def restrict(logits: Floats, config: SampleConfig) -> NDArray[np.bool_]:

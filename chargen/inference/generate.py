@@ -17,25 +17,28 @@ from chargen.data.vocabulary import Vocabulary
 from chargen.inference.cells import Floats
 from chargen.inference.decoding import Decoder, Noise
 from chargen.inference.network import Network, Reading
-from chargen.inference.threads import (
-    available_cores,
-    blas_threads,
-    side_by_side,
-)
+from chargen.inference.threads import Turns, available_cores, blas_threads, side_by_side
 
-__all__ = ["Generation", "draw_random_seed", "most_together", "start_of_text", "write_together"]
+__all__ = ["TOGETHER", "Generation", "draw_random_seed", "start_of_text", "write_together"]
 
 CHUNK = 64
 """Characters written at a time, once a text is under way: what is done once for all of them then
 costs nothing, and even the largest network passes text on several times a second."""
+FIRST_CHUNK_TOGETHER, CHUNK_TOGETHER = 16, 256
+"""The same for each of several texts, for which threads meet and part at each chunk."""
 CHUNK_BEFORE_STOP = 8
 """The same where a stop string may come, since what is written past it is thrown away."""
 NOISE_FLOATS = 1 << 21
 """Random numbers made at a time, at most: 16 MB."""
-TOGETHER = 64
-"""Texts that a thread writes side by side; more make the matrix products little faster."""
-FEWEST_TOGETHER = 16
-"""Texts for each thread, below which a second thread costs more than it saves."""
+TOGETHER = 128
+"""Texts written side by side; more make the matrix products little faster."""
+FEWEST_IN_TURNS = 32
+"""Texts for each of several threads: with fewer, BLAS's own threads do better."""
+MOST_IN_TURNS = 2
+"""Threads that write in turns: more would wait for theirs, as a product takes about as long as
+what lies between two."""
+LONG_PRODUCT_BYTES = 3 << 18
+"""Weights of a product (0.75 MB: LSTM with 222 units) that is long enough to take turns."""
 
 
 class Generation:
@@ -149,11 +152,6 @@ def write_together(
     return texts
 
 
-def most_together(threads: int | None) -> int:
-    """How many texts to hand to `write_together`, where there are more."""
-    return TOGETHER * (available_cores() if threads is None else threads)
-
-
 def start_of_text(vocabulary: Vocabulary) -> list[int]:
     """The ids that every text is read after: a line end, or none where there is none."""
     return [] if vocabulary.line_end is None else [vocabulary.line_end]
@@ -175,11 +173,11 @@ class _Alone:
         text: Generation,
         threads: int | None,
     ) -> None:
-        self._network, self._config, self._text = network, config, text
+        self._network, self._text = network, text
         self._decoder = _decoder(config, vocabulary)
         self._threads = threads
         self._reading: Reading | None = None
-        self._chunk = 1  # the first character at once
+        self._chunks = _chunks(config, 1, CHUNK)
 
     def advance(self) -> None:
         ids: list[int] = []
@@ -189,16 +187,15 @@ class _Alone:
                 self._reading = self._network.read(1)
                 self._reading.extend([self._text.seed_ids])
             reading = self._reading
-            for noise in self._text.noise.take(self._chunk)[:, None]:
+            for noise in self._text.noise.take(next(self._chunks))[:, None]:
                 index = self._decoder.choose(reading.logits(), noise)
                 reading.step((index,))
                 ids.append(index)
         self._text.accept(ids)
-        self._chunk = min(2 * self._chunk, _chunk(self._config))
 
 
 class _Together:
-    """Writes several texts, dealt out to threads."""
+    """Writes several texts, dealt out to threads where that pays."""
 
     def __init__(
         self,
@@ -208,14 +205,21 @@ class _Together:
         texts: Sequence[Generation],
         threads: int | None,
     ) -> None:
-        most = available_cores() if threads is None else threads
-        count = max(1, min(most, len(texts) // FEWEST_TOGETHER))
-        self._batches = [_Batch(network, vocabulary, config, texts[k::count]) for k in range(count)]
+        count = 1
+        if network.recurrent_bytes >= LONG_PRODUCT_BYTES:
+            most = min(available_cores() if threads is None else threads, MOST_IN_TURNS)
+            count = max(1, min(most, len(texts) // FEWEST_IN_TURNS))
+        self._blas_threads = threads if count == 1 else 1
+        turns = Turns()
+        self._batches = [
+            _Batch(network, vocabulary, config, texts[k::count], turns) for k in range(count)
+        ]
 
     def advance(self) -> None:
-        self._batches = [batch for batch in self._batches if len(batch)]
-        with blas_threads(1):
-            side_by_side([batch.advance for batch in self._batches])
+        """Write a chunk of each text."""
+        batches = [batch for batch in self._batches if batch.lanes]
+        with blas_threads(self._blas_threads):
+            side_by_side([batch.advance for batch in batches])
 
 
 class _Batch:
@@ -227,44 +231,44 @@ class _Batch:
         vocabulary: Vocabulary,
         config: SampleConfig,
         texts: Sequence[Generation],
+        turns: Turns,
     ) -> None:
-        self._network, self._config = network, config
+        self.lanes = [_Lane(text) for text in texts]
+        self._network, self._turns = network, turns
         self._decoder = _decoder(config, vocabulary)
-        self._lanes = [_Lane(text) for text in texts]
+        self._chunks = _chunks(config, FIRST_CHUNK_TOGETHER, CHUNK_TOGETHER)
         self._reading: Reading | None = None
-
-    def __len__(self) -> int:
-        return len(self._lanes)
 
     def advance(self, stop: Event) -> None:
         """Write a chunk of each text; where some are finished by it, go on without them."""
-        lanes = self._lanes
+        lanes = self.lanes
         size = (len(lanes), self._network.config.vocabulary_size)
-        count = max(1, min(_chunk(self._config), NOISE_FLOATS // (size[0] * size[1])))
+        count = min(next(self._chunks), max(1, NOISE_FLOATS // (size[0] * size[1])))
+        noise = np.empty((count, *size), np.float32)
+        for row, lane in enumerate(lanes):
+            noise[:, row] = lane.text.noise.take(count)
+        drawn = np.empty((count, size[0]), np.intp)
         # What overflows is found by `choose_each`.
-        with np.errstate(over="ignore", invalid="ignore"):
+        with self._turns, np.errstate(over="ignore", invalid="ignore"):
             if self._reading is None:
-                self._reading = self._network.read(len(lanes))
+                self._reading = self._network.read(len(lanes), self._turns.dot)
                 self._reading.extend([lane.path for lane in lanes])
-            noise = np.empty((count, *size), np.float32)
-            for row, lane in enumerate(lanes):
-                noise[:, row] = lane.text.noise.take(count)
-            for step_noise in noise:
+            for k in range(count):
                 if stop.is_set():
                     return
-                ids, doubtful = self._decoder.choose_each(self._reading.logits(), step_noise)
-                for row in np.flatnonzero(doubtful).tolist():
-                    logits = lanes[row].read_alone(self._network)
-                    ids[row] = self._decoder.choose(logits, step_noise[row : row + 1])
+                ids, doubtful = self._decoder.choose_each(self._reading.logits(), noise[k])
+                if doubtful.any():
+                    for row in np.flatnonzero(doubtful).tolist():
+                        logits = lanes[row].read_alone(self._network, drawn[:k, row].tolist())
+                        ids[row] = self._decoder.choose(logits, noise[k, row : row + 1])
+                drawn[k] = ids
                 self._reading.step(ids)
-                for lane, index in zip(lanes, ids.tolist(), strict=True):
-                    lane.path.append(index)
-        for lane in lanes:
-            lane.text.accept(lane.path[-count:])
-        going_on = [row for row, lane in enumerate(lanes) if not lane.text.finished]
-        if len(going_on) < len(lanes):
-            self._lanes = [lanes[row] for row in going_on]
-            self._reading.keep(np.array(going_on, dtype=np.intp))
+            for row, lane in enumerate(lanes):
+                lane.accept(drawn[:, row].tolist())
+            going_on = [row for row, lane in enumerate(lanes) if not lane.text.finished]
+            if len(going_on) < len(lanes):
+                self.lanes = [lanes[row] for row in going_on]
+                self._reading.keep(np.array(going_on, dtype=np.intp))
 
 
 class _Lane:
@@ -276,12 +280,23 @@ class _Lane:
         self._alone: Reading | None = None
         self._read = 0
 
-    def read_alone(self, network: Network) -> Floats:
-        """Logits (1, V) of the next character, by the products that a text alone is made with."""
+    def accept(self, ids: Sequence[int]) -> None:
+        """Take the characters of a chunk."""
+        self.path += ids
+        self.text.accept(ids)
+
+    def read_alone(self, network: Network, drawn: Sequence[int]) -> Floats:
+        """Logits (1, V) of the next character, by the products that a text alone is made with.
+
+        Args:
+            network: the model.
+            drawn: what was drawn of a chunk so far.
+        """
         if self._alone is None:
             self._alone = network.read(1)
-        self._alone.extend([self.path[self._read :]])
-        self._read = len(self.path)
+        path = [*self.path, *drawn]
+        self._alone.extend([path[self._read :]])
+        self._read = len(path)
         return self._alone.logits()
 
 
@@ -290,9 +305,16 @@ def _decoder(config: SampleConfig, vocabulary: Vocabulary) -> Decoder:
     return Decoder(config, vocabulary.replacement if len(vocabulary) > 1 else None)
 
 
-def _chunk(config: SampleConfig) -> int:
-    chunk = CHUNK_BEFORE_STOP if config.stop else CHUNK
-    return chunk if config.length is None else min(chunk, config.length)
+def _chunks(config: SampleConfig, first: int, most: int) -> Iterator[int]:
+    """How many characters to write at each time: few at first, so that the beginning comes soon."""
+    if config.stop:
+        most = CHUNK_BEFORE_STOP
+    if config.length is not None:
+        most = min(most, config.length)
+    size = first
+    while True:
+        yield min(size, most)
+        size = min(2 * size, most)
 
 
 def _overlap(held: str, stop: str) -> int:

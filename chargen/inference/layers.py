@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from chargen.inference.cells import Cell, CellState, Floats
+from chargen.inference.cells import Cell, CellState, Dot, Floats
 from chargen.inference.threads import available_cores, core_cache_bytes
 
 __all__ = ["FirstLayer", "Layer", "LayerStreams", "OneStream", "one_stream"]
@@ -82,9 +82,9 @@ class FirstLayer(Layer):
 class LayerStreams:
     """B streams in one layer."""
 
-    def __init__(self, layer: Layer, batch_size: int) -> None:
-        self._layer = layer
-        self.state = layer.cell.state(batch_size)
+    def __init__(self, layer: Layer, batch_size: int, dot: Dot = np.ndarray.dot) -> None:
+        self._layer, self._dot = layer, dot
+        self.state = layer.cell.state(batch_size, dot=dot)
         self.h: Floats = np.zeros((batch_size, layer.cell.units), np.float32)
         self._x = np.empty((batch_size, layer.cell.bias.shape[1]), np.float32)
 
@@ -108,7 +108,7 @@ class LayerStreams:
     def keep(self, rows: Ids) -> None:
         """Go on with these streams and drop the others."""
         before = self.state
-        self.state = self._layer.cell.state(len(rows))
+        self.state = self._layer.cell.state(len(rows), dot=self._dot)
         for array, old in zip(self.state.carried, before.carried, strict=True):
             array[:] = old[rows]
         self.h = self.h[rows]

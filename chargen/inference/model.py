@@ -14,9 +14,9 @@ from chargen.config import ModelConfig, SampleConfig, Unknown, check_threads
 from chargen.data.vocabulary import Vocabulary
 from chargen.errors import VocabularyError
 from chargen.inference.generate import (
+    TOGETHER,
     Generation,
     draw_random_seed,
-    most_together,
     write_together,
 )
 from chargen.inference.network import Network
@@ -161,7 +161,7 @@ class Model:
         while refused is None:
             together: list[list[int]] = []
             try:
-                for seed_ids in islice(encoded, most_together(self.threads)):
+                for seed_ids in islice(encoded, TOGETHER):
                     together.append(seed_ids)
             except VocabularyError as error:
                 refused = error

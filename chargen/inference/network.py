@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from chargen.architecture import describe
 from chargen.checkpoint import Checkpoint
 from chargen.config import ModelConfig
-from chargen.inference.cells import Floats, make_cell
+from chargen.inference.cells import Dot, Floats, make_cell
 from chargen.inference.layers import FirstLayer, Layer, LayerStreams, one_stream
 
 __all__ = ["CHUNK", "Network", "Reader", "Reading", "Stream", "Streams", "Windows"]
@@ -66,19 +66,29 @@ class Network:
         """
         return cls(checkpoint.model, checkpoint.weights())
 
-    def read(self, batch_size: int) -> "Reading":
-        """B texts to be read from their beginnings, as the model was trained to read."""
+    @property
+    def recurrent_bytes(self) -> int:
+        """The size of a recurrent kernel."""
+        return self._forward[0].cell.recurrent_kernel.nbytes
+
+    def read(self, batch_size: int, dot: Dot = np.ndarray.dot) -> "Reading":
+        """B texts to be read from their beginnings, as the model was trained to read.
+
+        Args:
+            batch_size: B.
+            dot: what multiplies by the recurrent kernels of many streams.
+        """
         if self.config.predict == "last":
             return Windows(self, batch_size)
-        return self.stream() if batch_size == 1 else self.streams(batch_size)
+        return self.stream() if batch_size == 1 else self.streams(batch_size, dot)
 
     def stream(self) -> "Stream":
         """One text to be read with carried state."""
         return Stream(self, self._forward)
 
-    def streams(self, batch_size: int) -> "Streams":
-        """B texts to be read with carried state."""
-        return Streams(self, [LayerStreams(layer, batch_size) for layer in self._forward])
+    def streams(self, batch_size: int, dot: Dot = np.ndarray.dot) -> "Streams":
+        """B texts to be read with carried state; `dot` multiplies by the recurrent kernels."""
+        return Streams(self, [LayerStreams(layer, batch_size, dot) for layer in self._forward])
 
     def output(self, h: Floats, out: Floats | None = None) -> Floats:
         """Logits (..., V) of top-layer outputs (..., U)."""

@@ -1,8 +1,8 @@
 """How many threads compute: those of BLAS for one text, our own for many streams.
 
 BLAS knows by itself when to split the product of a vector and a matrix. With many streams it is
-better that each of our threads runs streams of its own, with one BLAS thread each: then all that
-lies between two products runs side by side as well. NumPy lets other threads run meanwhile.
+better that each of our threads runs streams of its own, with one BLAS thread each: then what lies
+between two products runs side by side as well, since NumPy lets other threads run meanwhile.
 """
 
 import os
@@ -13,10 +13,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-__all__ = ["available_cores", "blas_threads", "core_cache_bytes", "side_by_side"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Turns", "available_cores", "blas_threads", "core_cache_bytes", "side_by_side"]
 
 SECOND_LEVEL_CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")  # Linux tells it here
 
+Floats = NDArray[np.float32]
 Result = TypeVar("Result")
 
 
@@ -72,6 +76,31 @@ def side_by_side(tasks: Sequence[Callable[[threading.Event], Result]]) -> list[R
             return [future.result() for future in futures]
         finally:
             stop.set()
+
+
+class Turns:
+    """Lets threads work in turns, all but the long products of matrices: `with turns:`.
+
+    NumPy gives the interpreter up in each operation and asks for it back after it. Where the
+    operations are short, threads would spend their time waking each other.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def dot(self, a: Floats, b: Floats, out: Floats) -> None:
+        """`a.dot(b, out)`, for a thread that has its turn; others may have theirs meanwhile."""
+        self._lock.release()
+        try:
+            a.dot(b, out)
+        finally:
+            self._lock.acquire()
 
 
 class _Limit:
