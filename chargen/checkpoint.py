@@ -147,7 +147,7 @@ class Checkpoint:
         """
         arrays = [array for layer in describe(self.model) for array in layer.arrays]
         try:
-            return read_weights(_existing(self.path, MODEL).read_bytes(), arrays)
+            return read_weights(_existing(self.path, MODEL), arrays)
         except (ValueError, OSError) as error:
             raise _damaged(self.path, MODEL, error) from None
 

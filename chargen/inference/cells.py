@@ -146,8 +146,8 @@ class LSTM:
         self.units = len(recurrent_kernel)
 
         def rearrange(columns: Floats) -> Floats:
-            i, f, g, o = np.split(columns, 4, axis=-1)
-            return np.concatenate([i / 2, f / 2, o / 2, g], axis=-1)
+            i_and_f, g, o = np.split(columns, [2 * self.units, 3 * self.units], axis=-1)
+            return np.concatenate([i_and_f / 2, o / 2, g], axis=-1)
 
         self.kernel = rearrange(kernel)
         self.recurrent_kernel = rearrange(recurrent_kernel)

@@ -54,7 +54,8 @@ class Network:
             for layers in (self._forward, self._backward)[: 2 if config.bidirectional else 1]:
                 cell = make_cell(config, next(remaining), next(remaining), next(remaining))
                 layers.append(Layer(cell) if index else FirstLayer(cell, embedding))
-        self._dense_kernel, self.dense_bias = remaining
+        # Copies, as views would keep the whole file in memory beside the rearranged cells.
+        self._dense_kernel, self.dense_bias = (array.copy() for array in remaining)
         self._dense_bias_row = self.dense_bias[None]
 
     @classmethod

@@ -38,7 +38,7 @@ Ids = NDArray[np.integer]
 
 PART = 1 << 22
 """Characters scored at a time: 4 million, for which the streams' warm-up is a small share."""
-WARM_UP = 256
+WARM_UP = 128
 """Characters read before each stream's own, to build up the state it would have been handed."""
 MOST_STREAMS = 256
 """Streams that a thread reads side by side; more make the matrix products no faster."""
