@@ -5,6 +5,7 @@ from functools import cached_property
 from itertools import islice
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,9 @@ from chargen.inference.generate import (
     write_together,
 )
 from chargen.inference.network import Network
-from chargen.inference.score import Score, Scorer, score_ids
+
+if TYPE_CHECKING:
+    from chargen.inference.score import Score, Scorer
 
 __all__ = ["Model", "load"]
 
@@ -174,13 +177,17 @@ class Model:
         if refused is not None:
             raise refused
 
-    def evaluate(self, text: str) -> Score:
+    def evaluate(self, text: str) -> "Score":
         """Score a text: how well the model predicts it, in bits per character."""
+        from chargen.inference.score import score_ids  # here, so that `sample` starts without it
+
         ids = self.vocabulary.encode(text)
         return score_ids(self.network, self.vocabulary, ids, self.threads)
 
-    def scorer(self) -> Scorer:
+    def scorer(self) -> "Scorer":
         """For the score of each character, or of a text that comes in parts."""
+        from chargen.inference.score import Scorer
+
         return Scorer(self.network, self.vocabulary, self.threads)
 
     def logits(self, ids: Sequence[int] | NDArray[np.integer]) -> NDArray[np.float32]:
