@@ -12,6 +12,7 @@ from chargen.config import SampleConfig
 from chargen.data.vocabulary import REPLACEMENT
 from chargen.errors import NumericalError
 from chargen.inference import decoding, generate
+from chargen.inference.decoding import Noise
 from chargen.inference.generate import CHUNK, Generation, _overlap, write_together
 from chargen.inference.network import Network, Streams
 
@@ -28,6 +29,21 @@ def test_the_first_character_is_yielded_at_once_and_later_ones_in_pieces(checkpo
     assert len(pieces[0]) == 1
     assert max(map(len, pieces)) == CHUNK
     assert len("".join(pieces)) == 300
+
+
+@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize("length", [1, 20, 500])
+def test_no_more_is_drawn_than_is_asked_for(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, count: int, length: int
+):
+    taken = []
+    take = Noise.take
+    monkeypatch.setattr(Noise, "take", lambda noise, n: taken.append(n) or take(noise, n))
+    opened = Checkpoint.open(checkpoint)
+    config = SampleConfig(length=length)
+    texts = write_together(Network.load(opened), opened.vocabulary, [[1]] * count, config, 0)
+    assert [len("".join(text)) for text in texts] == [length] * count
+    assert sum(taken) == count * length
 
 
 def test_length_counts_what_follows_the_seed(checkpoint: Path):

@@ -20,13 +20,11 @@ from chargen.inference.cells import Floats
 __all__ = ["MARGIN", "Decoder", "Noise", "check_finite", "restrict"]
 
 MARGIN = 2e-5
-"""How near another outcome a choice may come before rounding might turn it. Logits of one text
-differ by up to 4e-6 between products of a vector and of a matrix (`benchmarks/batch.py`)."""
-
+"""How near another outcome a choice may come before rounding might turn it: over a text of 1,000
+characters, logits by products of a vector and by those of a matrix part by 1e-5 at most, as a rule
+(`benchmarks/batch.py --checkpoint` measures it)."""
 HIGHEST_TEMPERATURE = 1e30
 """Hotter makes no difference to a float32, and would overflow it."""
-
-
 SMALLEST = float(np.finfo(np.float32).tiny)
 
 

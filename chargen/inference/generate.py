@@ -26,10 +26,10 @@ CHUNK = 64
 costs nothing, and even the largest network passes text on several times a second."""
 FIRST_CHUNK_TOGETHER, CHUNK_TOGETHER = 16, 256
 """The same for each of several texts, for which threads meet and part at each chunk."""
-CHUNK_BEFORE_STOP = 8
-"""The same where a stop string may come, since what is written past it is thrown away."""
+STOP_SHARE = 8
+"""Chunks are so many times smaller where a stop string may come: what is past it is thrown away."""
 NOISE_FLOATS = 1 << 21
-"""Random numbers made at a time, at most: 16 MB."""
+"""Random numbers made at a time, at most: 8 MB."""
 TOGETHER = 128
 """Texts written side by side; more make the matrix products little faster."""
 FEWEST_IN_TURNS = 32
@@ -99,10 +99,12 @@ class Generation:
             else:
                 self._writer.advance()
 
+    def at_most(self, count: int) -> int:
+        """So many characters, or as many as are left to be written."""
+        return count if self._length is None else min(count, self._length - self._made)
+
     def accept(self, ids: Sequence[int]) -> None:
-        """Take the next characters, as many as the writer made; those past the end are dropped."""
-        if self._length is not None:
-            ids = ids[: self._length - self._made]
+        """Take the next characters; those past a stop string are dropped."""
         self._made += len(ids)
         self._held += self._vocabulary.decode(ids)
         end = self._held.find(self._stop) if self._stop else -1
@@ -187,7 +189,7 @@ class _Alone:
                 self._reading = self._network.read(1)
                 self._reading.extend([self._text.seed_ids])
             reading = self._reading
-            for noise in self._text.noise.take(next(self._chunks))[:, None]:
+            for noise in self._text.noise.take(self._text.at_most(next(self._chunks)))[:, None]:
                 index = self._decoder.choose(reading.logits(), noise)
                 reading.step((index,))
                 ids.append(index)
@@ -206,7 +208,7 @@ class _Together:
         threads: int | None,
     ) -> None:
         count = 1
-        if network.recurrent_bytes >= LONG_PRODUCT_BYTES:
+        if network.config.predict == "all" and network.recurrent_bytes >= LONG_PRODUCT_BYTES:
             most = min(available_cores() if threads is None else threads, MOST_IN_TURNS)
             count = max(1, min(most, len(texts) // FEWEST_IN_TURNS))
         self._blas_threads = threads if count == 1 else 1
@@ -243,7 +245,8 @@ class _Batch:
         """Write a chunk of each text; where some are finished by it, go on without them."""
         lanes = self.lanes
         size = (len(lanes), self._network.config.vocabulary_size)
-        count = min(next(self._chunks), max(1, NOISE_FLOATS // (size[0] * size[1])))
+        most = max(1, NOISE_FLOATS // (size[0] * size[1]))
+        count = lanes[0].text.at_most(min(next(self._chunks), most))  # all are equally far
         noise = np.empty((count, *size), np.float32)
         for row, lane in enumerate(lanes):
             noise[:, row] = lane.text.noise.take(count)
@@ -308,12 +311,10 @@ def _decoder(config: SampleConfig, vocabulary: Vocabulary) -> Decoder:
 def _chunks(config: SampleConfig, first: int, most: int) -> Iterator[int]:
     """How many characters to write at each time: few at first, so that the beginning comes soon."""
     if config.stop:
-        most = CHUNK_BEFORE_STOP
-    if config.length is not None:
-        most = min(most, config.length)
-    size = first
+        most //= STOP_SHARE
+    size = min(first, most)
     while True:
-        yield min(size, most)
+        yield size
         size = min(2 * size, most)
 
 

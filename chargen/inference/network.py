@@ -4,7 +4,7 @@ Sizes: B streams, T characters each, V characters in the vocabulary, U units, G 
 time are time-major, (T, B, ...), so that a step works on one contiguous block.
 
 A network is weights and never changes, so that threads can share it; what changes is in the
-`Stream`, `Streams` and `Windows` that read with it.
+`Reading` that goes on with it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from chargen.config import ModelConfig
 from chargen.inference.cells import Dot, Floats, make_cell
 from chargen.inference.layers import FirstLayer, Layer, LayerStreams, one_stream
 
-__all__ = ["CHUNK", "Network", "Reader", "Reading", "Stream", "Streams", "Windows"]
+__all__ = ["CHUNK", "Network", "Reader", "Reading", "Staggered", "Stream", "Streams", "Windows"]
 
 Ids = NDArray[np.integer]
 CHUNK = 1024
@@ -80,7 +80,8 @@ class Network:
             dot: what multiplies by the recurrent kernels of many streams.
         """
         if self.config.predict == "last":
-            return Windows(self, batch_size)
+            staggered = batch_size == 1 and not self.config.bidirectional
+            return Staggered(self) if staggered else Windows(self, batch_size)
         return self.stream() if batch_size == 1 else self.streams(batch_size, dot)
 
     def stream(self) -> "Stream":
@@ -241,6 +242,11 @@ class Streams:
         self._logits = np.empty(size, np.float32)
 
     @property
+    def h(self) -> Floats:
+        """The top layer's output, (B, U)."""
+        return self._layers[-1].h
+
+    @property
     def chunk_steps(self) -> int:
         """How many steps to `run` at a time, so that memory is bounded."""
         widest = max(self._network.config.units, self._network.config.vocabulary_size)
@@ -262,7 +268,7 @@ class Streams:
 
     def logits(self) -> Floats:
         """Predictions (B, V) of the next characters; before any, the output layer's bias."""
-        return self._network.output(self._layers[-1].h, self._logits)
+        return self._network.output(self.h, self._logits)
 
     def advance(self, ids: Ids) -> Floats:
         """Read T characters of each text, ids (T, B); the top layer's outputs (T, B, U)."""
@@ -296,8 +302,50 @@ class Streams:
         return [array for layer in self._layers for array in (layer.h, *layer.state.carried)]
 
 
+class Staggered:
+    """One text, each character predicted from the window before it alone: `predict="last"`.
+
+    The windows that are open, one for each of the last `window` characters, read on side by side:
+    one product for all, where reading each whole would take `window` of them, one after the other.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._windows = network.streams(network.config.window)
+        self._read = 0
+
+    def extend(self, paths: Sequence[Sequence[int]]) -> None:
+        """Read several characters: one path."""
+        (path,) = paths
+        window = self._network.config.window
+        if len(path) > window:  # what lies before is out of sight
+            path = path[-window:]
+            self._read = 0
+        for index in path:
+            self.step((index,))
+
+    def step(self, ids: Sequence[int] | Ids) -> None:
+        """Read one character: ids (1,)."""
+        window = self._network.config.window
+        for array in self._windows.arrays():
+            array[self._read % window] = 0  # that window is over, and another one begins
+        self._windows.step(np.repeat(ids, window))
+        self._read += 1
+
+    def logits(self) -> Floats:
+        """Predictions (1, V) of the next character; before any, the output layer's bias."""
+        if not self._read:
+            return self._network.dense_bias[None].copy()
+        window = self._network.config.window
+        oldest = max(0, self._read - window) % window
+        return self._network.output(self._windows.h[oldest : oldest + 1])
+
+    def keep(self, rows: Ids) -> None:
+        """Go on with it, rows [0], or drop it."""
+
+
 class Windows:
-    """B texts, each character predicted from the window before it alone: `predict="last"`."""
+    """B texts, or one that is read both ways, by whole windows: `predict="last"`."""
 
     def __init__(self, network: Network, batch_size: int) -> None:
         self._network = network

@@ -1,0 +1,120 @@
+"""One stream, many streams and windows read the same text alike; Keras is the oracle elsewhere."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import random_weights
+
+from chargen.config import ModelConfig
+from chargen.inference import layers as layers_module
+from chargen.inference.cells import Floats
+from chargen.inference.network import Network, Reader, Staggered, Stream, Streams, Windows
+
+CELLS = ["lstm", "gru", "rnn"]
+
+
+def make_network(**options: Any) -> Network:
+    config = ModelConfig(**{"vocabulary_size": 9, "units": 12, "window": 6} | options)
+    return Network(config, [w * 0.6 for w in random_weights(config)])
+
+
+def ids_of(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 9, shape)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("options", [{}, {"layers": 3}, {"embedding": 4, "layers": 2}])
+def test_many_streams_read_as_one_does(cell: str, options: dict[str, Any]):
+    network = make_network(cell=cell, **options)
+    ids = ids_of(30, 5)
+    streams = network.streams(5)
+    by_run = np.concatenate([streams.run(ids[:13]), streams.run(ids[13:])])
+    by_step = network.streams(5)
+    for t, row in enumerate(ids):
+        by_step.step(row)
+        np.testing.assert_allclose(by_step.logits(), by_run[t], atol=1e-5)
+    for b in range(5):
+        np.testing.assert_allclose(network.stream().run(ids[:, b]), by_run[:, b], atol=1e-5)
+        np.testing.assert_allclose(network.logits(ids[:, b]), by_run[:, b], atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_streams_that_are_kept_go_on(cell: str):
+    network = make_network(cell=cell, layers=2)
+    ids = ids_of(20, 5)
+    streams = network.streams(5)
+    streams.run(ids[:10])
+    streams.keep(np.array([1, 4]))
+    for row in ids[10:, [1, 4]]:
+        streams.step(row)
+    for index, b in enumerate((1, 4)):
+        expected = network.logits(ids[:, b])[-1]
+        np.testing.assert_allclose(streams.logits()[index], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("predict", ["all", "last"])
+def test_texts_of_unequal_lengths_end_together(predict: str):
+    network = make_network(predict=predict, cell="gru")
+    paths = [[1, 2, 3, 4, 5, 6, 7, 8], [3], [], [5, 6]]
+    reading = network.read(len(paths))
+    reading.extend(paths)
+    for logits, path in zip(reading.logits().copy(), paths, strict=True):
+        np.testing.assert_allclose(logits, Reader(network).read(path), atol=1e-5)
+        if not path:
+            np.testing.assert_array_equal(logits, network.dense_bias)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("options", [{"layers": 2}, {"window": 1}, {"window": 40}])
+def test_staggered_windows_predict_what_whole_ones_do(cell: str, options: dict[str, Any]):
+    network = make_network(predict="last", cell=cell, **options)
+    staggered, windows = Staggered(network), Windows(network, 1)
+    np.testing.assert_array_equal(staggered.logits(), windows.logits())
+    for path in ([1], [2, 3], [], [*range(8)] * 6, [4], [5, 6, 7]):
+        for reading in (staggered, windows):
+            reading.extend([path])
+        np.testing.assert_allclose(staggered.logits(), windows.logits(), atol=1e-5)
+
+
+def test_each_model_is_read_as_it_was_trained():
+    assert isinstance(make_network().read(1), Stream)
+    assert isinstance(make_network().read(2), Streams)
+    assert isinstance(make_network(predict="last").read(1), Staggered)
+    assert isinstance(make_network(predict="last").read(2), Windows)
+    assert isinstance(make_network(predict="last", bidirectional=True).read(1), Windows)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_step_of_one_stream_makes_no_arrays(cell: str, monkeypatch: pytest.MonkeyPatch):
+    stream = make_network(cell=cell, layers=2).stream()
+    stream.step((1,))
+    stream.logits()
+    for name in ("empty", "zeros", "concatenate", "empty_like", "zeros_like"):
+        monkeypatch.setattr(np, name, None)  # calling it would fail
+    places = [array.__array_interface__["data"] for array in stream.arrays()]
+    stream.step((2,))
+    logits = stream.logits()
+    assert logits is stream.logits()
+    assert places == [array.__array_interface__["data"] for array in stream.arrays()]
+
+
+def test_the_memory_order_for_one_stream_changes_no_figure(monkeypatch: pytest.MonkeyPatch):
+    ids = ids_of(50)
+    one = make_network(layers=2).logits(ids)
+    monkeypatch.setattr(layers_module, "core_cache_bytes", lambda: 1000)
+    monkeypatch.setattr(layers_module, "available_cores", lambda: 100)
+    network = make_network(layers=2)
+    np.testing.assert_allclose(network.logits(ids), one, atol=1e-5)
+    orders: list[Floats] = [layer.recurrent_kernel_for_one for layer in network._forward]
+    assert all(kernel.flags.f_contiguous for kernel in orders)
+
+
+def test_what_the_network_keeps_is_not_the_file(tmp_path: Path):
+    """A view of the file's bytes would hold them all in memory beside the rearranged weights."""
+    from conftest import make_checkpoint
+
+    network = Network.load(make_checkpoint(tmp_path))
+    for array in (network.dense_bias, network._dense_kernel):
+        assert array.base is None
