@@ -19,11 +19,11 @@ import chargen
 from chargen.config import ModelConfig, SampleConfig
 
 STREAMS = (1, 2, 4, 8, 16, 32, 64, 128)
-LENGTH = 500
+LENGTH = 1000
 
 
 def speed(config: ModelConfig, text: Path, streams: int) -> float:
-    """Texts written together, again and again."""
+    """Texts written of 1,000 characters together, again and again."""
     from chargen.inference.generate import write_together
 
     network, vocabulary = make_network(config), read_vocabulary(text)

@@ -24,7 +24,7 @@ __all__ = ["TOGETHER", "Generation", "draw_random_seed", "start_of_text", "write
 CHUNK = 64
 """Characters written at a time, once a text is under way: what is done once for all of them then
 costs nothing, and even the largest network passes text on several times a second."""
-FIRST_CHUNK_TOGETHER, CHUNK_TOGETHER = 16, 256
+FIRST_CHUNK_TOGETHER, CHUNK_TOGETHER = 32, 512
 """The same for each of several texts, for which threads meet and part at each chunk."""
 STOP_SHARE = 8
 """Chunks are so many times smaller where a stop string may come: what is past it is thrown away."""
@@ -315,7 +315,7 @@ def _chunks(config: SampleConfig, first: int, most: int) -> Iterator[int]:
     size = min(first, most)
     while True:
         yield size
-        size = min(2 * size, most)
+        size = min(4 * size, most)
 
 
 def _overlap(held: str, stop: str) -> int:
