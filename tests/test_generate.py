@@ -13,7 +13,13 @@ from chargen.data.vocabulary import REPLACEMENT
 from chargen.errors import NumericalError
 from chargen.inference import decoding, generate
 from chargen.inference.decoding import Noise
-from chargen.inference.generate import CHUNK, Generation, _overlap, write_together
+from chargen.inference.generate import (
+    CHUNK,
+    FEWEST_TOGETHER,
+    Generation,
+    _overlap,
+    write_together,
+)
 from chargen.inference.network import Network, Streams
 
 
@@ -31,7 +37,7 @@ def test_the_first_character_is_yielded_at_once_and_later_ones_in_pieces(checkpo
     assert len("".join(pieces)) == 300
 
 
-@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize("count", [1, FEWEST_TOGETHER])
 @pytest.mark.parametrize("length", [1, 20, 500])
 def test_no_more_is_drawn_than_is_asked_for(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch, count: int, length: int

@@ -32,6 +32,8 @@ NOISE_FLOATS = 1 << 21
 """Random numbers made at a time, at most: 8 MB."""
 TOGETHER = 128
 """Texts written side by side; more make the matrix products little faster."""
+FEWEST_TOGETHER = 6
+"""Texts below which each is written alone, one after the other: it is faster."""
 FEWEST_IN_TURNS = 32
 """Texts for each of several threads: with fewer, BLAS's own threads do better."""
 MOST_IN_TURNS = 2
@@ -132,7 +134,8 @@ def write_together(
 ) -> list[Generation]:
     """Texts that are written side by side, a step of all of them being one matrix product.
 
-    Iterating over any of them writes at all; those that are finished leave the batch.
+    Iterating over any of them writes at all; those that are finished leave the batch. A few texts
+    are written one after the other.
 
     Args:
         network: the model.
@@ -147,7 +150,7 @@ def write_together(
         Generation(network, vocabulary, seed_ids, config, random_seed + index, threads)
         for index, seed_ids in enumerate(seeds)
     ]
-    if len(texts) > 1:
+    if len(texts) >= FEWEST_TOGETHER:
         writer = _Together(network, vocabulary, config, texts, threads)
         for text in texts:
             text.write_with(writer)
