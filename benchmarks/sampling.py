@@ -8,7 +8,6 @@ one step in NumPy with nothing between them (in the faster of both memory orders
 `--breakdown` prints where the time of a step goes.
 """
 
-import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -171,7 +170,7 @@ def main() -> None:
                     "ratio": found["ours"] / found["torch"],
                     "bare products": found["bare"],
                     "of their speed": found["ours"] / found["bare"],
-                    "Keras predict": found.get("keras", math.nan),
+                    "Keras predict": found.get("keras", "-"),
                 }
             )
             print(rows[-1], file=sys.stderr, flush=True)

@@ -19,9 +19,9 @@ from chargen.inference.cells import Floats
 
 __all__ = ["MARGIN", "Decoder", "Noise", "check_finite", "restrict"]
 
-MARGIN = 2e-5
-"""How near another outcome a choice may come before rounding might turn it: over a text of 1,000
-characters, logits by products of a vector and by those of a matrix part by 1e-5 at most, as a rule
+MARGIN = 1e-5
+"""How near another outcome a choice may come before rounding might turn it. The logits of a text by
+products of a vector and by those of a matrix part by 1e-6 here and there, seldom by more than 1e-5
 (`benchmarks/batch.py --checkpoint` measures it)."""
 HIGHEST_TEMPERATURE = 1e30
 """Hotter makes no difference to a float32, and would overflow it."""
@@ -47,14 +47,15 @@ class Noise:
 
     def take(self, count: int) -> Floats:
         """The noise of the next `count` characters, float32 (count, V)."""
-        taken = np.zeros((count, self._size), np.float32)
-        if self._scale > 0:
-            exponential = self._rng.standard_exponential(taken.shape)
-            # A zero, one in 2**53, would make a character certain.
-            np.maximum(exponential, SMALLEST, out=taken, casting="same_kind")
-            np.log(taken, out=taken)
-            np.multiply(taken, -self._scale, out=taken)
-        return taken
+        if not self._scale:
+            return np.zeros((count, self._size), np.float32)
+        # In float64, whose smallest steps are so small that even rare characters are drawn as
+        # often as they should be. A zero, one in 2**53, would make a character certain.
+        noise = self._rng.standard_exponential((count, self._size)).astype(np.float32)
+        np.maximum(noise, SMALLEST, out=noise)
+        np.log(noise, out=noise)
+        np.multiply(noise, -self._scale, out=noise)
+        return noise
 
 
 class Decoder:
@@ -108,14 +109,15 @@ class Decoder:
         """
         if self._banned is not None:
             logits[:, self._banned] = -np.inf
-        near = restrict(logits, self._config) if self._restricts else False
+        rows = np.arange(len(logits))
+        doubtful = restrict(logits, self._config) if self._restricts else None
         scores = np.add(logits, noise, logits)
         ids = scores.argmax(axis=1)
-        rows = np.arange(len(ids))
         highest = scores[rows, ids]
         check_finite(highest)
         scores[rows, ids] = -np.inf
-        return ids, (highest - scores.max(axis=1) < MARGIN) | near
+        close = highest - scores.max(axis=1) < MARGIN
+        return ids, close if doubtful is None else close | doubtful
 
 
 def restrict(logits: Floats, config: SampleConfig) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from chargen.data.vocabulary import Vocabulary
 from chargen.inference.cells import Floats
 from chargen.inference.decoding import Decoder, Noise
 from chargen.inference.network import Network, Reading
-from chargen.inference.threads import Turns, available_cores, blas_threads, side_by_side
+from chargen.inference.threads import Turns, blas_threads, side_by_side, thread_count
 
 __all__ = ["TOGETHER", "Generation", "draw_random_seed", "start_of_text", "write_together"]
 
@@ -212,7 +212,7 @@ class _Together:
     ) -> None:
         count = 1
         if network.config.predict == "all" and network.recurrent_bytes >= LONG_PRODUCT_BYTES:
-            most = min(available_cores() if threads is None else threads, MOST_IN_TURNS)
+            most = min(thread_count(threads), MOST_IN_TURNS)
             count = max(1, min(most, len(texts) // FEWEST_IN_TURNS))
         self._blas_threads = threads if count == 1 else 1
         turns = Turns()

@@ -26,11 +26,7 @@ from chargen.inference.cells import Floats
 from chargen.inference.decoding import check_finite
 from chargen.inference.generate import start_of_text
 from chargen.inference.network import CHUNK, Network, Streams
-from chargen.inference.threads import (
-    available_cores,
-    blas_threads,
-    side_by_side,
-)
+from chargen.inference.threads import blas_threads, side_by_side, thread_count
 
 __all__ = ["CharacterScores", "Score", "Scorer", "Tally", "score_ids"]
 
@@ -194,7 +190,7 @@ class _Carried:
 
     def __init__(self, network: Network, threads: int | None) -> None:
         self._network = network
-        self._threads = available_cores() if threads is None else threads
+        self._threads = thread_count(threads)
         self._blas_threads = threads
         self._end = network.stream()  # after all that was read
 
@@ -269,7 +265,7 @@ class _Windowed:
 
     def __init__(self, network: Network, threads: int | None) -> None:
         self._network = network
-        self._threads = available_cores() if threads is None else threads
+        self._threads = thread_count(threads)
         self._context: Ids = np.zeros(0, np.uint8)  # the end of what was read
 
     def score(self, inputs: Ids, targets: Ids, nats: Floats, correct: NDArray[np.bool_]) -> None:

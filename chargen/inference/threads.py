@@ -16,7 +16,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Turns", "available_cores", "blas_threads", "core_cache_bytes", "side_by_side"]
+__all__ = [
+    "Turns",
+    "available_cores",
+    "blas_threads",
+    "core_cache_bytes",
+    "side_by_side",
+    "thread_count",
+]
 
 SECOND_LEVEL_CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")  # Linux tells it here
 
@@ -29,6 +36,11 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def thread_count(asked_for: int | None) -> int:
+    """The threads asked for, else one for each core."""
+    return available_cores() if asked_for is None else asked_for
 
 
 def core_cache_bytes() -> int:
