@@ -10,7 +10,7 @@ import matplotlib as mpl
 mpl.use("svg")
 import matplotlib.pyplot as plt
 from harness import RESULTS
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 RIVALS = {"chargen": "o-", "PyTorch": "s--", "bare products": ".:"}
 
@@ -33,12 +33,12 @@ def main() -> None:
     for model, row in batch.items():
         speeds = {int(key): value for key, value in row.items() if key.isdigit()}
         by_streams.plot(list(speeds), list(speeds.values()), "o-", markersize=3, label=model)
-        by_streams.set(xticks=list(speeds), xticklabels=list(speeds))
     by_streams.set(title="Many texts side by side", xlabel="streams", xscale="log")
     by_streams.set_xticks(list(speeds), list(map(str, speeds)))
-    by_streams.minorticks_off()
     for axes in (by_units, by_streams):
         axes.set(ylabel="characters a second", yscale="log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.minorticks_off()
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.grid(visible=True, which="major", alpha=0.3)
         axes.legend(frameon=False)
