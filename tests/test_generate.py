@@ -20,7 +20,8 @@ from chargen.inference.generate import (
     _overlap,
     write_together,
 )
-from chargen.inference.network import Network, Streams
+from chargen.inference.network import Network
+from chargen.inference.streams import Streams
 
 
 def generation(path: Path, seed: str = "", random_seed: int = 0, **options: Any) -> Generation:

@@ -10,7 +10,8 @@ from conftest import random_weights
 from chargen.config import ModelConfig
 from chargen.inference import layers as layers_module
 from chargen.inference.cells import Floats
-from chargen.inference.network import Network, Reader, Staggered, Stream, Streams, Windows
+from chargen.inference.network import Network, Reader, Staggered, Windows
+from chargen.inference.streams import Stream, Streams
 
 CELLS = ["lstm", "gru", "rnn"]
 

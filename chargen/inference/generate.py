@@ -215,9 +215,9 @@ class _Together:
             most = min(thread_count(threads), MOST_IN_TURNS)
             count = max(1, min(most, len(texts) // FEWEST_IN_TURNS))
         self._blas_threads = threads if count == 1 else 1
-        turns = Turns()
+        decoder, turns = _decoder(config, vocabulary), Turns()
         self._batches = [
-            _Batch(network, vocabulary, config, texts[k::count], turns) for k in range(count)
+            _Batch(network, decoder, config, texts[k::count], turns) for k in range(count)
         ]
 
     def advance(self) -> None:
@@ -233,14 +233,13 @@ class _Batch:
     def __init__(
         self,
         network: Network,
-        vocabulary: Vocabulary,
+        decoder: Decoder,
         config: SampleConfig,
         texts: Sequence[Generation],
         turns: Turns,
     ) -> None:
         self.lanes = [_Lane(text) for text in texts]
-        self._network, self._turns = network, turns
-        self._decoder = _decoder(config, vocabulary)
+        self._network, self._decoder, self._turns = network, decoder, turns
         self._chunks = _chunks(config, FIRST_CHUNK_TOGETHER, CHUNK_TOGETHER)
         self._reading: Reading | None = None
 

@@ -1,4 +1,4 @@
-"""A trained network in NumPy: weights, stacked layers, streams of text running through them.
+"""A trained network in NumPy: its weights, and texts being read with it.
 
 Sizes: B streams, T characters each, V characters in the vocabulary, U units, G gates. Arrays over
 time are time-major, (T, B, ...), so that a step works on one contiguous block.
@@ -17,17 +17,16 @@ from chargen.architecture import describe
 from chargen.checkpoint import Checkpoint
 from chargen.config import ModelConfig
 from chargen.inference.cells import Dot, Floats, make_cell
-from chargen.inference.layers import FirstLayer, Layer, LayerStreams, one_stream
+from chargen.inference.layers import FirstLayer, Layer, LayerStreams
+from chargen.inference.streams import CHUNK, Stream, Streams
 
-__all__ = ["CHUNK", "Network", "Reader", "Reading", "Staggered", "Stream", "Streams", "Windows"]
+__all__ = ["Network", "Reader", "Reading", "Staggered", "Windows"]
 
 Ids = NDArray[np.integer]
-CHUNK = 1024
-"""Steps run at a time, at most."""
-CHUNK_FLOATS = 1 << 18
-"""Outputs of a layer held at a time when a text is run through: 1 MB, which fits a core's cache."""
 WINDOWS = 256
 """Windows read at a time: from there on, more rows make a matrix product no faster."""
+FIRST_ROWS = 16
+"""Windows that may be open at the beginning of a text that is read a character at a time."""
 WINDOW_FLOATS = 1 << 22
 """Outputs of a layer on those windows, at most: 16 MB."""
 
@@ -84,11 +83,11 @@ class Network:
             return Staggered(self) if staggered else Windows(self, batch_size)
         return self.stream() if batch_size == 1 else self.streams(batch_size, dot)
 
-    def stream(self) -> "Stream":
+    def stream(self) -> Stream:
         """One text to be read with carried state."""
         return Stream(self, self._forward)
 
-    def streams(self, batch_size: int, dot: Dot = np.ndarray.dot) -> "Streams":
+    def streams(self, batch_size: int, dot: Dot = np.ndarray.dot) -> Streams:
         """B texts to be read with carried state; `dot` multiplies by the recurrent kernels."""
         return Streams(self, [LayerStreams(layer, batch_size, dot) for layer in self._forward])
 
@@ -179,129 +178,6 @@ class Reading(Protocol):
         ...
 
 
-class Stream:
-    """One text read with carried state: `predict="all"`.
-
-    The outputs of all layers lie in one row, h_0 h_1 ..., so that a layer's input and its own last
-    output are neighbours and can be multiplied by both kernels in one product.
-    """
-
-    def __init__(self, network: Network, layers: Sequence[Layer]) -> None:
-        self._network = network
-        U = network.config.units
-        row = np.zeros((1, U * len(layers)), np.float32)
-        self._outputs = [row[:, k * U : (k + 1) * U] for k in range(len(layers))]
-        self._top = self._outputs[-1]
-        self._logits = np.empty((1, network.config.vocabulary_size), np.float32)
-        self._layers = [
-            one_stream(layer, row[:, max(0, k - 1) * U : (k + 1) * U])
-            for k, layer in enumerate(layers)
-        ]
-
-    def extend(self, paths: Sequence[Sequence[int]]) -> None:
-        """Read several characters: one path."""
-        for index in paths[0]:
-            self._step(index)
-
-    def step(self, ids: Sequence[int] | Ids) -> None:
-        """Read one character: ids (1,)."""
-        self._step(int(ids[0]))
-
-    def _step(self, index: int) -> None:
-        for layer in self._layers:
-            layer.step(index)
-
-    def logits(self) -> Floats:
-        """Predictions (1, V) of the next character; before any, the output layer's bias."""
-        return self._network.output(self._top, self._logits)
-
-    def run(self, ids: Ids) -> Floats:
-        """Read T characters, ids (T,): logits (T, V), the predictions after each."""
-        outputs = np.empty((len(ids), self._top.shape[1]), np.float32)
-        for index, output in zip(ids.tolist(), outputs, strict=True):
-            self._step(index)
-            output[:] = self._top[0]
-        return self._network.output(outputs)
-
-    def keep(self, rows: Ids) -> None:
-        """Go on with it, rows [0], or drop it."""
-
-    def arrays(self) -> list[Floats]:
-        """All that is remembered of the text: arrays (1, U), written to by the next step."""
-        layers = zip(self._outputs, self._layers, strict=True)
-        return [array for h, layer in layers for array in (h, *layer.state.carried)]
-
-
-class Streams:
-    """B texts read with carried state: `predict="all"`."""
-
-    def __init__(self, network: Network, layers: list[LayerStreams]) -> None:
-        self._network = network
-        self._layers = layers
-        size = (len(layers[-1].h), network.config.vocabulary_size)
-        self._logits = np.empty(size, np.float32)
-
-    @property
-    def h(self) -> Floats:
-        """The top layer's output, (B, U)."""
-        return self._layers[-1].h
-
-    @property
-    def chunk_steps(self) -> int:
-        """How many steps to `run` at a time, so that memory is bounded."""
-        widest = max(self._network.config.units, self._network.config.vocabulary_size)
-        return min(max(1, CHUNK_FLOATS // (widest * len(self._logits))), CHUNK)
-
-    def extend(self, paths: Sequence[Sequence[int]]) -> None:
-        """Read several characters of each text; all end together, so the shorter begin later."""
-        for left in range(max(map(len, paths)), 0, -1):
-            waiting = [row for row, path in enumerate(paths) if len(path) < left]
-            self.step([path[-left] if len(path) >= left else 0 for path in paths])
-            for array in self.arrays():
-                array[waiting] = 0
-
-    def step(self, ids: Sequence[int] | Ids) -> None:
-        """Read one character of each text: ids (B,)."""
-        inputs: Any = ids
-        for layer in self._layers:
-            inputs = layer.step(inputs)
-
-    def logits(self) -> Floats:
-        """Predictions (B, V) of the next characters; before any, the output layer's bias."""
-        return self._network.output(self.h, self._logits)
-
-    def advance(self, ids: Ids) -> Floats:
-        """Read T characters of each text, ids (T, B); the top layer's outputs (T, B, U)."""
-        outputs: NDArray[Any] = ids
-        for layer in self._layers:
-            outputs = layer.run(outputs)
-        return outputs
-
-    def run(self, ids: Ids) -> Floats:
-        """Read T characters of each text.
-
-        Args:
-            ids: (T, B).
-
-        Returns:
-            Logits (T, B, V): entry t is the prediction after reading character t.
-        """
-        outputs = self.advance(ids)
-        # One product of two dimensions: NumPy would go through three a step at a time.
-        logits = self._network.output(outputs.reshape(-1, outputs.shape[-1]))
-        return logits.reshape(*ids.shape, -1)
-
-    def keep(self, rows: Ids) -> None:
-        """Go on with these texts and drop the others."""
-        self._logits = np.empty((len(rows), self._logits.shape[1]), np.float32)
-        for layer in self._layers:
-            layer.keep(rows)
-
-    def arrays(self) -> list[Floats]:
-        """All that is remembered of the texts: arrays (B, U), written to by the next step."""
-        return [array for layer in self._layers for array in (layer.h, *layer.state.carried)]
-
-
 class Staggered:
     """One text, each character predicted from the window before it alone: `predict="last"`.
 
@@ -311,33 +187,36 @@ class Staggered:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._windows = network.streams(network.config.window)
+        self._window = network.config.window
+        # More rows as more windows are open: most texts may be shorter than a long window.
+        self._rows = min(FIRST_ROWS, self._window)
+        self._windows = network.streams(self._rows)
         self._read = 0
 
     def extend(self, paths: Sequence[Sequence[int]]) -> None:
         """Read several characters: one path."""
         (path,) = paths
-        window = self._network.config.window
-        if len(path) > window:  # what lies before is out of sight
-            path = path[-window:]
+        if len(path) > self._window:  # what lies before is out of sight
+            path = path[-self._window :]
             self._read = 0
         for index in path:
             self.step((index,))
 
     def step(self, ids: Sequence[int] | Ids) -> None:
         """Read one character: ids (1,)."""
-        window = self._network.config.window
+        if self._rows <= self._read < self._window:
+            rows, self._rows = self._rows, min(2 * self._rows, self._window)
+            self._windows.keep(np.arange(self._rows) % rows)
         for array in self._windows.arrays():
-            array[self._read % window] = 0  # that window is over, and another one begins
-        self._windows.step(np.repeat(ids, window))
+            array[self._read % self._window] = 0  # that window is over, and another one begins
+        self._windows.step(np.repeat(ids, self._rows))
         self._read += 1
 
     def logits(self) -> Floats:
         """Predictions (1, V) of the next character; before any, the output layer's bias."""
         if not self._read:
             return self._network.dense_bias[None].copy()
-        window = self._network.config.window
-        oldest = max(0, self._read - window) % window
+        oldest = max(0, self._read - self._window) % self._window
         return self._network.output(self._windows.h[oldest : oldest + 1])
 
     def keep(self, rows: Ids) -> None:

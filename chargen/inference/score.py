@@ -25,7 +25,8 @@ from chargen.data.vocabulary import Vocabulary
 from chargen.inference.cells import Floats
 from chargen.inference.decoding import check_finite
 from chargen.inference.generate import start_of_text
-from chargen.inference.network import CHUNK, Network, Streams
+from chargen.inference.network import Network
+from chargen.inference.streams import CHUNK, Streams
 from chargen.inference.threads import blas_threads, side_by_side, thread_count
 
 __all__ = ["CharacterScores", "Score", "Scorer", "Tally", "score_ids"]
