@@ -4,7 +4,7 @@
 
 The rivals: a loop over PyTorch's `nn.LSTM` (`nn.GRU`, `nn.RNN`) that draws from the softmax, the
 textbook loop over Keras' `predict` on the last 64 characters, and the matrix-vector products of
-one step in NumPy with nothing between them (in the faster of both memory orders).
+one step in NumPy with nothing between them (in the faster of both memory orders, aligned).
 `--breakdown` prints where the time of a step goes.
 """
 
@@ -18,6 +18,7 @@ from models import SIZES, make_config, make_network, make_torch, read_vocabulary
 
 from chargen.architecture import GATES
 from chargen.config import ModelConfig, SampleConfig
+from chargen.inference.cells import aligned_copy
 
 TEMPERATURE = SampleConfig.temperature
 PIECE = 200  # characters between two looks at the clock
@@ -79,8 +80,12 @@ def products(config: ModelConfig) -> list[Callable[[], object]]:
     units, columns = config.units, GATES[config.cell] * config.units
     shapes = [(units, columns)] * (2 * config.layers - 1)
 
+    def kernel(shape: tuple[int, int], order: str) -> np.ndarray:
+        values = rng.normal(size=shape).astype(np.float32)
+        return aligned_copy(values) if order == "C" else aligned_copy(values.T).T
+
     def step(order: str) -> Callable[[], object]:
-        kernels = [rng.normal(size=shape).astype(np.float32).copy(order) for shape in shapes]
+        kernels = [kernel(shape, order) for shape in shapes]
         dense = rng.normal(size=(units, config.vocabulary_size)).astype(np.float32)
         h, z = np.ones((1, units), np.float32), np.empty((1, columns), np.float32)
         logits = np.empty((1, config.vocabulary_size), np.float32)

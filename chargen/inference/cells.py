@@ -13,6 +13,7 @@ NumPy's functions are called by their bare names with the output last: a step of
 dozen calls of a third of a microsecond each, where looking up `np.` and reading `out=` would show.
 """
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -22,14 +23,46 @@ from numpy.typing import NDArray
 
 from chargen.config import ModelConfig
 
-__all__ = ["GRU", "LSTM", "RNN", "Cell", "CellState", "Dot", "Floats", "make_cell"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Cell",
+    "CellState",
+    "Dot",
+    "Floats",
+    "aligned",
+    "aligned_copy",
+    "make_cell",
+]
 
 Floats = NDArray[np.float32]
 Dot = Callable[[Floats, Floats, Floats], object]
 """Called as `dot(a, b, out)`; out = a b."""
 
+CACHE_LINE_BYTES = 64
+
 # An array of no dimensions: NumPy takes a third of a microsecond to make one of a Python number.
 _HALF = np.array(0.5, dtype=np.float32)
+
+
+def aligned(shape: tuple[int, ...]) -> Floats:
+    """An array, uninitialised, that begins with a cache line.
+
+    NumPy's own begin anywhere at a multiple of 16 bytes. The product of a vector and a matrix whose
+    rows straddle cache lines takes up to 40 % longer.
+    """
+    size = math.prod(shape)
+    buffer = np.empty(size + CACHE_LINE_BYTES // 4, np.float32)
+    start = -buffer.ctypes.data % CACHE_LINE_BYTES // 4
+    return buffer[start : start + size].reshape(shape)
+
+
+def aligned_copy(array: Floats) -> Floats:
+    """A copy that begins with a cache line."""
+    copy = aligned(array.shape)
+    copy[...] = array
+    return copy
 
 
 class Cell(Protocol):
@@ -84,7 +117,8 @@ class RNN:
         self, kernel: Floats, recurrent_kernel: Floats, bias: Floats, activation: str
     ) -> None:
         self.units = len(recurrent_kernel)
-        self.kernel, self.recurrent_kernel, self.bias = kernel, recurrent_kernel, bias[None]
+        self.kernel, self.recurrent_kernel = aligned_copy(kernel), aligned_copy(recurrent_kernel)
+        self.bias = aligned_copy(bias[None])
         self.activate = _ACTIVATIONS[activation]
 
     def state(
@@ -107,7 +141,7 @@ class _Gates:
     ) -> None:
         self._kernel, self._dot = kernel, dot
         self._shape = (batch_size, kernel.shape[1] // units, units)
-        self._z = np.empty((batch_size, kernel.shape[1]), np.float32)
+        self._z = aligned((batch_size, kernel.shape[1]))
         by_gate = self._by_gate(self._z)
         self._halves, self._candidate = by_gate[:sigmoids], by_gate[-1]
         # One stream's gates lie together as they are.
@@ -147,7 +181,8 @@ class LSTM:
 
         def rearrange(columns: Floats) -> Floats:
             i_and_f, g, o = np.split(columns, [2 * self.units, 3 * self.units], axis=-1)
-            return np.concatenate([i_and_f / 2, o / 2, g], axis=-1)
+            gates = aligned(columns.shape)
+            return np.concatenate([i_and_f / 2, o / 2, g], axis=-1, out=gates)
 
         self.kernel = rearrange(kernel)
         self.recurrent_kernel = rearrange(recurrent_kernel)
@@ -195,7 +230,7 @@ class GRU:
         units = self.units = len(recurrent_kernel)
 
         def halve(columns: Floats) -> Floats:
-            halved = columns.copy()
+            halved = aligned_copy(columns)
             halved[..., : 2 * units] /= 2
             return halved
 

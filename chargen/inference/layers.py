@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from chargen.inference.cells import Cell, CellState, Dot, Floats
+from chargen.inference.cells import Cell, CellState, Dot, Floats, aligned, aligned_copy
 from chargen.inference.threads import available_cores, core_cache_bytes
 
 __all__ = ["FirstLayer", "Layer", "LayerStreams", "OneStream", "one_stream"]
@@ -32,7 +32,9 @@ class Layer:
     @cached_property
     def joined_kernel_for_one(self) -> Floats:
         """Both kernels one below the other, (I + U, G U), to be multiplied by one vector."""
-        return _order_for_one(np.concatenate([self.cell.kernel, self.cell.recurrent_kernel]))
+        cell = self.cell
+        joined = aligned((len(cell.kernel) + cell.units, cell.kernel.shape[1]))
+        return _order_for_one(np.concatenate([cell.kernel, cell.recurrent_kernel], out=joined))
 
     def project(self, inputs: Any, out: Floats) -> Floats:
         """Inputs (B, I) -> x (B, G U), in `out`."""
@@ -61,7 +63,7 @@ class FirstLayer(Layer):
     def __init__(self, cell: Cell, embedding: Floats | None) -> None:
         super().__init__(cell)
         rows = cell.kernel if embedding is None else embedding @ cell.kernel
-        self._rows: Floats = rows + cell.bias
+        self._rows = aligned_copy(rows + cell.bias)
 
     @cached_property
     def row_views(self) -> list[Floats]:
@@ -179,5 +181,5 @@ def _order_for_one(matrix: Floats) -> Floats:
     """
     cache = core_cache_bytes()
     if cache <= matrix.nbytes <= cache * available_cores():
-        return np.asfortranarray(matrix)
+        return aligned_copy(matrix.T).T
     return matrix

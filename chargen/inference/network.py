@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from chargen.architecture import describe
 from chargen.checkpoint import Checkpoint
 from chargen.config import ModelConfig
-from chargen.inference.cells import Dot, Floats, make_cell
+from chargen.inference.cells import Dot, Floats, aligned_copy, make_cell
 from chargen.inference.layers import FirstLayer, Layer, LayerStreams
 from chargen.inference.streams import CHUNK, Stream, Streams
 
@@ -54,7 +54,7 @@ class Network:
                 cell = make_cell(config, next(remaining), next(remaining), next(remaining))
                 layers.append(Layer(cell) if index else FirstLayer(cell, embedding))
         # Copies, as views would keep the whole file in memory beside the rearranged cells.
-        self._dense_kernel, self.dense_bias = (array.copy() for array in remaining)
+        self._dense_kernel, self.dense_bias = map(aligned_copy, remaining)
         self._dense_bias_row = self.dense_bias[None]
 
     @classmethod
