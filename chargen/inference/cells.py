@@ -79,13 +79,13 @@ class Cell(Protocol):
     """Whether input and h may be multiplied in one product, `[input, h] @ [kernel; recurrent]`."""
 
     def state(
-        self, batch_size: int, recurrent_kernel: Floats | None = None, dot: Dot = np.ndarray.dot
+        self, batch_size: int, recurrent_kernel: Floats, dot: Dot = np.ndarray.dot
     ) -> "CellState":
         """The zero state of B streams.
 
         Args:
             batch_size: B.
-            recurrent_kernel: the cell's own in another memory order, or joined to `kernel`.
+            recurrent_kernel: the cell's own, in either memory order, or below `kernel`, joined.
             dot: what multiplies by it.
         """
         ...
@@ -122,11 +122,10 @@ class RNN:
         self.activate = _ACTIVATIONS[activation]
 
     def state(
-        self, batch_size: int, recurrent_kernel: Floats | None = None, dot: Dot = np.ndarray.dot
+        self, batch_size: int, recurrent_kernel: Floats, dot: Dot = np.ndarray.dot
     ) -> CellState:
         """The zero state of B streams."""
-        kernel = self.recurrent_kernel if recurrent_kernel is None else recurrent_kernel
-        return _RNNState(self, batch_size, kernel, dot)
+        return _RNNState(self, batch_size, recurrent_kernel, dot)
 
 
 class _Gates:
@@ -189,11 +188,10 @@ class LSTM:
         self.bias = rearrange(bias[None])
 
     def state(
-        self, batch_size: int, recurrent_kernel: Floats | None = None, dot: Dot = np.ndarray.dot
+        self, batch_size: int, recurrent_kernel: Floats, dot: Dot = np.ndarray.dot
     ) -> CellState:
         """The zero state of B streams."""
-        kernel = self.recurrent_kernel if recurrent_kernel is None else recurrent_kernel
-        return _LSTMState(self, batch_size, kernel, dot)
+        return _LSTMState(self, batch_size, recurrent_kernel, dot)
 
 
 class _LSTMState(_Gates):
@@ -241,11 +239,10 @@ class GRU:
         self.candidate_bias = recurrent_bias[:, 2 * units :]
 
     def state(
-        self, batch_size: int, recurrent_kernel: Floats | None = None, dot: Dot = np.ndarray.dot
+        self, batch_size: int, recurrent_kernel: Floats, dot: Dot = np.ndarray.dot
     ) -> CellState:
         """The zero state of B streams."""
-        kernel = self.recurrent_kernel if recurrent_kernel is None else recurrent_kernel
-        return _GRUState(self, batch_size, kernel, dot)
+        return _GRUState(self, batch_size, recurrent_kernel, dot)
 
 
 class _GRUState(_Gates):

@@ -86,7 +86,7 @@ class LayerStreams:
 
     def __init__(self, layer: Layer, batch_size: int, dot: Dot = np.ndarray.dot) -> None:
         self._layer, self._dot = layer, dot
-        self.state = layer.cell.state(batch_size, dot=dot)
+        self.state = layer.cell.state(batch_size, layer.cell.recurrent_kernel, dot)
         self.h: Floats = np.zeros((batch_size, layer.cell.units), np.float32)
         self._x = np.empty((batch_size, layer.cell.bias.shape[1]), np.float32)
 
@@ -109,8 +109,8 @@ class LayerStreams:
 
     def keep(self, rows: Ids) -> None:
         """Go on with these streams and drop the others."""
-        before = self.state
-        self.state = self._layer.cell.state(len(rows), dot=self._dot)
+        before, cell = self.state, self._layer.cell
+        self.state = cell.state(len(rows), cell.recurrent_kernel, self._dot)
         for array, old in zip(self.state.carried, before.carried, strict=True):
             array[:] = old[rows]
         self.h = self.h[rows]

@@ -13,8 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
+from chargen.inference.cells import Floats
 
 __all__ = [
     "Turns",
@@ -27,7 +26,6 @@ __all__ = [
 
 SECOND_LEVEL_CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")  # Linux tells it here
 
-Floats = NDArray[np.float32]
 Result = TypeVar("Result")
 
 
