@@ -6,6 +6,7 @@ Every fixed default stands here and nowhere else; the ones that follow from the 
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self, TypedDict, get_args
 
@@ -18,6 +19,7 @@ __all__ = [
     "TrainOptions",
     "check_threads",
     "check_validation",
+    "parse_duration",
 ]
 
 Cell = Literal["rnn", "lstm", "gru"]
@@ -27,6 +29,8 @@ Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]
 Schedule = Literal["cosine", "constant"]
 Unknown = Literal["error", "skip", "replace"]
 Preset = Literal["tutorial"]
+NumberFormat = Literal["float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 CELLS: tuple[str, ...] = get_args(Cell)
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
@@ -35,6 +39,7 @@ OPTIMIZERS: tuple[str, ...] = get_args(Optimizer)
 SCHEDULES: tuple[str, ...] = get_args(Schedule)
 UNKNOWNS: tuple[str, ...] = get_args(Unknown)
 PRESET_NAMES: tuple[str, ...] = get_args(Preset)
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 # Sizes beyond these cannot be trained on one machine; as bounds they keep a mistyped option, or a
 # checkpoint made to harm, from asking for the machine's whole memory.
@@ -45,6 +50,7 @@ MAX_BATCH_SIZE = 65_536
 MAX_COUNT = 10**12  # epochs, steps, characters
 MAX_THREADS = 4096
 MAX_SEED = 2**63 - 1
+SHORTEST_BUDGET = 10
 
 
 class TrainOptions(TypedDict, total=False):
@@ -64,13 +70,17 @@ class TrainOptions(TypedDict, total=False):
     encoding: str
     min_count: int
     epochs: int
+    budget: float | str
     batch_size: int
     optimizer: Optimizer
     learning_rate: float
     schedule: Schedule
     clip_norm: float
     weight_decay: float
+    weight_drop: float
+    average: float
     patience: int
+    precision: Precision
     random_seed: int
     threads: int
 
@@ -191,6 +201,16 @@ class TrainConfig(_Json):
     clip_norm: float = 1.0
     """Longest the gradient, over all weights together, may be; 0 does not clip."""
     weight_decay: float = 0.0
+    weight_drop: float = 0.0
+    """Share of each recurrent kernel dropped while training, anew each step."""
+    average: float = 0.0
+    """Weight of the past in the running average of the weights, a step; 0 averages nothing."""
+    precision: Precision = "float32"
+    """Of the products' operands while training."""
+    shards: int = 1
+    """Parts of a batch that are computed side by side."""
+    budget: float | None = None
+    """Seconds that the whole run may take, start-up included; None is as long as it needs."""
     patience: int = 5
     """Evaluations without a better validation figure before training stops; 0 never does."""
     beta_2: float = 0.99
@@ -212,11 +232,39 @@ class TrainConfig(_Json):
         _require_choice("schedule", self.schedule, SCHEDULES)
         _require_number("clip_norm", self.clip_norm, lambda x: x >= 0, "0 (off) or more")
         _require_number("weight_decay", self.weight_decay, lambda x: 0 <= x < 1, "0 to 1")
+        below_1 = "at least 0 and below 1"
+        _require_number("weight_drop", self.weight_drop, lambda x: 0 <= x < 1, below_1)
+        _require_number("average", self.average, lambda x: 0 <= x < 1, below_1)
+        _require_choice("precision", self.precision, PRECISIONS)
+        if self.budget is not None:
+            wanted = f"{SHORTEST_BUDGET} seconds or more, as start-up alone takes half of that"
+            _require_number("budget", self.budget, lambda x: x >= SHORTEST_BUDGET, wanted)
+        _require_integer("shards", self.shards, 1, MAX_THREADS)
         _require_integer("patience", self.patience, 0, MAX_COUNT)
         _require_number("beta_2", self.beta_2, lambda x: 0 < x < 1, "between 0 and 1")
         if self.preset is not None:
             _require_choice("preset", self.preset, PRESET_NAMES)
         check_threads(self.threads)
+
+
+def parse_duration(value: object) -> float:
+    """Seconds from a number of them, or from text such as 90s, 10m, 1.5h, 1h30m.
+
+    Raises:
+        OptionError: it is neither.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    match = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", str(value).strip())
+    try:
+        if match is None or not any(match.groups()):
+            raise ValueError
+        hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    except ValueError:
+        raise OptionError(
+            f"--budget must be a duration such as 90s, 10m or 1h; found {value!r}"
+        ) from None
+    return hours * 3600 + minutes * 60 + seconds
 
 
 def check_threads(value: object) -> None:

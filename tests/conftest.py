@@ -59,15 +59,26 @@ def model_archive(config: ModelConfig, weights: Sequence[np.ndarray]) -> bytes:
     return archive.getvalue()
 
 
+def make_training(**options: Any) -> TrainConfig:
+    """A configuration with as little as it must have."""
+    needed = {
+        "epochs": 1,
+        "batch_size": 1,
+        "learning_rate": 1e-3,
+        "evaluate_every": 1,
+        "random_seed": 0,
+        "validation": 0.0,
+    }
+    return TrainConfig(**needed | options)
+
+
 def make_checkpoint(
     path: Path, characters: str = "\n abcdefghij", seed: int = 0, **model: Any
 ) -> Checkpoint:
     """A whole checkpoint with random weights."""
     vocabulary = Vocabulary(sorted(set(characters)))
     config = ModelConfig(**{"vocabulary_size": len(vocabulary), "units": 12, "window": 8} | model)
-    training = TrainConfig(
-        epochs=1, batch_size=1, learning_rate=1e-3, evaluate_every=1, random_seed=0, validation=0.0
-    )
+    training = make_training()
     corpus = CorpusRecord(
         texts=("-",), characters=9, train_characters=9, validation_characters=0, sha256="0" * 64
     )

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from conftest import make_checkpoint, random_weights
+from conftest import make_checkpoint, make_training, random_weights
 
 from chargen.architecture import describe, parameter_count, title
 from chargen.checkpoint import Checkpoint
@@ -20,7 +20,7 @@ from chargen.inference.network import Network, Reader
 from chargen.training import runtime
 
 runtime.start()
-from chargen.models.factory import build_model  # noqa: E402
+from chargen.models.factory import build_learner, build_model  # noqa: E402
 
 CELLS = [
     ("lstm", "tanh"),
@@ -124,13 +124,28 @@ def test_the_textbook_model_has_the_textbook_parameters(capsys: pytest.CaptureFi
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_a_training_model_carries_state_from_window_to_window(cell: Any):
     config = ModelConfig(vocabulary_size=5, units=6, window=4, cell=cell, layers=2)
-    stateful = build_model(config, batch_size=3, random_seed=1)
+    training = make_training(batch_size=3, random_seed=1)
+    stateful = build_learner(config, training)
     whole = build_model(config, random_seed=1)
     ids = np.random.default_rng(0).integers(0, 5, (3, 8)).astype(np.int32)
     first, second = np.asarray(stateful(ids[:, :4])), np.asarray(stateful(ids[:, 4:]))
     np.testing.assert_allclose(
         np.concatenate([first, second], axis=1), np.asarray(whole(ids)), atol=1e-5
     )
+
+
+def test_a_learner_begins_with_the_weights_of_the_model_that_is_saved():
+    config = ModelConfig(vocabulary_size=5, units=6, window=4, embedding=3, layers=2, dropout=0.1)
+    learner = build_learner(config, make_training(batch_size=4, random_seed=3))
+    model = build_model(config, random_seed=3)
+    for ours, saved in zip(learner.learned(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, saved)
+
+
+def test_a_learner_wants_its_precision_settled():
+    config = ModelConfig(vocabulary_size=5, units=6, window=4)
+    with pytest.raises(ValueError, match="precision"):
+        build_learner(config, make_training(precision="auto"))
 
 
 def test_the_random_seed_settles_the_initial_weights():

@@ -254,6 +254,57 @@ def test_patience_stops_a_run_that_gets_worse(text: Path, tmp_path: Path):
     assert score.nats_per_character == pytest.approx(best["validation_nats"], abs=1e-5)
 
 
+def test_a_budget_ends_the_run_in_time_and_keeps_its_best_weights(text: Path, tmp_path: Path):
+    events: list[Event] = []
+    path = chargen.train(
+        text,
+        checkpoint=tmp_path / "ck",
+        report=events.append,
+        budget="10s",
+        **SMALL | {"epochs": 10**4, "patience": 0},
+    )
+    stopped = events[-1]
+    assert isinstance(stopped, Stopped)
+    assert stopped.reason == "budget"
+    lines = history(path)
+    assert len(lines) > 3
+    assert lines[-1]["seconds"] <= 10
+    assert lines[-1]["step"] == stopped.step
+    rates = [line["learning_rate"] for line in lines]
+    assert rates[-1] < 0.05 * max(rates)  # the schedule was laid out over the time
+    checkpoint = Checkpoint.open(path)
+    assert checkpoint.training.budget == 10.0
+    assert checkpoint.best() is not None
+    chargen.train(checkpoint=path, resume=True, report=events.append)
+    assert events[-1].step == stopped.step  # type: ignore[union-attr]
+
+
+def test_a_resumed_budget_run_has_what_is_left_of_its_time(text: Path, tmp_path: Path):
+    options = SMALL | {"epochs": 10**4, "patience": 0, "budget": 10}
+    path = chargen.train(text, checkpoint=tmp_path / "ck", **options)
+    before = history(path)[-1]
+    chargen.train(checkpoint=path, resume=True, budget=before["seconds"] + 3)
+    after = history(path)[-1]
+    assert after["step"] > before["step"]
+    assert before["seconds"] < after["seconds"] <= before["seconds"] + 3
+
+
+def test_weights_that_are_averaged_are_the_ones_that_are_scored_and_kept(
+    text: Path, tmp_path: Path
+):
+    options = SMALL | {"schedule": "constant", "learning_rate": 0.05}
+    plain = chargen.train(text, checkpoint=tmp_path / "a", **options)
+    averaged = chargen.train(text, checkpoint=tmp_path / "b", average=0.99, **options)
+    one, other = history(plain)[-1], history(averaged)[-1]
+    assert one["train_nats"] == pytest.approx(other["train_nats"], abs=1e-4)  # learned alike
+    assert one["validation_nats"] != pytest.approx(other["validation_nats"], abs=1e-3)
+    best = Checkpoint.open(averaged).best()
+    assert best is not None
+    held_out = "".join(Checkpoint.open(averaged).held_out_parts(1000))
+    score = chargen.load(averaged).evaluate(held_out)
+    assert score.nats_per_character == pytest.approx(best["validation_nats"], abs=1e-5)
+
+
 def test_with_nothing_held_out_the_newest_weights_are_kept(text: Path, tmp_path: Path):
     path = chargen.train(text, checkpoint=tmp_path / "ck", validation=0, **SMALL)
     lines = history(path)

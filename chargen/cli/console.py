@@ -151,6 +151,10 @@ class TrainingDisplay:
         match event.reason:
             case "finished":
                 self._print(f"finished in {_clock(event.seconds)}{best}")
+            case "budget":
+                self._print(
+                    f"time is up after {_clock(event.seconds)}, at step {event.step:,}{best}"
+                )
             case "patience":
                 self._print(f"stopped at step {event.step:,}: no longer getting better{best}")
             case "interrupted":

@@ -9,6 +9,7 @@ from chargen.config import (
     ACTIVATIONS,
     CELLS,
     OPTIMIZERS,
+    PRECISIONS,
     PREDICTIONS,
     PRESET_NAMES,
     SCHEDULES,
@@ -123,6 +124,13 @@ class ShareOrFile(click.ParamType[float | str]):
     "--epochs", type=int, metavar="N", help="Passes over the text.  [default: by the text]"
 )
 @click.option(
+    "--budget",
+    metavar="DURATION",
+    help="Time that the whole command may take, such as 90s, 10m or 1h30m: the size of the network "
+    "and the schedule follow from it and from the speed of this machine.  [default: as long as the "
+    "epochs take]",
+)
+@click.option(
     "--batch-size",
     type=int,
     metavar="N",
@@ -159,6 +167,26 @@ class ShareOrFile(click.ParamType[float | str]):
     metavar="F",
     help="Pull weights towards 0 by this share of the rate a step.  "
     f"[default: {TrainConfig.weight_decay:g}; more with adamw]",
+)
+@click.option(
+    "--weight-drop",
+    type=float,
+    metavar="F",
+    help="Share of each recurrent kernel dropped while training, against learning by heart.  "
+    "[default: by the text]",
+)
+@click.option(
+    "--average",
+    type=float,
+    metavar="F",
+    help="Keep the running average of the weights, with this weight of the past a step; 0 keeps "
+    "the weights as they are.  [default: by the text]",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    help="Of the products' operands while training: bfloat16 is faster on CPUs that have it, auto "
+    "finds out.  [default: auto]",
 )
 @click.option(
     "--patience",

@@ -6,45 +6,87 @@ The last layer gives logits; the softmax is part of the loss, where it is comput
 the logarithm and so without loss of precision.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import keras
 import numpy as np
 
-from chargen.config import ModelConfig
+from chargen.config import ModelConfig, TrainConfig
+from chargen.models.dropout import Dropout
+from chargen.models.products import Dense
+from chargen.models.recurrent import FusedGRU, FusedLSTM, FusedSimpleRNN, on_gpu
+from chargen.models.sharded import Sharded
 
-__all__ = ["build_model"]
+__all__ = ["build_learner", "build_model"]
 
-_LAYERS: dict[str, type[keras.layers.RNN]] = {
+_STOCK: dict[str, type[keras.layers.Layer]] = {
     "rnn": keras.layers.SimpleRNN,
     "lstm": keras.layers.LSTM,
     "gru": keras.layers.GRU,
+    "dropout": keras.layers.Dropout,
+    "dense": keras.layers.Dense,
+}
+_FUSED: dict[str, type[keras.layers.Layer]] = {
+    "rnn": FusedSimpleRNN,
+    "lstm": FusedLSTM,
+    "gru": FusedGRU,
+    "dropout": Dropout,
+    "dense": Dense,
 }
 
 
-def build_model(
-    config: ModelConfig, *, batch_size: int | None = None, random_seed: int = 0
-) -> keras.Sequential:
-    """Build the model that a configuration describes.
+def build_model(config: ModelConfig, *, random_seed: int = 0) -> keras.Sequential:
+    """Build the model that a configuration describes of Keras' own layers: as it is saved.
 
     Args:
         config: the architecture.
-        batch_size: B for training: with `predict="all"` the recurrent layers are then stateful,
-            row b of a batch going on where row b of the one before ended. None gives the
-            model as it is saved: any batch, any length, no state kept.
-        random_seed: of the initial weights and the dropout.
+        random_seed: of the initial weights.
 
     Returns:
-        Maps int32 ids (B, T) to float32 logits: (B, T, V) with `predict="all"`, else (B, V).
+        Maps int32 ids (B, T) of any batch and length to float32 logits: (B, T, V) with
+        `predict="all"`, else (B, V). No state is kept.
     """
-    carried = batch_size is not None and config.predict == "all"
-    # A stateful layer needs to know B and the compiler likes to know T; `last` batches vary.
-    shape = (batch_size, config.window) if carried else (None, None)
+    return keras.Sequential(_layers(config, _STOCK, (None, None), random_seed, {}, {}))
+
+
+def build_learner(config: ModelConfig, training: TrainConfig) -> Sharded:
+    """Build the same model, with the same initial weights, to be trained.
+
+    With `predict="all"` row b of a batch goes on where row b of the one before ended.
+
+    Args:
+        config: the architecture.
+        training: how; with `predict="all"` its batch size is a multiple of its shards.
+
+    Raises:
+        ValueError: the precision is not settled.
+    """
+    if training.precision == "auto":
+        raise ValueError("the precision must be settled before a model is built for it")
+    carried = config.predict == "all"
+    # A stateful layer needs to know its rows, which vary with `last`.
+    shape = (training.batch_size // training.shards if carried else None, config.window)
+    number_format = {"precision": training.precision}
+    recurrent = number_format | {"stateful": carried, "weight_drop": training.weight_drop}
+    layers = _layers(config, _FUSED, shape, training.random_seed, recurrent, number_format)
+    return Sharded(layers, shards=training.shards, compiled=not on_gpu(), average=training.average)
+
+
+def _layers(
+    config: ModelConfig,
+    kinds: Mapping[str, type[keras.layers.Layer]],
+    shape: tuple[int | None, int | None],
+    random_seed: int,
+    recurrent_options: Mapping[str, Any],
+    dense_options: Mapping[str, Any],
+) -> list[Any]:
+    """Input and layers, their initial weights drawn by the seed."""
     seeds = _seeds(random_seed)
-    model = keras.Sequential([keras.Input(batch_shape=shape, dtype="int32")])
+    layers: list[Any] = [keras.Input(batch_shape=shape, dtype="int32")]
     if config.embedding:
         initializer = keras.initializers.RandomUniform(seed=next(seeds))
-        model.add(
+        layers.append(
             keras.layers.Embedding(
                 config.vocabulary_size, config.embedding, embeddings_initializer=initializer
             )
@@ -52,33 +94,36 @@ def build_model(
     else:
         # CategoryEncoding drops a last axis of length 1, so that windows of one character would
         # lose their time axis; an axis of our own to drop keeps it.
-        model.add(keras.layers.Reshape((-1, 1)))
-        encoding = keras.layers.CategoryEncoding(
-            num_tokens=config.vocabulary_size, output_mode="one_hot"
+        layers.append(keras.layers.Reshape((-1, 1)))
+        layers.append(
+            keras.layers.CategoryEncoding(num_tokens=config.vocabulary_size, output_mode="one_hot")
         )
-        model.add(encoding)
     for index in range(config.layers):
-        sequences = config.predict == "all" or index < config.layers - 1
-        layer = _recurrent(config, seeds, return_sequences=sequences, stateful=carried)
+        options = {"return_sequences": config.predict == "all" or index < config.layers - 1}
+        options |= recurrent_options
+        layer = _recurrent(config, kinds, seeds, **options)
         if config.bidirectional:
-            backward = _recurrent(config, seeds, return_sequences=sequences, go_backwards=True)
+            backward = _recurrent(config, kinds, seeds, go_backwards=True, **options)
             layer = keras.layers.Bidirectional(layer, backward_layer=backward)
-        model.add(layer)
+        layers.append(layer)
         if config.dropout:
-            model.add(keras.layers.Dropout(config.dropout, seed=next(seeds)))
-    model.add(
-        keras.layers.Dense(
-            config.vocabulary_size,
-            kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
-        )
+            layers.append(kinds["dropout"](config.dropout, seed=next(seeds)))
+    initializer = keras.initializers.GlorotUniform(seed=next(seeds))
+    layers.append(
+        kinds["dense"](config.vocabulary_size, kernel_initializer=initializer, **dense_options)
     )
-    return model
+    return layers
 
 
-def _recurrent(config: ModelConfig, seeds: Iterator[int], **options: bool) -> keras.layers.RNN:
+def _recurrent(
+    config: ModelConfig,
+    kinds: Mapping[str, type[keras.layers.Layer]],
+    seeds: Iterator[int],
+    **options: Any,
+) -> keras.layers.Layer:
     activation = {"activation": config.activation} if config.cell == "rnn" else {}
     # Keras' defaults otherwise, with a seed: Glorot inputs, orthogonal recurrence, forget bias 1.
-    return _LAYERS[config.cell](
+    return kinds[config.cell](
         config.units,
         kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
         recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from chargen.checkpoint import Checkpoint
 
-Reason = Literal["finished", "patience", "interrupted"]
+Reason = Literal["finished", "budget", "patience", "interrupted"]
 
 __all__ = ["Evaluated", "Event", "Progressed", "Reason", "Report", "Started", "Stopped"]
 
@@ -29,6 +29,7 @@ class Progressed:
 
     step: int
     epoch: float
+    fraction: float
     train_nats: float
     characters_per_second: float
     seconds_left: float
@@ -46,7 +47,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Stopped:
-    """The run ended: its epochs are done, it no longer gets better, or it was told to stop."""
+    """The run ended: done, out of time, no longer getting better, or told to stop."""
 
     reason: Reason
     path: Path

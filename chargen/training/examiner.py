@@ -2,7 +2,6 @@
 
 import math
 
-import keras
 import numpy as np
 
 from chargen.checkpoint import Checkpoint
@@ -12,6 +11,7 @@ from chargen.errors import NumericalError
 from chargen.inference.generate import Generation
 from chargen.inference.network import Network
 from chargen.inference.score import Score, score_ids
+from chargen.models.sharded import Sharded
 
 __all__ = ["Examiner"]
 
@@ -35,13 +35,13 @@ class Examiner:
         self._vocabulary = checkpoint.vocabulary
         self._validation_ids = validation_ids
 
-    def examine(self, model: keras.Model, step: int) -> tuple[Score | None, str]:
+    def examine(self, model: Sharded, step: int) -> tuple[Score | None, str]:
         """The held-out text's score, None where nothing in it can be scored, and a short text.
 
         Raises:
             NumericalError: the weights, or what they make of the text, are no numbers.
         """
-        weights = [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
+        weights = model.learned()
         if not all(np.isfinite(array).all() for array in weights):
             raise NumericalError("the weights are no longer numbers")
         network = Network(self._config, weights)

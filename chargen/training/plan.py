@@ -1,7 +1,7 @@
 """Settle a run before Keras starts: where it goes, what it reads, what it is."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import cast
@@ -26,7 +26,7 @@ from chargen.training.runtime import library_versions
 
 __all__ = ["Plan", "default_checkpoint", "plan_new", "plan_resumed"]
 
-EXTENDABLE = ("epochs", "patience", "threads")
+EXTENDABLE = ("epochs", "budget", "patience", "threads")
 """Options that a resumed run may be given anew: how long it goes on, on what. The rest are what
 it is."""
 ADJUSTABLE = ("dropout", "window")
@@ -69,6 +69,7 @@ def plan_new(
     *,
     force: bool = False,
     init_from: Path | None = None,
+    speed: Callable[[], float] | None = None,
 ) -> Plan:
     """Plan a run from the start.
 
@@ -78,6 +79,7 @@ def plan_new(
         options: the caller's choices.
         force: replace a checkpoint that is there.
         init_from: a checkpoint to take the network and its weights from.
+        speed: measures how fast this machine learns; see `chargen.training.recipe.resolve`.
     """
     _check_free(folder, force)
     initial = Checkpoint.open(init_from) if init_from is not None else None
@@ -102,6 +104,7 @@ def plan_new(
         train_characters=len(train_ids),
         validation_characters=len(validation_ids),
         validation=_absolute(validation) if isinstance(validation, str) else validation,
+        speed=speed,
     )
     record = CorpusRecord(
         texts=tuple(_absolute(source) for source in sources),

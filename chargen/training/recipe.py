@@ -5,16 +5,17 @@ A choice is taken from the first that has it: the caller's options, the preset, 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from chargen.config import ModelConfig, TrainConfig, TrainOptions, check_validation
+from chargen.config import MAX_COUNT, ModelConfig, TrainConfig, TrainOptions, check_validation
 from chargen.data.windows import make_windows
 from chargen.errors import OptionError, TrainingError
 
-__all__ = ["LADDER", "PRESETS", "Rung", "default_validation", "resolve"]
+__all__ = ["LADDER", "PRESETS", "REACHES", "Reach", "Rung", "default_validation", "resolve"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Rung:
     """Of predict last, whose epochs cost a whole window for each character."""
     batch_size: int
     window: int
+    weight_drop: float = 0.0
 
 
 # Small texts want small networks, held back by dropout, and many epochs of few short windows; large
@@ -42,7 +44,16 @@ LADDER = (
     Rung(10_000, units=128, dropout=0.4, epochs=18, last_epochs=12, batch_size=4, window=64),
     Rung(30_000, units=128, dropout=0.4, epochs=20, last_epochs=10, batch_size=8, window=64),
     Rung(300_000, units=128, dropout=0.3, epochs=25, last_epochs=5, batch_size=32, window=64),
-    Rung(3_000_000, units=256, dropout=0.1, epochs=10, last_epochs=2, batch_size=64, window=64),
+    Rung(
+        3_000_000,
+        units=256,
+        dropout=0.0,
+        epochs=14,
+        last_epochs=2,
+        batch_size=32,
+        window=64,
+        weight_drop=0.2,
+    ),
     Rung(30_000_000, units=256, dropout=0.0, epochs=3, last_epochs=1, batch_size=64, window=64),
     # 512 units would learn more from it, and take a day over it with the stock layers.
     Rung(math.inf, units=256, dropout=0.0, epochs=1, last_epochs=1, batch_size=64, window=64),
@@ -88,6 +99,32 @@ EVALUATION_SHARE = 5
 """Training characters per held-out one between evaluations: reading costs about a third of
 learning, so that evaluating takes at most a fifteenth of the time."""
 
+
+@dataclass(frozen=True)
+class Reach:
+    """Settings for texts beyond `SMALL_TEXT` by what a budget lets this machine learn from."""
+
+    characters: float
+    """The most that an LSTM of 256 units could learn from in the time."""
+    units: int
+    dropout: float
+    weight_drop: float
+    average: float
+
+
+SMALL_TEXT = 300_000
+"""Up to here the text says when to stop, not the time: a budget only shortens the run."""
+REACHES = (
+    Reach(1_500_000, units=128, dropout=0.0, weight_drop=0.0, average=0.0),
+    Reach(30_000_000, units=256, dropout=0.0, weight_drop=0.2, average=0.0),
+    Reach(60_000_000, units=384, dropout=0.1, weight_drop=0.3, average=0.998),
+    Reach(math.inf, units=512, dropout=0.2, weight_drop=0.4, average=0.998),
+)
+MOST_EPOCHS = 60
+"""In a budget, for texts that the time ends: more never helped."""
+FEW_EPOCHS = 3
+"""A text that is not read more often than this is not learnt by heart: dropping only slows."""
+
 PRESETS: dict[str, dict[str, Any]] = {
     # The recipe of the usual first tutorial on RNN text generation, to the letter.
     "tutorial": {
@@ -108,6 +145,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "schedule": "constant",
         "clip_norm": 0.0,
         "patience": 0,
+        "weight_drop": 0.0,
+        "average": 0.0,
+        "precision": "float32",
         "random_seed": 7,  # so that a lesson comes out the same for every reader
     }
 }
@@ -133,6 +173,7 @@ def resolve(
     train_characters: int,
     validation_characters: int,
     validation: float | str,
+    speed: Callable[[], float] | None = None,
 ) -> tuple[ModelConfig, TrainConfig]:
     """Settle every choice for a text.
 
@@ -143,6 +184,8 @@ def resolve(
         train_characters: to learn from.
         validation_characters: held out.
         validation: from `default_validation`.
+        speed: measures how many characters a second an LSTM of 256 units would learn from on this
+            machine; asked where a budget was chosen.
 
     Raises:
         OptionError: a choice is out of range, or two do not go together.
@@ -165,9 +208,12 @@ def resolve(
         )
     rung = next(rung for rung in LADDER if characters <= rung.characters)
     last = chosen.get("predict", ModelConfig.predict) == "last"
+    if (budget := chosen.get("budget")) is not None and speed is not None and not last:
+        rung = _within(rung, characters, budget * speed(), chosen)
     _set_sizes(chosen, rung, last, vocabulary_size, train_characters)
     model = _build(ModelConfig, chosen, vocabulary_size=vocabulary_size)
     _set_steps(chosen, model)
+    chosen.setdefault("precision", "auto")
     chosen.setdefault("random_seed", int(np.random.SeedSequence().generate_state(1)[0]))
     training = _build(TrainConfig, chosen, evaluate_every=1)
     _check_length(model, training, train_characters)
@@ -175,11 +221,28 @@ def resolve(
     return model, replace(training, evaluate_every=every)
 
 
+def _within(rung: Rung, characters: int, reach: float, chosen: dict[str, Any]) -> Rung:
+    """The rung for a text of a size, changed for what can be learnt from in the time."""
+    if characters <= SMALL_TEXT:
+        return rung
+    settings = next(settings for settings in REACHES if reach <= settings.characters)
+    chosen.setdefault("average", settings.average)
+    often = reach > FEW_EPOCHS * characters
+    return replace(
+        rung,
+        units=settings.units,
+        dropout=settings.dropout if often else 0.0,
+        weight_drop=settings.weight_drop if often else 0.0,
+        epochs=MOST_EPOCHS,
+    )
+
+
 def _set_sizes(
     chosen: dict[str, Any], rung: Rung, last: bool, vocabulary_size: int, train_characters: int
 ) -> None:
     chosen.setdefault("units", rung.units)
     chosen.setdefault("dropout", rung.dropout)
+    chosen.setdefault("weight_drop", rung.weight_drop)
     chosen.setdefault("embedding", EMBEDDING if vocabulary_size > EMBEDDING_ABOVE else 0)
     chosen.setdefault("epochs", rung.last_epochs if last else rung.epochs)
     window = min(rung.window, LAST_WINDOW) if last else rung.window
@@ -240,4 +303,4 @@ def _evaluate_every(
     )
     if epoch_share < 1:
         return -(-windows.steps // round(1 / epoch_share))
-    return windows.steps * round(epoch_share)
+    return min(windows.steps * round(epoch_share), MAX_COUNT)

@@ -1,11 +1,13 @@
 """`chargen.train`: a training run from the text to the finished checkpoint."""
 
+import time
 from collections.abc import Sequence
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Unpack
 
-from chargen.config import TrainOptions
+from chargen.config import TrainOptions, parse_duration
 from chargen.errors import OptionError
 from chargen.training import runtime
 from chargen.training.events import Event, Report
@@ -52,8 +54,11 @@ def train(
         KeyboardInterrupt: after SIGINT; the run is saved, and `resume` goes on with it. Other
             signals that stop a run, such as SIGTERM, are handed on in the same way.
     """
+    started = time.monotonic()
     if unknown := set(options) - set(TrainOptions.__annotations__):
         raise TypeError(f"train() got unknown options: {', '.join(sorted(unknown))}")
+    if "budget" in options:
+        options["budget"] = parse_duration(options["budget"])
     if resume and (force or init_from is not None):
         raise OptionError("--resume goes on with a run; it does not go with --force or --init-from")
     sources = [fspath(texts)] if isinstance(texts, str | PathLike) else [fspath(t) for t in texts]
@@ -71,13 +76,21 @@ def train(
         plan = plan_resumed(folder, sources, options)
     else:
         source = Path(init_from) if init_from is not None else None
-        plan = plan_new(folder, sources, options, force=force, init_from=source)
+        speed = partial(_learning_speed, options.get("threads"))
+        plan = plan_new(folder, sources, options, force=force, init_from=source, speed=speed)
     runtime.start(plan.checkpoint.training.threads)
     # Imported once TensorFlow has been told what it must be told before it starts.
     from chargen.training.session import run_session
 
-    run_session(plan, resume=resume, report=report or _ignore)
+    run_session(plan, resume=resume, report=report or _ignore, started=started)
     return folder
+
+
+def _learning_speed(threads: int | None) -> float:
+    runtime.start(threads)
+    from chargen.training.machine import learning_speed
+
+    return learning_speed(threads)
 
 
 def _ignore(event: Event) -> None:

@@ -1,30 +1,33 @@
 """One session of a run: build the model, `compile`, `fit`, and leave a checkpoint behind."""
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import keras
-import numpy as np
 
 from chargen.architecture import parameter_count
 from chargen.checkpoint import FILES, best_of
 from chargen.config import TrainConfig
 from chargen.data.windows import make_windows
 from chargen.errors import TrainingError
-from chargen.models.factory import build_model
+from chargen.models.factory import build_learner, build_model
 from chargen.training import state
 from chargen.training.batches import Batches
 from chargen.training.callbacks import (
-    EpochStart,
     Evaluation,
+    Feeding,
     Progress,
     Saving,
 )
 from chargen.training.events import Reason, Report, Started, Stopped
 from chargen.training.examiner import Examiner
 from chargen.training.interruption import Interruption
+from chargen.training.machine import settled
+from chargen.training.pace import Pace
 from chargen.training.plan import Plan
 
-__all__ = ["compile_model", "run_session"]
+__all__ = ["compile_model", "learning_rate", "run_session"]
 
 WARM_UP = 0.03
 """Share of the steps in which the learning rate climbs: Adam's first estimates are poor."""
@@ -33,26 +36,29 @@ FINAL_RATE = 0.02
 SGD_MOMENTUM = 0.9
 
 
-def run_session(plan: Plan, *, resume: bool, report: Report) -> None:
+def run_session(plan: Plan, *, resume: bool, report: Report, started: float) -> None:
     """Train from the start, or from where the run stopped, to its end or an interruption.
 
     Args:
         plan: what to train; its checkpoint's directory exists.
         resume: the directory holds this run's state.
         report: told what happens.
+        started: when the command began, by `time.monotonic`.
 
     Raises:
         KeyboardInterrupt: after SIGINT, once the run is saved.
         TrainingError: the loss or the weights became no numbers.
     """
     checkpoint = plan.checkpoint
+    if not resume:
+        training = settled(checkpoint.model, checkpoint.training)
+        checkpoint = replace(checkpoint, training=training)
+        plan = replace(plan, checkpoint=checkpoint)
     training = checkpoint.training
     windows = make_windows(plan.train_ids, checkpoint.model, training)
     total_steps = windows.steps * training.epochs
-    model = build_model(
-        checkpoint.model, batch_size=training.batch_size, random_seed=training.random_seed
-    )
-    compile_model(model, training, total_steps)
+    model = build_learner(checkpoint.model, training)
+    compile_model(model, training)
     if plan.initial_weights is not None:
         for variable, array in zip(model.trainable_variables, plan.initial_weights, strict=True):
             variable.assign(array)
@@ -69,7 +75,12 @@ def run_session(plan: Plan, *, resume: bool, report: Report) -> None:
             )
         if plan.extended:
             run.stale = 0  # told to go on for longer, it gets another chance to get better
-    progress = Progress(run, windows, training.epochs, report)
+    pace = Pace(run, windows, training, started)
+    progress = Progress(run, pace, report)
+
+    def rate(step: int) -> float:
+        return learning_rate(training, pace.fraction(step))
+
     interruption = Interruption()
     examiner = Examiner(checkpoint, plan.validation_ids)
     evaluation = Evaluation(
@@ -77,7 +88,7 @@ def run_session(plan: Plan, *, resume: bool, report: Report) -> None:
         run,
         examiner,
         build_model(checkpoint.model, random_seed=training.random_seed),
-        progress,
+        pace,
         report,
         history,
     )
@@ -91,19 +102,12 @@ def run_session(plan: Plan, *, resume: bool, report: Report) -> None:
         parameters = parameter_count(checkpoint.model)
         report(Started(checkpoint, parameters, run.step, windows.steps, total_steps))
         saving = Saving(checkpoint, run, interruption, evaluation)
-        while (
-            run.step < total_steps
-            and not run.is_stale(training.patience)
-            and interruption.signal is None
-        ):
-            epoch, first_step = divmod(run.step, windows.steps)
-            batches = Batches(windows, first_step)
+        if not pace.is_over and not run.is_stale(training.patience) and not interruption.signal:
+            batches = Batches(windows, rate, pace.boundary, run.step)
             model.fit(
                 batches.dataset(),
-                initial_epoch=epoch,
-                # An epoch that is gone on with in its middle is shorter: Keras wants it apart.
-                epochs=epoch + 1 if first_step else training.epochs,
-                callbacks=[EpochStart(batches, means), progress, evaluation, saving],
+                steps_per_epoch=total_steps,  # at most: callbacks end it
+                callbacks=[Feeding(batches, pace, means), progress, evaluation, saving],
                 shuffle=False,
                 verbose=0,
             )
@@ -112,23 +116,26 @@ def run_session(plan: Plan, *, resume: bool, report: Report) -> None:
             reason = "finished"
         elif run.is_stale(training.patience):
             reason = "patience"
+        elif pace.is_out_of_time:
+            reason = "budget"
         report(Stopped(reason, checkpoint.path, run.step, run.seconds, best_of(history)))
 
 
-def compile_model(model: keras.Model, training: TrainConfig, total_steps: int) -> None:
-    """Give the model its loss, its metric and its optimizer."""
-    rate: Any = training.learning_rate
-    if training.schedule == "cosine":
-        warm_up = max(1, round(WARM_UP * total_steps))
-        rate = keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0,
-            warmup_target=training.learning_rate,
-            warmup_steps=warm_up,
-            decay_steps=max(1, total_steps - warm_up),
-            alpha=FINAL_RATE,
-        )
+def learning_rate(training: TrainConfig, fraction: float) -> float:
+    """The rate when so much of the run is done."""
+    if training.schedule == "constant":
+        return training.learning_rate
+    if fraction < WARM_UP:
+        # The first step, at 0, would teach nothing.
+        return training.learning_rate * max(fraction / WARM_UP, FINAL_RATE)
+    cosine = (1 + math.cos(math.pi * (fraction - WARM_UP) / (1 - WARM_UP))) / 2
+    return training.learning_rate * (FINAL_RATE + (1 - FINAL_RATE) * cosine)
+
+
+def compile_model(model: keras.Model, training: TrainConfig) -> None:
+    """Give the model its optimizer."""
     options: dict[str, Any] = {
-        "learning_rate": rate,
+        "learning_rate": training.learning_rate,
         "global_clipnorm": training.clip_norm or None,
         # AdamW wants a number; the others skip a product with every weight when it is None.
         "weight_decay": training.weight_decay or (0.0 if training.optimizer == "adamw" else None),
@@ -142,16 +149,10 @@ def compile_model(model: keras.Model, training: TrainConfig, total_steps: int) -
             optimizer = keras.optimizers.RMSprop(**options)
         case "sgd":
             optimizer = keras.optimizers.SGD(momentum=SGD_MOMENTUM, **options)
-    model.compile(
-        optimizer=optimizer,
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-    )
-    # Create the variables of both now, so that a resumed run has something to restore into.
+    # What is compiled by XLA is a shard's pass and the update, not Keras' loop around them.
+    model.compile(optimizer=optimizer, jit_compile=False)
+    # Create its variables now, so that a resumed run has something to restore into.
     optimizer.build(model.trainable_variables)
-    targets = np.zeros([size or 1 for size in model.output_shape[:-1]], np.int32)
-    model.compute_metrics(None, targets, keras.ops.one_hot(targets, model.output_shape[-1]))
-    model.reset_metrics()
 
 
 def _begin(plan: Plan, model: keras.Model, run: state.RunState, evaluation: Evaluation) -> None:

@@ -35,8 +35,6 @@ class RunState:
     """Evaluations since then."""
     evaluations: int = 0
     """Lines of the history that belong to this state."""
-    sums: dict[str, float] = dataclasses.field(default_factory=dict)
-    """What the metrics had counted in epochs completed since the last evaluation."""
 
     def is_stale(self, patience: int) -> bool:
         """Whether the run has gone on for long enough without getting better."""
@@ -100,9 +98,8 @@ def _variables(model: keras.Model) -> dict[str, Any]:
     """
     kinds = {
         "weight": model.trainable_variables,
-        "random": model.non_trainable_variables,
+        "state": model.non_trainable_variables,  # dropout's counters, carried states, averages
         "optimizer": model.optimizer.variables,
-        "state": [v for layer in model.layers for v in getattr(layer, "states", None) or ()],
         "metric": model.metrics_variables,
     }
     return {

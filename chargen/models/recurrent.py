@@ -1,0 +1,426 @@
+"""Keras' recurrent layers, fused for training on a CPU.
+
+The same weights, configuration, state and results as the stock layers; another way of computing
+them. Keras runs a CPU's recurrence as a loop of some forty TensorFlow operations a time step, with
+the input's product inside, and differentiates each. Here
+
+- the products of all inputs are one product before the loop,
+- a time step is one product of the state and a few fused loops over its gates,
+- the forward pass keeps, instead of the gates, the slopes that the backward pass will multiply by,
+  so that there a step is a product and a multiplication,
+- the gradients of all weights are one product over all time steps after the loop,
+- XLA compiles the loops, so that no operation is dispatched inside them, and
+- products may be made in bfloat16 (see `products`); weights, states, gates and slopes stay float32.
+
+Written for the default gates; masks, dropout inside the cell and other activations than those of
+`SLOPES` are left to Keras' own layer.
+
+Shapes: T time steps, B rows, D inputs, U units; time-major inside. g is the loss's gradient with
+respect to the gates before their activation.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import keras
+import tensorflow as tf
+
+from chargen.config import NumberFormat
+from chargen.models.dropout import dropped
+from chargen.models.products import compiled, product, rounded, transposed
+
+__all__ = ["SLOPES", "FusedGRU", "FusedLSTM", "FusedSimpleRNN", "on_gpu"]
+
+Tensor: TypeAlias = Any  # TensorFlow ships no types that mypy can use
+Tensors = tuple[Tensor, ...]
+
+SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": lambda y: 1 - y * y,
+    "sigmoid": lambda y: y * (1 - y),
+    "relu": lambda y: tf.cast(y > 0, y.dtype),
+    "leaky_relu": lambda y: tf.where(y > 0, 1.0, 0.2),  # Keras' negative slope
+}
+"""Of each activation, the derivative where its output is y."""
+
+
+def on_gpu() -> bool:
+    """Whether TensorFlow computes on a GPU."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def _array(values: Tensor) -> tf.TensorArray:
+    """Values (T, ...) to be read, and written over in place, a time step at a time."""
+    steps, *shape = values.shape
+    array = tf.TensorArray(values.dtype, steps, element_shape=shape, clear_after_read=False)
+    return array.unstack(values)
+
+
+def _room(outputs: int, inputs: Tensor, state: Tensor) -> list[tf.TensorArray]:
+    """Arrays to keep something of the state's shape in at each time step of the inputs."""
+    zeros = tf.zeros((inputs.shape[0], tf.shape(state)[0], state.shape[1]))
+    return [_array(zeros) for _ in range(outputs)]
+
+
+def _loop(steps: int, step: Callable[..., Any], *carried: Any) -> Any:
+    """`step(t, *carried)` for t = 0 .. steps - 1; returns what is carried out of it."""
+    return tf.while_loop(
+        lambda t, *_: t < steps,
+        lambda t, *values: (t + 1, *step(t, *values)),
+        (0, *carried),
+        maximum_iterations=steps,
+    )[1:]
+
+
+def _flat(values: Tensor) -> Tensor:
+    """(T * B, width) of (T, B, width)."""
+    return tf.reshape(values, (-1, values.shape[2]))
+
+
+def _project(x: Tensor, kernel: Tensor, bias: Tensor, precision: NumberFormat) -> Tensor:
+    """X W + b for all time steps at once: (T, B, D) to (T, B, gates)."""
+    projected = product(rounded(_flat(x), precision), rounded(kernel, precision)) + bias
+    return tf.reshape(projected, (x.shape[0], -1, kernel.shape[1]))
+
+
+def _before(outputs: Tensor, first: Tensor) -> Tensor:
+    """The output before each time step: (T, B, U)."""
+    return tf.concat([first[None], outputs[:-1]], 0)
+
+
+def _weight_gradients(
+    operands: list[Tensor], g: Tensor, precision: NumberFormat
+) -> tuple[Tensor, ...]:
+    """Of the bias and of the kernel of each operand (T, B, width): one product for them all."""
+    flat = [_flat(operand) for operand in operands]
+    # A column of ones sums the gradients up: that of the bias.
+    joined = tf.concat([tf.ones_like(flat[0][:, :1]), *flat], 1)
+    gradients = product(transposed(rounded(joined, precision)), rounded(_flat(g), precision))
+    bias, *kernels = tf.split(gradients, [1, *(each.shape[1] for each in flat)], 0)
+    return (bias[0], *kernels)
+
+
+def _input_gradient(g: Tensor, kernel: Tensor, precision: NumberFormat) -> Tensor:
+    dx = product(rounded(_flat(g), precision), transposed(rounded(kernel, precision)))
+    return tf.reshape(dx, (g.shape[0], -1, kernel.shape[0]))
+
+
+@compiled
+def _lstm(
+    x: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor, h: Tensor, c: Tensor, precision: Any
+) -> tuple[Tensor, Tensor, Tensor, Tensors]:
+    """Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000; gates i, f, c, o.
+
+    Returns:
+        Outputs (T, B, U), the last h and c, and what the backward pass needs.
+    """
+    u = rounded(recurrent, precision)
+
+    def step(
+        t: Tensor, h: Tensor, c: Tensor, gates: Any, outputs: Any, to_cell: Any, forget: Any
+    ) -> Any:
+        i, f, candidate, o = tf.split(product(rounded(h, precision), u) + gates.read(t), 4, 1)
+        i, f, o = tf.sigmoid(i), tf.sigmoid(f), tf.sigmoid(o)
+        candidate = tf.tanh(candidate)
+        before, c = c, f * c + i * candidate
+        seen = tf.tanh(c)
+        h = o * seen
+        slopes = [
+            candidate * i * (1 - i),
+            before * f * (1 - f),
+            i * (1 - candidate * candidate),
+            h * (1 - o),
+        ]
+        return (
+            h,
+            c,
+            gates.write(t, tf.concat(slopes, 1)),  # over the projected inputs, now used up
+            outputs.write(t, h),
+            to_cell.write(t, o * (1 - seen * seen)),
+            forget.write(t, f),
+        )
+
+    gates = _array(_project(x, kernel, bias, precision))
+    last_h, last_c, *arrays = _loop(x.shape[0], step, h, c, gates, *_room(3, x, h))
+    slopes, outputs, to_cell, forget = (array.stack() for array in arrays)
+    return outputs, last_h, last_c, (slopes, outputs, to_cell, forget)
+
+
+@compiled
+def _lstm_gradient(
+    x: Tensor, kernel: Tensor, recurrent: Tensor, h: Tensor, kept: Tensors, upstream: Tensors,
+    precision: Any,
+) -> Tensors:  # fmt: skip
+    """Of x, kernel, recurrent kernel, bias, h and c, from those of the outputs and last states."""
+    slopes, outputs, to_cell, forget = kept
+    d_outputs, dh, dc = upstream
+    u = transposed(rounded(recurrent, precision))
+    steps = x.shape[0]
+
+    def gates(dh: Tensor, dc: Tensor, slopes: Tensor) -> Tensor:
+        return tf.concat([dc, dc, dc, dh], -1) * slopes
+
+    def step(k: Tensor, dh: Tensor, dc: Tensor, all_dh: Any, all_dc: Any) -> Any:
+        t = steps - 1 - k
+        dh = dh + d_outputs[t]
+        dc = dc + dh * to_cell[t]
+        g = rounded(gates(dh, dc, slopes[t]), precision)
+        return product(g, u), dc * forget[t], all_dh.write(t, dh), all_dc.write(t, dc)
+
+    dh, dc, *arrays = _loop(steps, step, dh, dc, *_room(2, x, h))
+    all_dh, all_dc = (array.stack() for array in arrays)
+    g = gates(all_dh, all_dc, slopes)
+    db, dw, du = _weight_gradients([x, _before(outputs, h)], g, precision)
+    return _input_gradient(g, kernel, precision), dw, du, db, dh, dc
+
+
+@compiled
+def _gru(
+    x: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor, h: Tensor, precision: Any
+) -> tuple[Tensor, Tensor, Tensors]:
+    """Cho et al. 2014 with the reset gate after the product, as cuDNN's; gates z, r, candidate.
+
+    Returns:
+        Outputs (T, B, U), the last h, and what the backward pass needs.
+    """
+    u = rounded(recurrent, precision)
+
+    def step(t: Tensor, h: Tensor, gates: Any, outputs: Any, to_candidate: Any, keep: Any) -> Any:
+        z_x, r_x, candidate_x = tf.split(gates.read(t), 3, 1)
+        z_h, r_h, candidate_h = tf.split(product(rounded(h, precision), u) + bias[1], 3, 1)
+        z, r = tf.sigmoid(z_x + z_h), tf.sigmoid(r_x + r_h)
+        candidate = tf.tanh(candidate_x + r * candidate_h)
+        slope = (1 - z) * (1 - candidate * candidate)
+        slopes = [(h - candidate) * z * (1 - z), slope * candidate_h * r * (1 - r), slope * r]
+        h = z * h + (1 - z) * candidate
+        return (
+            h,
+            gates.write(t, tf.concat(slopes, 1)),
+            outputs.write(t, h),
+            to_candidate.write(t, slope),
+            keep.write(t, z),
+        )
+
+    gates = _array(_project(x, kernel, bias[0], precision))
+    last, *arrays = _loop(x.shape[0], step, h, gates, *_room(3, x, h))
+    slopes, outputs, to_candidate, keep = (array.stack() for array in arrays)
+    return outputs, last, (slopes, outputs, to_candidate, keep)
+
+
+@compiled
+def _gru_gradient(
+    x: Tensor, kernel: Tensor, recurrent: Tensor, h: Tensor, kept: Tensors, upstream: Tensors,
+    precision: Any,
+) -> Tensors:  # fmt: skip
+    """Of x, kernel, recurrent kernel, bias and h, from those of the outputs and last state."""
+    slopes, outputs, to_candidate, keep = kept
+    d_outputs, dh = upstream
+    u = transposed(rounded(recurrent, precision))
+    steps, units = x.shape[0], h.shape[1]
+
+    def gates(dh: Tensor, slopes: Tensor) -> Tensor:
+        return tf.concat([dh, dh, dh], -1) * slopes
+
+    def step(k: Tensor, dh: Tensor, all_dh: Any) -> Any:
+        t = steps - 1 - k
+        dh = dh + d_outputs[t]
+        g = rounded(gates(dh, slopes[t]), precision)
+        return product(g, u) + dh * keep[t], all_dh.write(t, dh)
+
+    dh, array = _loop(steps, step, dh, *_room(1, x, h))
+    all_dh = array.stack()
+    # The candidate's gates meet input and state separately: the reset gate lies between.
+    g_h = gates(all_dh, slopes)
+    g_x = tf.concat([g_h[..., : 2 * units], all_dh * to_candidate], -1)
+    db_x, dw = _weight_gradients([x], g_x, precision)
+    db_h, du = _weight_gradients([_before(outputs, h)], g_h, precision)
+    return _input_gradient(g_x, kernel, precision), dw, du, tf.stack([db_x, db_h]), dh
+
+
+@compiled
+def _rnn(
+    x: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor, h: Tensor, precision: Any,
+    activation: str,
+) -> tuple[Tensor, Tensor, Tensors]:  # fmt: skip
+    """Elman 1990: h = activation(x W + h U + b).
+
+    Returns:
+        Outputs (T, B, U), the last h, and what the backward pass needs.
+    """
+    u = rounded(recurrent, precision)
+    activate = keras.activations.get(activation)
+
+    def step(t: Tensor, h: Tensor, outputs: Any) -> Any:
+        h = activate(product(rounded(h, precision), u) + outputs.read(t))
+        return h, outputs.write(t, h)
+
+    last, array = _loop(x.shape[0], step, h, _array(_project(x, kernel, bias, precision)))
+    outputs = array.stack()
+    return outputs, last, (outputs,)
+
+
+@compiled
+def _rnn_gradient(
+    x: Tensor, kernel: Tensor, recurrent: Tensor, h: Tensor, kept: Tensors, upstream: Tensors,
+    precision: Any, activation: str,
+) -> Tensors:  # fmt: skip
+    """Of x, kernel, recurrent kernel, bias and h, from those of the outputs and last state."""
+    (outputs,) = kept
+    d_outputs, dh = upstream
+    u = transposed(rounded(recurrent, precision))
+    steps, slope = x.shape[0], SLOPES[activation]
+
+    def step(k: Tensor, dh: Tensor, all_dh: Any) -> Any:
+        t = steps - 1 - k
+        dh = dh + d_outputs[t]
+        g = rounded(dh * slope(outputs[t]), precision)
+        return product(g, u), all_dh.write(t, dh)
+
+    dh, array = _loop(steps, step, dh, *_room(1, x, h))
+    g = array.stack() * slope(outputs)
+    db, dw, du = _weight_gradients([x, _before(outputs, h)], g, precision)
+    return _input_gradient(g, kernel, precision), dw, du, db, dh
+
+
+def _differentiable(
+    forward: Callable[..., Any], backward: Callable[..., Any], arguments: Tensors, *how: Any
+) -> list[Tensor]:
+    """Outputs and last states, with `backward` as their gradient."""
+
+    def recur(*arguments: Tensor) -> Any:
+        # TensorFlow would otherwise prepare to differentiate the compiled passes themselves.
+        x, kernel, recurrent, bias, *states = map(tf.stop_gradient, arguments)
+        *results, kept = forward(x, kernel, recurrent, bias, *states, *how)
+
+        def gradient(*upstream: Tensor) -> Tensors:
+            d: Tensors = backward(x, kernel, recurrent, states[0], kept, upstream, *how)
+            return d
+
+        return results, gradient
+
+    results: list[Tensor] = tf.custom_gradient(recur)(*arguments)
+    return results
+
+
+@contextmanager
+def _replaced(cell: Any, **arrays: Tensor) -> Iterator[None]:
+    """Have Keras' own loop see other arrays than the cell's variables."""
+    kept = {name: vars(cell)[name] for name in arrays}
+    vars(cell).update(arrays)  # past Keras' tracking of attributes
+    try:
+        yield
+    finally:
+        vars(cell).update(kept)
+
+
+class _Fused:
+    """What the three layers share, before Keras' layer in the order of bases.
+
+    Args:
+        units: U.
+        precision: of the products' operands.
+        weight_drop: share of the recurrent kernel that is dropped while training, one mask for
+            all time steps (Merity, Keskar, Socher 2017).
+        **options: of Keras' layer.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        precision: NumberFormat = "float32",
+        weight_drop: float = 0.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(units, **options)  # type: ignore[call-arg]
+        self.precision: NumberFormat = precision
+        self.weight_drop = weight_drop
+        if weight_drop:
+            self.weight_drop_seed = keras.random.SeedGenerator(options.get("seed"))
+
+    cell: Any
+    go_backwards: bool
+
+    def get_config(self) -> dict[str, Any]:
+        """As of any Keras layer."""
+        config: dict[str, Any] = super().get_config()  # type: ignore[misc]
+        return config | {"precision": self.precision, "weight_drop": self.weight_drop}
+
+    def inner_loop(
+        self, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Called by Keras' layer: all time steps of (B, T, D).
+
+        Returns:
+            The last output (B, U), all outputs (B, T, U), the last states.
+        """
+        recurrent = tf.convert_to_tensor(self.cell.recurrent_kernel)
+        if self.weight_drop and training:
+            recurrent = dropped(recurrent, self.weight_drop, self.weight_drop_seed)
+        if not self._applies(mask, sequences):
+            with _replaced(self.cell, recurrent_kernel=recurrent):
+                stock: Any = super()
+                outcome: tuple[Tensor, Tensor, list[Tensor]] = stock.inner_loop(
+                    sequences, initial_state, mask, training=training
+                )
+            return outcome
+        states = list(initial_state) if isinstance(initial_state, list | tuple) else [initial_state]
+        x = tf.transpose(sequences, (1, 0, 2))
+        if self.go_backwards:
+            x = tf.reverse(x, [0])
+        outputs, *states = self._recur(
+            x,
+            tf.convert_to_tensor(self.cell.kernel),
+            recurrent,
+            tf.convert_to_tensor(self.cell.bias),
+            *(tf.convert_to_tensor(state) for state in states),
+        )
+        return outputs[-1], tf.transpose(outputs, (1, 0, 2)), states
+
+    def _applies(self, mask: Any, sequences: Tensor) -> bool:
+        cell = self.cell
+        return (
+            not on_gpu()  # where Keras' layer has cuDNN
+            and mask is None
+            and sequences.shape[1] is not None
+            and cell.use_bias
+            and not (cell.dropout or cell.recurrent_dropout)
+            and self._has_known_activations()
+        )
+
+    def _has_known_activations(self) -> bool:
+        gates = self.cell.recurrent_activation.__name__
+        return (self.cell.activation.__name__, gates) == ("tanh", "sigmoid")
+
+    def _recur(self, *arguments: Tensor) -> list[Tensor]:
+        raise NotImplementedError
+
+
+@keras.saving.register_keras_serializable("chargen")
+class FusedLSTM(_Fused, keras.layers.LSTM):
+    """`keras.layers.LSTM`, computed as the module says."""
+
+    def _recur(self, *arguments: Tensor) -> list[Tensor]:
+        return _differentiable(_lstm, _lstm_gradient, arguments, self.precision)
+
+
+@keras.saving.register_keras_serializable("chargen")
+class FusedGRU(_Fused, keras.layers.GRU):
+    """`keras.layers.GRU`, computed as the module says; with `reset_after` only."""
+
+    def _recur(self, *arguments: Tensor) -> list[Tensor]:
+        return _differentiable(_gru, _gru_gradient, arguments, self.precision)
+
+    def _has_known_activations(self) -> bool:
+        return bool(self.cell.reset_after) and super()._has_known_activations()
+
+
+@keras.saving.register_keras_serializable("chargen")
+class FusedSimpleRNN(_Fused, keras.layers.SimpleRNN):
+    """`keras.layers.SimpleRNN`, computed as the module says; with any activation of `SLOPES`."""
+
+    def _recur(self, *arguments: Tensor) -> list[Tensor]:
+        activation = self.cell.activation.__name__
+        return _differentiable(_rnn, _rnn_gradient, arguments, self.precision, activation)
+
+    def _has_known_activations(self) -> bool:
+        return self.cell.activation.__name__ in SLOPES

@@ -1,0 +1,118 @@
+"""A batch learned from in shards, and steps in blocks, come to the same."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import make_training
+
+from chargen.config import ModelConfig
+from chargen.training import runtime
+
+runtime.start()
+from chargen.models.factory import build_learner  # noqa: E402
+from chargen.training.session import compile_model  # noqa: E402
+
+RATE = np.float32(0.01)
+
+
+def learner(shards: int, config: ModelConfig, **options: Any) -> Any:
+    training = make_training(batch_size=4, shards=shards, optimizer="sgd", **options)
+    model = build_learner(config, training)
+    compile_model(model, training)
+    return model
+
+
+def blocks(steps: int, rows: int = 4, predict: str = "all") -> tuple[Any, Any, Any]:
+    rng = np.random.default_rng(0)
+    ids = rng.integers(0, 5, (steps, rows, 7)).astype(np.int32)
+    targets = ids[..., 1:] if predict == "all" else ids[..., -1]
+    return ids[..., :-1], targets, np.full(steps, RATE)
+
+
+def config(predict: str = "all", **options: Any) -> ModelConfig:
+    return ModelConfig(vocabulary_size=5, units=8, window=6, predict=predict, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_shards_learn_what_the_whole_batch_does(cell: Any):
+    models = [learner(shards, config(cell=cell, layers=2)) for shards in (1, 2, 4)]
+    logs = [model.train_step(blocks(3)) for model in models]
+    whole, *others = [model.learned() for model in models]
+    for other in others:
+        for one, two in zip(whole, other, strict=True):
+            np.testing.assert_allclose(one, two, atol=1e-5)
+    for log in logs[1:]:
+        assert float(log["loss"]) == pytest.approx(float(logs[0]["loss"]), abs=1e-5)
+        assert float(log["accuracy"]) == pytest.approx(float(logs[0]["accuracy"]))
+
+
+def test_a_block_is_its_steps_one_after_the_other():
+    inputs, targets, rates = blocks(4)
+    rates = rates * np.arange(1, 5, dtype=np.float32)
+    together, apart = learner(2, config()), learner(2, config())
+    log = together.train_step((inputs, targets, rates))
+    for k in range(4):
+        part = slice(k, k + 1)
+        single = apart.train_step((inputs[part], targets[part], rates[part]))
+    for one, two in zip(together.learned(), apart.learned(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert float(log["loss"]) == pytest.approx(float(single["loss"]))
+    assert float(together.optimizer.learning_rate) == pytest.approx(float(rates[-1]))
+    assert int(together.optimizer.iterations) == 4
+
+
+def test_states_are_carried_from_step_to_step_until_they_are_reset():
+    inputs, targets, _ = blocks(1)
+    still = np.zeros(1, np.float32)  # a rate of 0 changes nothing but the states
+    model = learner(2, config())
+
+    def loss() -> float:
+        model.reset_metrics()
+        return float(model.train_step((inputs, targets, still))["loss"])
+
+    first, second = loss(), loss()
+    assert first != second
+    model.reset_states()
+    assert loss() == pytest.approx(first, abs=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4])
+def test_predict_last_takes_batches_of_any_size(rows: int):
+    models = [learner(shards, config("last", bidirectional=True)) for shards in (1, 2)]
+    logs = [model.train_step(blocks(2, rows, "last")) for model in models]
+    assert float(logs[0]["loss"]) == pytest.approx(float(logs[1]["loss"]), abs=1e-5)
+    for one, two in zip(models[0].learned(), models[1].learned(), strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-5)
+
+
+def test_each_step_and_each_shard_drops_other_weights():
+    inputs, targets, _ = blocks(1)
+    inputs, targets = np.tile(inputs[:, :1], (1, 4, 1)), np.tile(targets[:, :1], (1, 4, 1))
+    still = np.zeros(1, np.float32)
+    losses = []
+    model = learner(2, config(dropout=0.5), weight_drop=0.5)
+    for _ in range(3):
+        model.reset_metrics()
+        model.reset_states()
+        losses.append(float(model.train_step((inputs, targets, still))["loss"]))
+    assert len(set(losses)) == 3
+    one, two = (np.asarray(states[0]) for states in model.carried)
+    assert not np.allclose(one[0], two[0])  # the same rows, dropped otherwise
+
+
+def test_the_average_follows_the_weights_and_forgets_the_first_ones():
+    inputs, targets, _ = blocks(1)
+    model = learner(1, config(), average=0.9)
+    initial = [np.array(w) for w in model.learned()]
+    model.train_step((inputs, targets, np.full(1, 0.5, np.float32)))
+    after_one = [np.asarray(v) for v in model.trainable_variables]
+    for kept, weight in zip(model.learned(), after_one, strict=True):
+        np.testing.assert_allclose(kept, weight, atol=1e-7)
+    assert any((a != b).any() for a, b in zip(initial, after_one, strict=True))
+    model.train_step((inputs, targets, np.full(1, 0.5, np.float32)))
+    # The second step's weight of the past is 1 / 11, not yet 0.9.
+    for kept, before, now in zip(
+        model.learned(), after_one, model.trainable_variables, strict=True
+    ):
+        np.testing.assert_allclose(kept, before / 11 + np.asarray(now) * 10 / 11, atol=1e-6)
