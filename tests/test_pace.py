@@ -86,8 +86,11 @@ def test_a_budget_ends_the_run_with_time_left_for_the_last_evaluation(clock: Clo
 
 def test_the_schedule_follows_whichever_is_further_on(clock: Clock):
     pace = make_pace(RunState(), clock.now, budget=101.0)
+    clock.now += 20  # reading and compiling are no learning
+    assert pace.fraction(0) == 0
+    pace.reach(1)
     assert pace.fraction(15) == 0.5  # of the steps, while no time has passed
-    clock.now += 75
+    clock.now += 60
     assert pace.fraction(15) == 0.75  # of the time
     clock.now += 1000
     assert pace.fraction(15) == 1

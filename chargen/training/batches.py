@@ -58,12 +58,23 @@ class Batches:
         Elements are inputs (K, B, T) and targets, int32, and rates (K,), float32. Shapes are
         static where they can be: stateful layers need that.
         """
-        signature = (
-            tf.TensorSpec((None, *self._windows.input_shape), tf.int32),
-            tf.TensorSpec((None, *self._windows.target_shape), tf.int32),
-            tf.TensorSpec((None,), tf.float32),
-        )
-        return tf.data.Dataset.from_generator(self.__iter__, output_signature=signature).prefetch(1)
+        blocks = iter(self)
+        shapes = (self._windows.input_shape, self._windows.target_shape, ())
+
+        def next_block(_: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            # Not `from_generator`: that resets what runtime.start has told the C library.
+            kinds = (tf.int32, tf.int32, tf.float32)
+            arrays = tf.numpy_function(lambda: next(blocks), [], kinds)
+            return tuple(
+                tf.ensure_shape(array, (None, *shape))
+                for array, shape in zip(arrays, shapes, strict=True)
+            )
+
+        options = tf.data.Options()
+        # There is nothing to tune, and its thread keeps the process from ending for seconds.
+        options.autotune.enabled = False
+        endless = tf.data.Dataset.from_tensors(0).repeat().map(next_block)
+        return endless.prefetch(1).with_options(options)
 
     def _block(self, first: int) -> Block:
         epoch, within = divmod(first, self._windows.steps)

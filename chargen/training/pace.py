@@ -60,6 +60,8 @@ class Pace:
             self._next_evaluation = self._after(self.elapsed())  # the first step compiles
         self._run.step = step
         self._run.seconds = self.elapsed()
+        if self._run.begun is None:
+            self._run.begun = self._run.seconds
 
     def count_evaluation(self, seconds: float) -> None:
         """Note that an evaluation was made: the last one must fit into the budget."""
@@ -96,7 +98,11 @@ class Pace:
         of_epochs = step / self.total_steps
         if self._budget is None:
             return of_epochs
-        return min(1.0, max(of_epochs, self.elapsed() / max(self._time_to_learn(), 1e-9)))
+        begun = self._run.begun
+        if begun is None:
+            return of_epochs
+        of_time = (self.elapsed() - begun) / max(self._time_to_learn() - begun, 1e-9)
+        return min(1.0, max(of_epochs, of_time))
 
     @property
     def begins_epoch(self) -> bool:
@@ -111,7 +117,7 @@ class Pace:
     @property
     def is_out_of_time(self) -> bool:
         """Whether only the ending fits into what is left of the budget."""
-        return self._budget is not None and self._run.seconds >= self._time_to_learn()
+        return self._budget is not None and self.elapsed() >= self._time_to_learn()
 
     @property
     def is_evaluation_due(self) -> bool:

@@ -116,7 +116,7 @@ SMALL_TEXT = 300_000
 """Up to here the text says when to stop, not the time: a budget only shortens the run."""
 REACHES = (
     Reach(1_500_000, units=128, dropout=0.0, weight_drop=0.0, average=0.0),
-    Reach(30_000_000, units=256, dropout=0.0, weight_drop=0.2, average=0.0),
+    Reach(30_000_000, units=256, dropout=0.0, weight_drop=0.1, average=0.99),
     Reach(60_000_000, units=384, dropout=0.1, weight_drop=0.3, average=0.998),
     Reach(math.inf, units=512, dropout=0.2, weight_drop=0.4, average=0.998),
 )

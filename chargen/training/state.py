@@ -29,6 +29,8 @@ class RunState:
     """Batches learned from, over all epochs."""
     seconds: float = 0.0
     """Spent training, over all sessions."""
+    begun: float | None = None
+    """Second of the first step's end: what is before it reads and compiles, and is no learning."""
     best_nats: float | None = None
     """The lowest validation figure so far."""
     stale: int = 0

@@ -1,0 +1,291 @@
+"""Characters learned from a second: ours, PyTorch's and plain Keras' layers.
+
+    python benchmarks/training.py [--rounds N] [--text FILE] [--cells lstm gru rnn]
+    python benchmarks/training.py --overhead
+
+Batch 64, window 64, one-hot, Adam, gradients clipped, state carried from window to window. Ours
+runs as a run does: under `fit`, with batches from the text, in blocks. PyTorch's is the usual loop
+in float32 and under bfloat16's autocast; the better counts. Keras' is a `Sequential` of its own
+layers under `fit`. `--overhead` compares the bare steps with the same under `fit`.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from harness import parser, race, save
+
+SIZES = [(1, 128), (1, 256), (1, 512), (2, 256)]
+BATCH, WINDOW = 64, 64
+SECONDS = 4.0
+
+
+def main() -> None:
+    """Run one contender, or race them all."""
+    options = parser(__doc__)
+    options.add_argument("--cells", nargs="+", default=["lstm", "gru", "rnn"])
+    options.add_argument("--overhead", action="store_true")
+    chosen = options.parse_args()
+    if chosen.contender:
+        name, *arguments = chosen.contender
+        print(CONTENDERS[name](chosen.text, *arguments))
+    elif chosen.overhead:
+        race_overhead(chosen.text, chosen.rounds)
+    else:
+        race_all(chosen.text, chosen.rounds, chosen.cells)
+
+
+def race_all(text: Path, rounds: int, cells: list[str]) -> None:
+    """The table of all cells and sizes."""
+    machine = {"f32": ["product", "float32"], "bf16": ["product", "bfloat16"]}
+    flops = race(__file__, machine, rounds, text)
+    print({name: f"{value / 1e9:.0f} GFLOP/s" for name, value in flops.items()})
+    rows = []
+    for cell in cells:
+        for layers, units in SIZES:
+            model = [cell, str(layers), str(units)]
+            contenders = {
+                "ours bf16": ["ours", *model, "bfloat16"],
+                "ours f32": ["ours", *model, "float32"],
+                "torch bf16": ["torch", *model, "bfloat16"],
+                "torch f32": ["torch", *model, "float32"],
+                "keras": ["keras", *model],
+            }
+            speed = race(__file__, contenders, rounds, text)
+            best = max(speed["ours bf16"], speed["ours f32"])
+            rival = max(speed["torch bf16"], speed["torch f32"])
+            work = 6 * weights(text, *model) * speed["ours bf16"]
+            rows.append(
+                {
+                    "model": f"{cell} {layers}x{units}",
+                    "chargen bfloat16": round(speed["ours bf16"]),
+                    "float32": round(speed["ours f32"]),
+                    "PyTorch bfloat16": round(speed["torch bf16"]),
+                    "PyTorch float32": round(speed["torch f32"]),
+                    "Keras": round(speed["keras"]),
+                    "of PyTorch's better": best / rival,
+                    "of Keras": best / speed["keras"],
+                    "of the product's speed": work / flops["bf16"],
+                }
+            )
+            print(rows[-1], flush=True)
+    save("training", rows)
+
+
+def race_overhead(text: Path, rounds: int) -> None:
+    """What batches, metrics, callbacks and Python add to a step."""
+    rows = []
+    for units in (128, 512):
+        contenders = {
+            name: [name, "lstm", "1", str(units), "bfloat16"] for name in ("bare", "ours")
+        }
+        speed = race(__file__, contenders, rounds, text)
+        steps = {name: BATCH * WINDOW / value * 1000 for name, value in speed.items()}
+        rows.append(
+            {
+                "model": f"lstm 1x{units}",
+                "bare step, ms": steps["bare"],
+                "under fit, ms": steps["ours"],
+                "overhead": f"{steps['ours'] / steps['bare'] - 1:.1%}",
+            }
+        )
+    save("training_overhead", rows)
+
+
+def learner(text: Path, cell: str, layers: str, units: str, precision: str):
+    """Our model, its windows, and the rate of every step."""
+    from chargen.training import runtime
+
+    runtime.start()
+    from models import make_config
+
+    from chargen.config import TrainConfig
+    from chargen.data.windows import make_windows
+    from chargen.models.factory import build_learner
+    from chargen.training.machine import settled
+    from chargen.training.session import compile_model
+
+    config = make_config(cell, int(layers), int(units), text)
+    training = TrainConfig(
+        epochs=1,
+        batch_size=BATCH,
+        learning_rate=1e-3,
+        evaluate_every=1,
+        random_seed=0,
+        validation=0.0,
+        precision=precision,  # type: ignore[arg-type]
+    )
+    training = settled(config, training)
+    model = build_learner(config, training)
+    compile_model(model, training)
+    return model, make_windows(read_ids(text), config, training)
+
+
+def ours(text: Path, *arguments: str) -> float:
+    """Under `fit`, as a run does it."""
+    import keras
+
+    model, windows = learner(text, *arguments)
+    from chargen.training.batches import Batches
+
+    batches = Batches(windows, lambda step: 1e-3, lambda step: step - step % windows.steps
+                      + windows.steps)  # fmt: skip
+    ends: list[tuple[float, int]] = []
+
+    class Clock(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+            ends.append((time.perf_counter(), int(self.model.optimizer.iterations)))
+            (begun, first), (now, step) = ends[min(2, len(ends) - 1)], ends[-1]
+            if step > first:  # blocks of a tenth of a second, as in a run
+                batches.block = max(1, int((step - first) / (now - begun) * 0.1))
+            if now - begun > 2 * SECONDS:
+                self.model.stop_training = True
+
+    model.fit(batches.dataset(), steps_per_epoch=10**9, callbacks=[Clock()], verbose=0)
+    half = next(i for i, end in enumerate(ends) if end[0] > ends[-1][0] - SECONDS)
+    (begun, first), (ended, last) = ends[half], ends[-1]
+    return (last - first) * BATCH * WINDOW / (ended - begun)
+
+
+def bare(text: Path, *arguments: str) -> float:
+    """The same steps on one batch, with nothing around them."""
+    import tensorflow as tf
+
+    model, windows = learner(text, *arguments)
+    inputs, targets = (tf.constant(np.stack([part] * 16)) for part in windows.batch(0, 0))
+    rates = tf.fill([16], 1e-3)
+    block = tf.function(lambda: model.train_step((inputs, targets, rates)), autograph=False)
+
+    def work() -> int:
+        block()["loss"].numpy()
+        return 16 * BATCH * WINDOW
+
+    return steady(work)
+
+
+def torch(text: Path, cell: str, layers: str, units: str, precision: str) -> float:
+    """The usual loop."""
+    import torch
+    from models import make_config, make_torch
+
+    config = make_config(cell, int(layers), int(units), text)
+    recurrent, dense = (module.train() for module in make_torch(config))
+    weights = [*recurrent.parameters(), *dense.parameters()]
+    optimizer = torch.optim.Adam(weights, lr=1e-3)
+    streams = np.resize(read_ids(text), (BATCH, 4097)).T.astype(np.int64)
+    ids = torch.from_numpy(np.ascontiguousarray(streams))
+    state, at = None, 0
+
+    def work() -> int:
+        nonlocal state, at
+        window = ids[at : at + WINDOW + 1]
+        at = (at + WINDOW) % 4096
+        x = torch.nn.functional.one_hot(window[:-1], config.vocabulary_size).float()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            outputs, after = recurrent(x, state)
+            logits = dense(outputs).float()
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), window[1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        state = tuple(s.detach() for s in after) if cell == "lstm" else after.detach()
+        return BATCH * WINDOW
+
+    return steady(work)
+
+
+def keras(text: Path, cell: str, layers: str, units: str) -> float:
+    """A `Sequential` of Keras' own layers under `fit`."""
+    import keras
+    import tensorflow as tf
+    from models import make_config
+
+    kinds = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "rnn": keras.layers.SimpleRNN}
+    config = make_config(cell, int(layers), int(units), text)
+    model = keras.Sequential(
+        [
+            keras.Input(batch_shape=(BATCH, WINDOW), dtype="int32"),
+            keras.layers.Reshape((-1, 1)),
+            keras.layers.CategoryEncoding(config.vocabulary_size, "one_hot"),
+            *(
+                kinds[cell](int(units), return_sequences=True, stateful=True)
+                for _ in range(int(layers))
+            ),
+            keras.layers.Dense(config.vocabulary_size),
+        ]
+    )
+    model.compile(
+        keras.optimizers.Adam(1e-3, global_clipnorm=1.0),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    streams = np.resize(read_ids(text), (BATCH, WINDOW * 200 + 1)).astype(np.int32)
+
+    def generate():
+        for at in range(0, WINDOW * 200, WINDOW):
+            yield streams[:, at : at + WINDOW], streams[:, at + 1 : at + WINDOW + 1]
+
+    spec = tf.TensorSpec((BATCH, WINDOW), tf.int32)
+    data = tf.data.Dataset.from_generator(generate, output_signature=(spec, spec)).repeat()
+    ends: list[float] = []
+
+    class Clock(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+            ends.append(time.perf_counter())
+            if ends[-1] - ends[0] > SECONDS and len(ends) > 4:
+                self.model.stop_training = True
+
+    model.fit(data.prefetch(2), steps_per_epoch=10**9, callbacks=[Clock()], verbose=0)
+    return (len(ends) - 3) * BATCH * WINDOW / (ends[-1] - ends[2])
+
+
+def product(text: Path, precision: str) -> float:
+    """Floating-point operations a second of a large product: what the machine can do."""
+    import tensorflow as tf
+
+    left, right = (tf.cast(tf.random.normal((2048, 2048)), precision) for _ in range(2))
+    multiply = tf.function(lambda: tf.matmul(left, right)[:1, :1], autograph=False)
+
+    def work() -> int:
+        multiply().numpy()
+        return 2 * 2048**3
+
+    return steady(work)
+
+
+def steady(work) -> float:
+    """Units of work a second, after warming up."""
+    for _ in range(3):
+        work()
+    done, started = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < SECONDS:
+        done += work()
+    return done / elapsed
+
+
+def weights(text: Path, cell: str, layers: str, units: str) -> int:
+    """Weights that take part in a product; one-hot inputs are counted as such."""
+    from models import make_config
+
+    from chargen.architecture import parameter_count
+
+    return parameter_count(make_config(cell, int(layers), int(units), text))
+
+
+def read_ids(text: Path) -> np.ndarray:
+    """A text as ids of its own characters."""
+    characters = np.frombuffer(text.read_bytes().decode().encode("utf-32-le"), np.uint32)
+    return np.unique(characters, return_inverse=True)[1].astype(np.uint8)
+
+
+CONTENDERS = {
+    "ours": ours,
+    "bare": bare,
+    "torch": torch,
+    "keras": keras,
+    "product": product,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
