@@ -18,7 +18,7 @@ from harness import parser, race, save
 
 SIZES = [(1, 128), (1, 256), (1, 512), (2, 256)]
 BATCH, WINDOW = 64, 64
-SECONDS = 4.0
+SECONDS = 2.0
 
 
 def main() -> None:

@@ -614,10 +614,10 @@ def broken(checkpoint: Path, tmp_path: Path) -> None:
 
 
 WRONG = [
-    ("train text --budget soon", 1, "--budget must be a duration such as 90s, 10m or 1h"),
-    ("train text --budget 5s", 1, "--budget must be 10 seconds or more"),
-    ("train text --weight-drop 1", 1, "--weight-drop must be at least 0 and below 1"),
-    ("train text --average -1", 1, "--average must be at least 0 and below 1"),
+    ("train text --budget soon", 2, "--budget must be a duration such as 90s, 10m or 1h"),
+    ("train text --budget 5s", 2, "--budget must be 10 seconds or more"),
+    ("train text --weight-drop 1", 2, "--weight-drop must be at least 0 and below 1"),
+    ("train text --average -1", 2, "--average must be at least 0 and below 1"),
     ("train text --precision half", 2, "'half' is not one of"),
     ("train empty", 1, "no text in empty"),
     ("train one", 1, "training needs at least 2"),

@@ -53,7 +53,7 @@ def results(layer: Any, x: tf.Tensor) -> list[np.ndarray]:
     return [np.asarray(value) for value in (*outputs, *gradients)]
 
 
-@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("backwards", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("sequences", [False, True])
 @pytest.mark.parametrize(("stock", "fused", "options"), PAIRS)
 def test_outputs_states_and_gradients_are_those_of_keras(

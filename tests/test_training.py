@@ -279,6 +279,7 @@ def test_a_budget_ends_the_run_in_time_and_keeps_its_best_weights(text: Path, tm
     assert events[-1].step == stopped.step  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_a_resumed_budget_run_has_what_is_left_of_its_time(text: Path, tmp_path: Path):
     options = SMALL | {"epochs": 10**4, "patience": 0, "budget": 10}
     path = chargen.train(text, checkpoint=tmp_path / "ck", **options)
