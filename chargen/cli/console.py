@@ -91,9 +91,10 @@ class TrainingDisplay:
             f"{corpus.characters:,} characters, {len(checkpoint.vocabulary):,} distinct; "
             f"{corpus.train_characters:,} to learn from, {held_out}"
         )
+        most = "" if training.budget is None else f"{_clock(training.budget)} in all, at most "
         self._print(
             f"{title(checkpoint.model)}, {event.parameters:,} parameters; "
-            f"{training.epochs:,} epochs of {event.epoch_steps:,} steps of "
+            f"{most}{training.epochs:,} epochs of {event.epoch_steps:,} steps of "
             f"{training.batch_size} windows of {checkpoint.model.window}"
         )
         if event.first_step:
@@ -109,6 +110,7 @@ class TrainingDisplay:
             completed=event.first_step,
         )
         self._epochs = training.epochs
+        self._total_steps = event.total_steps
 
     def _show_progress(self, event: Progressed) -> None:
         status = (
@@ -116,7 +118,8 @@ class TrainingDisplay:
             f"train {event.train_nats / NATS_PER_BIT:.3f} bits  {_clock(event.seconds_left)} left"
         )
         description = f"epoch {event.epoch:.1f}/{self._epochs}"
-        self._bar.update(self._task, description=description, completed=event.step, status=status)
+        done = event.fraction * self._total_steps
+        self._bar.update(self._task, description=description, completed=done, status=status)
 
     def _show_evaluation(self, event: Evaluated) -> None:
         record = event.record
