@@ -154,10 +154,11 @@ class Sharded(keras.Sequential):
         count = tf.cast(size, tf.float32)
         *gradients, loss, hits = [tf.add_n(parts) / count for parts in zip(*sums, strict=True)]
         self.optimizer.apply(gradients, self.trainable_variables)
-        steps = tf.cast(self.optimizer.iterations.value, tf.float32)
-        # Early on the average forgets faster, or it would be of the initial weights.
-        past = tf.minimum(self.average, (steps - 1) / (steps + 9))
-        for average, variable in zip(self._averages, self.trainable_variables, strict=False):
-            average.assign(past * average.value + (1 - past) * variable.value)
+        if self._averages:
+            steps = tf.cast(self.optimizer.iterations.value, tf.float32)
+            # Early on the average forgets faster, or it would be of the initial weights.
+            past = tf.minimum(self.average, (steps - 1) / (steps + 9))
+            for average, variable in zip(self._averages, self.trainable_variables, strict=True):
+                average.assign(past * average.value + (1 - past) * variable.value)
         for mean, value in zip(self._means, (loss, hits), strict=True):
             mean.update_state(value, sample_weight=count)

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import cache
 
 import tensorflow as tf
 
@@ -56,9 +57,10 @@ def learning_speed(threads: int | None) -> float:
     return REFERENCE_SPEED * thread_count(threads) / relative
 
 
-def product_seconds(precision: NumberFormat, units: int = 256, rows: int = 32) -> float:
-    """Of an LSTM's product of state and recurrent kernel, on one core."""
-    repeats = 50
+@cache
+def product_seconds(precision: NumberFormat) -> float:
+    """Of an LSTM's product of state and recurrent kernel, on one core; timed once a process."""
+    units, rows, repeats = 256, 32, 50
 
     @compiled
     def chain(state: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

@@ -32,6 +32,7 @@ class Rung:
     batch_size: int
     window: int
     weight_drop: float = 0.0
+    average: float = 0.0
 
 
 # Small texts want small networks, held back by dropout, and many epochs of few short windows; large
@@ -209,7 +210,7 @@ def resolve(
     rung = next(rung for rung in LADDER if characters <= rung.characters)
     last = chosen.get("predict", ModelConfig.predict) == "last"
     if (budget := chosen.get("budget")) is not None and speed is not None and not last:
-        rung = _within(rung, characters, budget * speed(), chosen)
+        rung = _within(rung, characters, budget * speed())
     _set_sizes(chosen, rung, last, vocabulary_size, train_characters)
     model = _build(ModelConfig, chosen, vocabulary_size=vocabulary_size)
     _set_steps(chosen, model)
@@ -221,18 +222,18 @@ def resolve(
     return model, replace(training, evaluate_every=every)
 
 
-def _within(rung: Rung, characters: int, reach: float, chosen: dict[str, Any]) -> Rung:
+def _within(rung: Rung, characters: int, reach: float) -> Rung:
     """The rung for a text of a size, changed for what can be learnt from in the time."""
     if characters <= SMALL_TEXT:
         return rung
     settings = next(settings for settings in REACHES if reach <= settings.characters)
-    chosen.setdefault("average", settings.average)
     often = reach > FEW_EPOCHS * characters
     return replace(
         rung,
         units=settings.units,
         dropout=settings.dropout if often else 0.0,
         weight_drop=settings.weight_drop if often else 0.0,
+        average=settings.average,
         epochs=MOST_EPOCHS,
     )
 
@@ -243,6 +244,7 @@ def _set_sizes(
     chosen.setdefault("units", rung.units)
     chosen.setdefault("dropout", rung.dropout)
     chosen.setdefault("weight_drop", rung.weight_drop)
+    chosen.setdefault("average", rung.average)
     chosen.setdefault("embedding", EMBEDDING if vocabulary_size > EMBEDDING_ABOVE else 0)
     chosen.setdefault("epochs", rung.last_epochs if last else rung.epochs)
     window = min(rung.window, LAST_WINDOW) if last else rung.window

@@ -28,7 +28,7 @@ class RunState:
     step: int = 0
     """Batches learned from, over all epochs."""
     seconds: float = 0.0
-    """Spent training, over all sessions."""
+    """Spent over all sessions, start-up included."""
     begun: float | None = None
     """Second of the first step's end: what is before it reads and compiles, and is no learning."""
     best_nats: float | None = None
