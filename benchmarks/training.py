@@ -2,15 +2,20 @@
 
     python benchmarks/training.py [--rounds N] [--text FILE] [--cells lstm gru rnn]
     python benchmarks/training.py --overhead
+    python benchmarks/training.py --profile
 
 Batch 64, window 64, one-hot, Adam, gradients clipped, state carried from window to window. Ours
 runs as a run does: under `fit`, with batches from the text, in blocks. PyTorch's is the usual loop
 in float32 and under bfloat16's autocast; the better counts. Keras' is a `Sequential` of its own
-layers under `fit`. `--overhead` compares the bare steps with the same under `fit`.
+layers under `fit`. `--overhead` compares the bare steps with the same under `fit`. `--profile`
+times the parts of a core's share of a step, each compiled and run by itself on one core.
 """
 
+import os
 import sys
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +31,15 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--cells", nargs="+", default=["lstm", "gru", "rnn"])
     options.add_argument("--overhead", action="store_true")
+    options.add_argument("--profile", action="store_true")
     chosen = options.parse_args()
     if chosen.contender:
         name, *arguments = chosen.contender
         print(CONTENDERS[name](chosen.text, *arguments))
     elif chosen.overhead:
         race_overhead(chosen.text, chosen.rounds)
+    elif chosen.profile:
+        race_parts(chosen.text, chosen.rounds)
     else:
         race_all(chosen.text, chosen.rounds, chosen.cells)
 
@@ -93,7 +101,104 @@ def race_overhead(text: Path, rounds: int) -> None:
     save("training_overhead", rows)
 
 
-def learner(text: Path, cell: str, layers: str, units: str, precision: str):
+def race_parts(text: Path, rounds: int) -> None:
+    """Where a core's time goes: milliseconds of each part of its 32 rows, bfloat16."""
+    rows = []
+    for units in (128, 256, 512):
+        contenders = {name: ["part", name, str(units)] for name in PARTS}
+        seconds = race(__file__, contenders, rounds, text)
+        ms = {name: value * 1000 for name, value in seconds.items()}
+        forward, backward = ms["forward"], ms["backward"]
+        rows.append(
+            {
+                "model": f"lstm 1x{units}",
+                "step of a shard": ms["shard"],
+                "input's product": ms["project"],
+                "products forwards": ms["chain"],
+                "gates forwards": forward - ms["project"] - ms["chain"],
+                "products backwards": ms["chain back"],
+                "gates backwards": backward - ms["chain back"] - ms["weights"],
+                "weight gradients": ms["weights"],
+                "output and loss": ms["shard"] - forward - backward,
+                "update": ms["update"],
+            }
+        )
+    save("training_profile", rows)
+
+
+PARTS = ["shard", "forward", "project", "chain", "backward", "chain back", "weights", "update"]
+
+
+def part(text: Path, name: str, units_: str) -> float:
+    """Seconds of a part of a step, on one core."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    model, windows = learner(text, "lstm", "1", units_, "bfloat16", shards=1, batch=BATCH // 2)
+    import tensorflow as tf
+
+    from chargen.models import recurrent as layers
+    from chargen.models.products import compiled, product, rounded
+
+    kernel, recurrent, bias, *_ = weights = [v.value for v in model.trainable_variables]
+    ids, targets = (tf.constant(each) for each in windows.batch(0, 0))
+    units, width = int(units_), kernel.shape[0]
+    x, above = (
+        tf.one_hot(tf.transpose(ids), width),
+        tf.random.normal((WINDOW, *ids.shape[:1], units)),
+    )
+    zeros = tf.zeros((ids.shape[0], units))
+    states = [zeros, zeros]
+    counters = [variable.value for variable in model._counters]
+    low = "bfloat16"
+    *_, kept = layers._lstm(x, kernel, recurrent, bias, zeros, zeros, low)
+    sums = model._learn(ids, targets, weights, states, counters)[0]
+    gradients = tf.random.normal((WINDOW, ids.shape[0], 4 * units))
+
+    def chain(state, matrix):
+        matrix = rounded(matrix, low)
+
+        def step(t, state):
+            after = product(rounded(state, low), matrix)
+            wide = after.shape[1] >= state.shape[1]
+            return t + 1, after[:, :units] if wide else tf.concat([after] * 4, 1)
+
+        return tf.while_loop(lambda t, _: t < WINDOW, step, (0, state))[1]
+
+    def backward(x, kernel, recurrent, kept, above):
+        upstream = (above, zeros, zeros)
+        return layers._lstm_gradient(x, kernel, recurrent, zeros, kept, upstream, low)[1:]
+
+    def weight_gradients(x, outputs, gradients):
+        operands = [x, layers._before(outputs, zeros)]
+        return layers._weight_gradients(operands, gradients, low)
+
+    works = {
+        "shard": lambda: model._learn(ids, targets, weights, states, counters),
+        "forward": lambda: layers._lstm(x, kernel, recurrent, bias, zeros, zeros, low),
+        "project": partial(compiled(layers._project), x, kernel, bias, low),
+        "chain": partial(compiled(chain), zeros, recurrent),
+        "backward": partial(compiled(backward), x, kernel, recurrent, kept, above),
+        "chain back": partial(compiled(chain), gradients[0], tf.transpose(recurrent)),
+        "weights": partial(compiled(weight_gradients), x, kept[1], gradients),
+        "update": lambda: model._apply([sums], tf.size(targets)),
+    }
+
+    def work() -> int:
+        tf.nest.map_structure(lambda each: each.numpy(), works[name]() or model.metrics[0].result())
+        return 1
+
+    return 1 / steady(work)
+
+
+def learner(
+    text: Path,
+    cell: str,
+    layers: str,
+    units: str,
+    precision: str,
+    *,
+    batch: int = BATCH,
+    shards: int | None = None,
+):
     """Our model, its windows, and the rate of every step."""
     from chargen.training import runtime
 
@@ -109,7 +214,7 @@ def learner(text: Path, cell: str, layers: str, units: str, precision: str):
     config = make_config(cell, int(layers), int(units), text)
     training = TrainConfig(
         epochs=1,
-        batch_size=BATCH,
+        batch_size=batch,
         learning_rate=1e-3,
         evaluate_every=1,
         random_seed=0,
@@ -117,6 +222,8 @@ def learner(text: Path, cell: str, layers: str, units: str, precision: str):
         precision=precision,  # type: ignore[arg-type]
     )
     training = settled(config, training)
+    if shards:
+        training = replace(training, shards=shards)
     model = build_learner(config, training)
     compile_model(model, training)
     return model, make_windows(read_ids(text), config, training)
@@ -282,6 +389,7 @@ def read_ids(text: Path) -> np.ndarray:
 CONTENDERS = {
     "ours": ours,
     "bare": bare,
+    "part": part,
     "torch": torch,
     "keras": keras,
     "product": product,

@@ -10,7 +10,7 @@ from chargen.training.recipe import PRESETS, default_validation, resolve
 
 
 def settle(
-    options: Any, characters: int = 100_000, vocabulary_size: int = 60
+    options: Any, characters: int = 100_000, vocabulary_size: int = 60, **more: Any
 ) -> tuple[ModelConfig, TrainConfig]:
     validation = default_validation(characters, options)
     held_out = round(characters * validation) if isinstance(validation, float) else 1000
@@ -21,6 +21,7 @@ def settle(
         train_characters=characters - held_out,
         validation_characters=held_out,
         validation=validation,
+        **more,
     )
 
 
@@ -45,6 +46,28 @@ def test_larger_texts_get_larger_networks_and_more_learning():
     assert units == sorted(units)
     assert learnt == sorted(learnt)  # characters read in all, though in fewer epochs
     assert settled[-1][1].epochs == 1
+
+
+@pytest.mark.parametrize(
+    ("characters", "reach", "units", "epochs", "drops"),
+    [
+        (1_100_000, 10**6, 128, 60, False),
+        (1_100_000, 12 * 10**6, 256, 60, True),
+        (1_100_000, 50 * 10**6, 384, 60, True),
+        (1_100_000, 10**8, 512, 60, True),
+        (11_000_000, 10**7, 256, 60, False),  # read once: not learnt by heart
+        (11_000_000, 10**8, 512, 60, False),  # by 512 units twice
+        (45_000, 10**9, 256, 60, True),  # the text says when to stop
+        (140_000, 10**7, 384, 50, True),
+        (140_000, 10**8, 512, 60, True),
+    ],
+)
+def test_a_budget_chooses_by_what_can_be_learnt_from_in_it(
+    characters: int, reach: int, units: int, epochs: int, drops: bool
+):
+    model, training = settle({"budget": 100.0}, characters, speed=lambda: reach / 100)
+    assert (model.units, training.epochs) == (units, epochs)
+    assert (training.weight_drop > 0) == drops
 
 
 def test_options_come_before_the_preset_and_the_text():

@@ -6,7 +6,7 @@ A choice is taken from the first that has it: the caller's options, the preset, 
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,50 +15,56 @@ from chargen.config import MAX_COUNT, ModelConfig, TrainConfig, TrainOptions, ch
 from chargen.data.windows import make_windows
 from chargen.errors import OptionError, TrainingError
 
-__all__ = ["LADDER", "PRESETS", "REACHES", "Reach", "Rung", "default_validation", "resolve"]
+__all__ = ["LADDER", "PRESETS", "REACHES", "Rung", "Settings", "default_validation", "resolve"]
 
 
-@dataclass(frozen=True)
-class Rung:
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What follows from how much there is to learn from."""
+
+    units: int
+    batch_size: int = 32
+    dropout: float = 0.0
+    weight_drop: float = 0.0
+    average: float = 0.0
+    rate: float = 1.0
+    """Of `LEARNING_RATES`: more for larger batches, and where little is read more than once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rung(Settings):
     """Settings for texts up to a size."""
 
     characters: float
     """The longest it is for, the held-out part included."""
-    units: int
-    dropout: float
     epochs: int
-    last_epochs: int
-    """Of predict last, whose epochs cost a whole window for each character."""
-    batch_size: int
-    window: int
-    weight_drop: float = 0.0
-    average: float = 0.0
+    window: int = 64
 
 
-# Small texts want small networks, held back by dropout, and many epochs of few short windows; large
-# ones want as large a network as the machine trains in reasonable time, and few epochs. Measured
-# on the shipped corpora and tinyshakespeare, with the stock layers' speed on two cores in mind.
+# Small texts want much dropped and many epochs of few short windows; large ones want as large a
+# network as the machine trains in reasonable time, and few epochs. Measured on the shipped corpora,
+# parts of them, tinyshakespeare and Python's own source; the table is in benchmarks/README.md.
 LADDER = (
     # Too little to hold anything out: learnt by heart.
-    Rung(999, units=64, dropout=0.0, epochs=100, last_epochs=100, batch_size=1, window=16),
-    Rung(3_000, units=64, dropout=0.3, epochs=15, last_epochs=15, batch_size=2, window=32),
-    Rung(10_000, units=128, dropout=0.4, epochs=18, last_epochs=12, batch_size=4, window=64),
-    Rung(30_000, units=128, dropout=0.4, epochs=20, last_epochs=10, batch_size=8, window=64),
-    Rung(300_000, units=128, dropout=0.3, epochs=25, last_epochs=5, batch_size=32, window=64),
+    Rung(characters=999, units=64, epochs=100, batch_size=1, window=16),
+    Rung(characters=3_000, units=64, epochs=15, batch_size=2, window=32, dropout=0.3),
+    Rung(characters=10_000, units=128, epochs=18, batch_size=4, dropout=0.4),
     Rung(
-        3_000_000,
-        units=256,
-        dropout=0.0,
-        epochs=14,
-        last_epochs=2,
-        batch_size=32,
-        window=64,
-        weight_drop=0.2,
+        characters=30_000, units=256, epochs=40, batch_size=8,
+        dropout=0.4, weight_drop=0.6, average=0.98,
     ),
-    Rung(30_000_000, units=256, dropout=0.0, epochs=3, last_epochs=1, batch_size=64, window=64),
-    # 512 units would learn more from it, and take a day over it with the stock layers.
-    Rung(math.inf, units=256, dropout=0.0, epochs=1, last_epochs=1, batch_size=64, window=64),
-)
+    Rung(characters=100_000, units=256, epochs=60, dropout=0.3, weight_drop=0.6, average=0.99),
+    Rung(characters=300_000, units=384, epochs=50, dropout=0.3, weight_drop=0.5, average=0.99),
+    Rung(
+        characters=3_000_000, units=512, epochs=15, batch_size=64,
+        dropout=0.1, weight_drop=0.3, average=0.998, rate=1.3,
+    ),
+    Rung(
+        characters=30_000_000, units=512, epochs=2, batch_size=64,
+        weight_drop=0.1, average=0.998, rate=1.3,
+    ),
+    Rung(characters=math.inf, units=512, epochs=1, batch_size=64, average=0.998, rate=1.3),
+)  # fmt: skip
 
 # Adam's, at the peak of the cosine, for up to 256 units.
 LEARNING_RATES = {
@@ -80,6 +86,11 @@ LAST_RATE = 1 / 3
 
 LAST_WINDOW = 24
 """Predict last runs a whole window for each character: shorter ones than the rung's."""
+LAST_UNITS = 128
+LAST_DROPOUT = 0.4
+"""So that it learns more slowly, and from fewer epochs: both at most."""
+LAST_EPOCHS = ((999, 100), (3_000, 15), (10_000, 12), (30_000, 10), (300_000, 5), (3_000_000, 2))
+"""Passes over texts up to so many characters; one over longer ones."""
 LAST_BATCH_SIZES = (8, 128)
 """A hundredth of the text within these bounds: a window is one character to learn from, so that
 a step needs many to be worth its overhead, and a short text needs some steps."""
@@ -101,30 +112,31 @@ EVALUATION_SHARE = 5
 learning, so that evaluating takes at most a fifteenth of the time."""
 
 
-@dataclass(frozen=True)
-class Reach:
-    """Settings for texts beyond `SMALL_TEXT` by what a budget lets this machine learn from."""
-
-    characters: float
-    """The most that an LSTM of 256 units could learn from in the time."""
-    units: int
-    dropout: float
-    weight_drop: float
-    average: float
-
-
 SMALL_TEXT = 300_000
 """Up to here the text says when to stop, not the time: a budget only shortens the run."""
-REACHES = (
-    Reach(1_500_000, units=128, dropout=0.0, weight_drop=0.0, average=0.0),
-    Reach(30_000_000, units=256, dropout=0.0, weight_drop=0.1, average=0.99),
-    Reach(60_000_000, units=384, dropout=0.1, weight_drop=0.3, average=0.998),
-    Reach(math.inf, units=512, dropout=0.2, weight_drop=0.4, average=0.998),
+PATIENT_TEXT = 100_000
+PATIENT_REACH = 250
+PATIENT = Settings(units=512, dropout=0.4, weight_drop=0.5, average=0.99)
+"""For a text of which `PATIENT_TEXT` characters or more can be read `PATIENT_REACH` times in a
+budget; shorter ones gain nothing from it."""
+PATIENT_EPOCHS = 60
+REACHES: tuple[tuple[float, Settings], ...] = (
+    (1_500_000, Settings(units=128)),
+    (30_000_000, Settings(units=256, weight_drop=0.1, average=0.99)),
+    (60_000_000, Settings(units=384, dropout=0.1, weight_drop=0.3, average=0.998)),
+    (
+        math.inf,
+        Settings(units=512, batch_size=64, dropout=0.1, weight_drop=0.3, average=0.998, rate=1.3),
+    ),
 )
+"""Settings for longer texts by what a budget lets this machine learn from: up to so many
+characters, counted as an LSTM of 256 units would read them."""
 MOST_EPOCHS = 60
 """In a budget, for texts that the time ends: more never helped."""
 FEW_EPOCHS = 3
-"""A text that is not read more often than this is not learnt by heart: dropping only slows."""
+"""A text that is not read more often than this is not learnt by heart: dropping only slows, and
+larger steps get further."""
+FEW_EPOCHS_RATE = 4 / 3
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The recipe of the usual first tutorial on RNN text generation, to the letter.
@@ -209,11 +221,13 @@ def resolve(
         )
     rung = next(rung for rung in LADDER if characters <= rung.characters)
     last = chosen.get("predict", ModelConfig.predict) == "last"
-    if (budget := chosen.get("budget")) is not None and speed is not None and not last:
+    if last:
+        rung = _for_last(rung, characters)
+    elif (budget := chosen.get("budget")) is not None and speed is not None:
         rung = _within(rung, characters, budget * speed())
     _set_sizes(chosen, rung, last, vocabulary_size, train_characters)
     model = _build(ModelConfig, chosen, vocabulary_size=vocabulary_size)
-    _set_steps(chosen, model)
+    _set_steps(chosen, model, rung)
     chosen.setdefault("precision", "auto")
     chosen.setdefault("random_seed", int(np.random.SeedSequence().generate_state(1)[0]))
     training = _build(TrainConfig, chosen, evaluate_every=1)
@@ -225,30 +239,37 @@ def resolve(
 def _within(rung: Rung, characters: int, reach: float) -> Rung:
     """The rung for a text of a size, changed for what can be learnt from in the time."""
     if characters <= SMALL_TEXT:
-        return rung
-    settings = next(settings for settings in REACHES if reach <= settings.characters)
-    often = reach > FEW_EPOCHS * characters
+        if characters < PATIENT_TEXT or reach < PATIENT_REACH * characters:
+            return rung
+        return replace(rung, **asdict(PATIENT), epochs=PATIENT_EPOCHS)
+    settings = next(settings for most, settings in REACHES if reach <= most)
+    # A step's work grows with the square of the units.
+    if reach * min(1, (256 / settings.units) ** 2) <= FEW_EPOCHS * characters:
+        settings = replace(settings, dropout=0.0, weight_drop=0.0, rate=FEW_EPOCHS_RATE)
+    return replace(rung, **asdict(settings), epochs=MOST_EPOCHS)
+
+
+def _for_last(rung: Rung, characters: int) -> Rung:
+    """The rung for predict last."""
     return replace(
         rung,
-        units=settings.units,
-        dropout=settings.dropout if often else 0.0,
-        weight_drop=settings.weight_drop if often else 0.0,
-        average=settings.average,
-        epochs=MOST_EPOCHS,
+        units=min(rung.units, LAST_UNITS),
+        window=min(rung.window, LAST_WINDOW),
+        epochs=next((epochs for most, epochs in LAST_EPOCHS if characters <= most), 1),
+        dropout=min(rung.dropout, LAST_DROPOUT),
+        weight_drop=0.0,
+        average=0.0,
+        rate=LAST_RATE,
     )
 
 
 def _set_sizes(
     chosen: dict[str, Any], rung: Rung, last: bool, vocabulary_size: int, train_characters: int
 ) -> None:
-    chosen.setdefault("units", rung.units)
-    chosen.setdefault("dropout", rung.dropout)
-    chosen.setdefault("weight_drop", rung.weight_drop)
-    chosen.setdefault("average", rung.average)
+    for name in ("units", "dropout", "weight_drop", "average", "epochs"):
+        chosen.setdefault(name, getattr(rung, name))
     chosen.setdefault("embedding", EMBEDDING if vocabulary_size > EMBEDDING_ABOVE else 0)
-    chosen.setdefault("epochs", rung.last_epochs if last else rung.epochs)
-    window = min(rung.window, LAST_WINDOW) if last else rung.window
-    chosen.setdefault("window", min(window, train_characters - 1))
+    chosen.setdefault("window", min(rung.window, train_characters - 1))
     if last:
         fewest, most = LAST_BATCH_SIZES
         chosen.setdefault("batch_size", max(fewest, min(most, train_characters // 100)))
@@ -260,14 +281,13 @@ def _set_sizes(
         chosen.setdefault("batch_size", rung.batch_size)  # and the window will be refused
 
 
-def _set_steps(chosen: dict[str, Any], model: ModelConfig) -> None:
+def _set_steps(chosen: dict[str, Any], model: ModelConfig, rung: Rung) -> None:
     if chosen.get("optimizer") == "adamw":
         chosen.setdefault("weight_decay", ADAMW_DECAY)
     factor = OPTIMIZER_FACTORS.get(chosen.get("optimizer", TrainConfig.optimizer), 1.0)
     # Wider and deeper networks take smaller steps: rates found at 1x256, 1x512 and 2x192.
     size = math.sqrt(min(1, 256 / model.units)) / model.layers
-    rate = LEARNING_RATES[model.cell] * factor * size
-    chosen.setdefault("learning_rate", rate * (LAST_RATE if model.predict == "last" else 1))
+    chosen.setdefault("learning_rate", LEARNING_RATES[model.cell] * factor * size * rung.rate)
 
 
 def _build(kind: Any, chosen: dict[str, Any], **more: Any) -> Any:

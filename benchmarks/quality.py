@@ -1,0 +1,143 @@
+"""How good a model is after how long: the real commands, on any text, with any options.
+
+    python benchmarks/quality.py                                   # with no options: the defaults
+    python benchmarks/quality.py --texts FILE --budgets 74s 10m --seeds 1 2 3
+    python benchmarks/quality.py --texts FILE --budgets 60s --options "--cell gru"
+
+Each run trains in an empty folder by `chargen train` and is scored by `chargen evaluate` on what it
+held out, state carried from the first character to the last. For comparison with models that see
+256 characters and no more, it is scored again with the state reset every 256 characters. Prints
+medians over the seeds, and adds every run, its curve included, to results/quality.json.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from harness import RESULTS, ROOT, SHARED_TEXT, machine, table
+
+CORPORA = [ROOT / "corpora" / name for name in ("tunes.abc", "names.txt", "fables.txt")]
+COMMAND = [sys.executable, "-m", "chargen"]
+RESET = 256
+FILE = RESULTS / "quality.json"
+
+
+def main() -> None:
+    """Run all that is asked for, and print a row for each text and budget."""
+    description, *_ = (__doc__ or "").splitlines()
+    parser = ArgumentParser(description=description)
+    texts = [text for text in (*CORPORA, SHARED_TEXT) if text.exists()]
+    parser.add_argument("--texts", nargs="+", type=Path, default=texts)
+    parser.add_argument("--budgets", nargs="+", default=[None], help="none: as long as it takes")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--options", default="", help="more options of `chargen train`")
+    chosen = parser.parse_args()
+    rows = []
+    for text in chosen.texts:
+        for budget in chosen.budgets:
+            runs = []
+            for seed in chosen.seeds:
+                runs.append(measure(text, budget, seed, chosen.options))
+                keep(runs[-1])
+            rows.append(summary(runs))
+            print(rows[-1], flush=True)
+    print(table(rows))
+
+
+def measure(text: Path, budget: str | None, seed: int, options: str) -> dict[str, Any]:
+    """Train once and score twice; seconds are of the whole training command."""
+    given = ["--random-seed", str(seed), *options.split()]
+    if budget:
+        given += ["--budget", budget]
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        subprocess.run(
+            [*COMMAND, "train", text.resolve(), "-q", "-o", "ck", *given],
+            cwd=folder,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        seconds = time.perf_counter() - started
+        score, info = (
+            json.loads(subprocess.check_output([*COMMAND, *arguments, "--json"], cwd=folder))
+            for arguments in (["evaluate", "-c", "ck"], ["info", "ck"])
+        )
+        history = [json.loads(line) for line in (Path(folder) / "ck/history.jsonl").open()]
+        reset = reset_nats(Path(folder) / "ck")
+    model, training = info["model"], info["training"]
+    return {
+        "text": text.name,
+        "characters": info["corpus"]["characters"],
+        "budget": budget,
+        "options": options,
+        "seed": seed,
+        "network": f"{model['cell'].upper()} {model['layers']}x{model['units']}",
+        "batch": training["batch_size"],
+        "dropout": model["dropout"],
+        "weight drop": training["weight_drop"],
+        "average": training["average"],
+        "seconds": seconds,
+        "epochs": history[-1]["epoch"],
+        "train nats": history[-1]["train_nats"],
+        "nats": score["nats_per_character"],
+        "nats, reset": reset,
+        "curve": [[line["seconds"], line["validation_nats"]] for line in history],
+    }
+
+
+def reset_nats(checkpoint: Path) -> float:
+    """Nats per held-out character, read from the zero state at every 256th."""
+    import chargen
+
+    model = chargen.load(checkpoint)
+    ids = model.checkpoint.held_out_ids()
+    total, count = 0.0, 0
+    for start in range(0, len(ids) - 1, RESET):
+        window = ids[start : start + RESET + 1]
+        logits = model.logits(window[:-1]).astype(np.float64)
+        logits -= logits.max(axis=1, keepdims=True)
+        chosen = logits[np.arange(len(logits)), window[1:]]
+        total += float((np.log(np.exp(logits).sum(axis=1)) - chosen).sum())
+        count += len(logits)
+    return total / count
+
+
+def keep(run: dict[str, Any]) -> None:
+    """Add a run to the results, in the place of one of the same text, options and seed."""
+    content = json.loads(FILE.read_text()) if FILE.exists() else {"rows": []}
+    same = ("text", "budget", "options", "seed")
+    others = [row for row in content["rows"] if any(row[key] != run[key] for key in same)]
+    content = {"machine": machine(), "rows": [*others, run]}
+    FILE.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def summary(runs: list[dict[str, Any]]) -> dict[str, object]:
+    """A text's runs as a row of the table: medians, and the range of the figure."""
+    first = runs[0]
+    middle = {
+        key: statistics.median(run[key] for run in runs)
+        for key in ("seconds", "epochs", "train nats", "nats", "nats, reset")
+    }
+    lowest, highest = (bound(run["nats"] for run in runs) for bound in (min, max))
+    return {
+        "text": first["text"],
+        "characters": first["characters"],
+        "budget": first["budget"] or "none",
+        "network": " ".join([first["network"], first["options"]]).strip(),
+        "seconds": f"{middle['seconds']:.0f}",
+        "epochs": f"{middle['epochs']:.1f}",
+        "nats (range)": f"{middle['nats']:.3f} ({lowest:.3f} to {highest:.3f})",
+        "bits": f"{middle['nats'] / np.log(2):.3f}",
+        "nats, reset": f"{middle['nats, reset']:.3f}",
+    }
+
+
+if __name__ == "__main__":
+    main()
