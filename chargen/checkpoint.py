@@ -44,6 +44,7 @@ __all__ = [
     "FILES",
     "FORMAT",
     "HISTORY",
+    "HISTORY_FIELDS",
     "MODEL",
     "RESUME",
     "Checkpoint",
@@ -64,6 +65,29 @@ MODEL = "model.keras"
 HISTORY = "history.jsonl"
 RESUME = "resume.npz"
 FILES = (CONFIG, VOCABULARY, MODEL, HISTORY, RESUME)
+
+MOST_BYTES = {
+    CONFIG: 1 << 24,  # the paths of 100,000 texts
+    VOCABULARY: 1 << 25,  # every code point there is
+    HISTORY: 1 << 26,  # 150,000 evaluations
+}
+"""That a file may have: a checkpoint made to harm is refused before it fills the memory."""
+HISTORY_FIELDS = (
+    "step",
+    "epoch",
+    "seconds",
+    "characters",
+    "learning_rate",
+    "train_nats",
+    "train_accuracy",
+    "validation_nats",
+    "validation_bits",
+    "validation_accuracy",
+    "best",
+)
+"""Of each line: numbers, true or false, or null where nothing is held out."""
+MOST_SHOWN = 200
+"""Characters of a reason that is shown: it may quote the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +137,8 @@ class Checkpoint:
         found = config.get("format") if isinstance(config, dict) else None
         if found != FORMAT:
             raise CheckpointError(
-                f"{path / CONFIG} has format {found!r}; this chargen reads format {FORMAT}: use "
-                "the chargen that wrote it, or train again"
+                f"{path / CONFIG} has format {_shortened(repr(found))}; this chargen reads format "
+                f"{FORMAT}: use the chargen that wrote it, or train again"
             )
         try:
             model = ModelConfig.from_json(config["model"])
@@ -148,19 +172,16 @@ class Checkpoint:
         arrays = [array for layer in describe(self.model) for array in layer.arrays]
         try:
             return read_weights(_existing(self.path, MODEL), arrays)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, MemoryError) as error:
             raise _damaged(self.path, MODEL, error) from None
 
     def history(self) -> list[dict[str, Any]]:
         """The evaluations, oldest first."""
         try:
-            lines = _existing(self.path, HISTORY).read_text(encoding="utf-8").splitlines()
-            records = [json.loads(line) for line in lines]
+            lines = _read(self.path, HISTORY).decode().split("\n")
+            return [_checked_record(json.loads(line)) for line in lines if line]
         except (ValueError, RecursionError, OSError) as error:
             raise _damaged(self.path, HISTORY, error) from None
-        if not all(isinstance(record, dict) for record in records):
-            raise _damaged(self.path, HISTORY, ValueError("a line is not an object"))
-        return records
 
     def best(self) -> dict[str, Any] | None:
         """The evaluation whose weights `model.keras` holds, or None before the first."""
@@ -309,16 +330,39 @@ def _existing(path: Path, name: str) -> Path:
 def _damaged(path: Path, name: str, error: Exception) -> CheckpointError:
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
         return CheckpointError(f"cannot read {path / name}: {error.strerror}")
-    reason = " ".join(str(error).split())
-    return CheckpointError(
-        f"{path / name} is damaged ({reason}); copy the checkpoint again, or train again"
-    )
+    why = _shortened(" ".join(str(error).split()) or type(error).__name__)
+    where = path / name
+    return CheckpointError(f"{where} is damaged ({why}); copy the checkpoint again, or train again")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "..."
+
+
+def _read(path: Path, name: str) -> bytes:
+    """A file's bytes, if they are not more than such a file may have."""
+    with _existing(path, name).open("rb") as file:
+        data = file.read(MOST_BYTES[name] + 1)
+    if len(data) > MOST_BYTES[name]:
+        raise ValueError(f"it has more than {MOST_BYTES[name]:,} bytes")
+    return data
+
+
+def _checked_record(record: Any) -> dict[str, Any]:
+    """A line of the history whose fields are there and are figures."""
+    if not isinstance(record, dict):
+        raise ValueError("a line is not an object")
+    if missing := [name for name in HISTORY_FIELDS if name not in record]:
+        raise ValueError(f"a line lacks {missing[0]}")
+    for name, value in record.items():
+        if not isinstance(value, int | float | None):
+            raise ValueError(f"{name} is not a number in a line")
+    return record
 
 
 def _read_json(path: Path, name: str) -> Any:
-    file = _existing(path, name)
     try:
-        return json.loads(file.read_bytes())
+        return json.loads(_read(path, name))
     except (ValueError, RecursionError, OSError) as error:
         raise _damaged(path, name, error) from None
 

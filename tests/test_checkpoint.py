@@ -13,6 +13,8 @@ from conftest import make_checkpoint, model_archive, random_weights
 
 from chargen.checkpoint import (
     FORMAT,
+    HISTORY_FIELDS,
+    MOST_BYTES,
     Checkpoint,
     find_checkpoints,
     newest_checkpoint,
@@ -146,9 +148,42 @@ def test_an_archive_without_the_arrays_is_damaged(folder: Path):
 
 def test_best_is_the_last_line_that_says_so(folder: Path):
     assert Checkpoint.open(folder).best() is None
-    lines = [{"step": 1, "best": True}, {"step": 2, "best": True}, {"step": 3, "best": False}]
+    line = dict.fromkeys(HISTORY_FIELDS, 1)
+    lines = [line | {"step": n, "best": n < 3} for n in (1, 2, 3)]
     (folder / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert Checkpoint.open(folder).best() == lines[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("[]", "a line is not an object"),
+        ('{"step": 1}', "a line lacks epoch"),
+        (json.dumps(dict.fromkeys(HISTORY_FIELDS, "1")), "step is not a number in a line"),
+        ('{"step": ' + "[" * 100_000, "recursion"),
+    ],
+)
+def test_a_history_with_other_content_is_damaged(folder: Path, content: str, reason: str):
+    (folder / "history.jsonl").write_text(content)
+    with pytest.raises(CheckpointError, match=rf"history\.jsonl is damaged \(.*{reason}"):
+        Checkpoint.open(folder).history()
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocabulary.json", "history.jsonl"])
+def test_a_file_larger_than_it_can_be_is_not_read(folder: Path, name: str):
+    with (folder / name).open("r+b") as file:
+        file.truncate(10**11)  # takes no room on the disk
+    with pytest.raises(
+        CheckpointError, match=f"{name} is damaged .*more than {MOST_BYTES[name]:,}"
+    ):
+        read_all(folder)
+
+
+def test_what_a_damaged_file_says_is_quoted_in_part(folder: Path):
+    change(folder / "config.json", format="x" * 10_000)
+    with pytest.raises(CheckpointError) as caught:
+        Checkpoint.open(folder)
+    assert len(str(caught.value)) < 1000
 
 
 def test_the_newest_checkpoint_is_the_one_with_the_newest_weights(tmp_path: Path):

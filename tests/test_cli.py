@@ -476,21 +476,61 @@ def on_terminal(arguments: list[str], cwd: Path, **environment: str) -> tuple[by
         env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"} | environment,
     )
     os.close(slave)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(master, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not piece:
-            break
-        shown += piece
+    shown = read_to_end(master)
     assert process.stdout is not None
     output = process.stdout.read()
     process.stdout.close()
     assert process.wait(60) == 0, shown
     os.close(master)
     return output, shown
+
+
+def test_control_characters_of_a_text_are_signs_on_a_terminal(tmp_path: Path, run: Run):
+    make_checkpoint(tmp_path / "ck", "\n\x1b\x07\x9b")
+    arguments = ["sample", "-c", "ck", "-n", "50", "--random-seed", "1", "--seed", "\x1b"]
+    piped = run(*arguments).stdout.decode()
+    assert set(piped) == set("\n\x1b\x07\x9b")
+    shown = on_terminal_entirely([*arguments], tmp_path)
+    signs = {"\n": "\r\n", "\x1b": r"\x1b", "\x07": r"\x07", "\x9b": r"\x9b"}
+    assert shown == "".join(signs[c] for c in piped)
+    assert on_terminal_entirely([*arguments, "--raw"], tmp_path) == piped.replace("\n", "\r\n")
+    assert "\x1b" not in on_terminal_entirely([*arguments, "--jsonl"], tmp_path)
+
+
+def on_terminal_entirely(arguments: list[str], cwd: Path) -> str:
+    """What a terminal is sent by a command that ends well."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen([*COMMAND, *arguments], cwd=cwd, stdout=slave, stderr=slave)
+    os.close(slave)
+    shown = read_to_end(master)
+    os.close(master)
+    assert process.wait(60) == 0, shown
+    return shown.decode()
+
+
+def test_control_characters_in_errors_are_signs(run: Run, tmp_path: Path):
+    result = run("info", "nowhere\x1b]0;title\x07")
+    assert result.returncode == 1
+    assert rb"nowhere\x1b]0;title\x07" in result.stderr
+    make_checkpoint(tmp_path / "ck")
+    config = tmp_path / "ck" / "config.json"
+    config.write_text(config.read_text().replace('"lstm"', '"\\u001b[2J"'))
+    result = run("sample", "-c", "ck")
+    assert result.returncode == 1
+    assert b"\x1b" not in result.stderr
+
+
+def read_to_end(master: int) -> bytes:
+    """All that comes to a terminal."""
+    shown = b""
+    while True:
+        try:
+            piece = os.read(master, 65536)
+        except OSError:  # the other end is closed
+            return shown
+        if not piece:
+            return shown
+        shown += piece
 
 
 def test_a_bar_shows_on_a_terminal_only_and_colour_on_request_not(tmp_path: Path):
