@@ -22,7 +22,7 @@ from chargen.errors import (
     TrainingError,
     VocabularyError,
 )
-from chargen.training.events import Evaluated, Event, Progressed, Started, Stopped
+from chargen.training.events import Evaluated, Event, Progressed, Recovered, Started, Stopped
 from chargen.training.plan import default_checkpoint
 
 FABLES = (ROOT / "corpora" / "fables.txt").read_text(encoding="utf-8")
@@ -379,9 +379,43 @@ def test_an_exploding_loss_is_an_error_that_says_what_to_do(text: Path, tmp_path
         "schedule": "constant",
         "optimizer": "sgd",
     }
-    with pytest.raises(TrainingError, match="training diverged: at step"):
+    with pytest.raises(TrainingError, match="training diverged: at step .* halving .* 5 times"):
         chargen.train(text, checkpoint=tmp_path / "ck", **options)
+    assert [line["diverged"] for line in history(tmp_path / "ck")] == [True] * 5
     assert len(chargen.load(tmp_path / "ck").sample("The", length=5)) == 5
+
+
+def test_a_run_that_diverges_goes_back_and_on_with_half_the_rate(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from chargen.training import session
+
+    asked: list[float] = []
+
+    def explode_once(training: Any, fraction: float) -> float:
+        asked.append(fraction)
+        return 1e30 if len(asked) == explode_at else 0.01
+
+    monkeypatch.setattr(session, "learning_rate", explode_once)
+    options = SMALL | {"epochs": 6, "clip_norm": 0, "optimizer": "sgd"}
+    explode_at = 0
+    plain = chargen.train(text, checkpoint=tmp_path / "plain", **options)
+    explode_at = len(asked) + len(asked) // 2
+    events: list[Event] = []
+    path = chargen.train(text, checkpoint=tmp_path / "ck", report=events.append, **options)
+    recovered = [event for event in events if isinstance(event, Recovered)]
+    assert len(recovered) == 1
+    assert 0 < recovered[0].back_to < recovered[0].step
+    assert recovered[0].rate_factor == 0.5
+    lines = history(path)
+    (noted,) = [line for line in lines if line.get("diverged")]
+    assert noted["step"] == recovered[0].step
+    assert not noted["best"]
+    others = [line for line in lines if not line.get("diverged")]
+    assert [line["step"] for line in others] == [line["step"] for line in history(plain)]
+    after = others[-1]["learning_rate"]
+    assert after == pytest.approx(0.005)
+    assert others[-1]["train_nats"] < others[0]["train_nats"]
 
 
 @pytest.mark.parametrize("validation", [0, 0.2])

@@ -49,7 +49,8 @@ def train(
         CorpusError: a text cannot be read.
         CheckpointError: a checkpoint is in the way, missing, or cannot be written.
         OptionError: an option is out of range, or two do not go together.
-        TrainingError: the text is too short for the options, or the loss became NaN.
+        TrainingError: the text is too short for the options, or training diverged again
+            and again.
         VocabularyError: the text's characters are not those of `init_from`.
         KeyboardInterrupt: after SIGINT; the run is saved, and `resume` goes on with it. Other
             signals that stop a run, such as SIGTERM, are handed on in the same way.

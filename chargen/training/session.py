@@ -15,12 +15,13 @@ from chargen.models.factory import build_learner, build_model
 from chargen.training import state
 from chargen.training.batches import Batches
 from chargen.training.callbacks import (
+    Diverged,
     Evaluation,
     Feeding,
     Progress,
     Saving,
 )
-from chargen.training.events import Reason, Report, Started, Stopped
+from chargen.training.events import Reason, Recovered, Report, Started, Stopped
 from chargen.training.examiner import Examiner
 from chargen.training.interruption import Interruption
 from chargen.training.machine import settled
@@ -34,6 +35,8 @@ WARM_UP = 0.03
 FINAL_RATE = 0.02
 """What the cosine leaves of the learning rate: the last steps settle, but still learn."""
 SGD_MOMENTUM = 0.9
+MOST_RECOVERIES = 5
+"""Of a run that diverges: a rate 32 times too high is not the rate's fault alone."""
 
 
 def run_session(plan: Plan, *, resume: bool, report: Report, started: float) -> None:
@@ -47,7 +50,7 @@ def run_session(plan: Plan, *, resume: bool, report: Report, started: float) -> 
 
     Raises:
         KeyboardInterrupt: after SIGINT, once the run is saved.
-        TrainingError: the loss or the weights became no numbers.
+        TrainingError: the run diverged again and again.
     """
     checkpoint = plan.checkpoint
     if not resume:
@@ -79,7 +82,7 @@ def run_session(plan: Plan, *, resume: bool, report: Report, started: float) -> 
     progress = Progress(run, pace, report)
 
     def rate(step: int) -> float:
-        return learning_rate(training, pace.fraction(step))
+        return learning_rate(training, pace.fraction(step)) * run.rate_factor
 
     interruption = Interruption()
     examiner = Examiner(checkpoint, plan.validation_ids)
@@ -102,15 +105,19 @@ def run_session(plan: Plan, *, resume: bool, report: Report, started: float) -> 
         parameters = parameter_count(checkpoint.model)
         report(Started(checkpoint, parameters, run.step, windows.steps, total_steps))
         saving = Saving(checkpoint, run, interruption, evaluation)
-        if not pace.is_over and not run.is_stale(training.patience) and not interruption.signal:
+        while not (pace.is_over or run.is_stale(training.patience) or interruption.signal):
             batches = Batches(windows, rate, pace.boundary, run.step)
-            model.fit(
-                batches.dataset(),
-                steps_per_epoch=total_steps,  # at most: callbacks end it
-                callbacks=[Feeding(batches, pace, means), progress, evaluation, saving],
-                shuffle=False,
-                verbose=0,
-            )
+            try:
+                model.fit(
+                    batches.dataset(),
+                    steps_per_epoch=total_steps,  # at most: callbacks end it
+                    callbacks=[Feeding(batches, pace, means), progress, evaluation, saving],
+                    shuffle=False,
+                    verbose=0,
+                )
+            except Diverged as diverged:
+                means = _recover(plan, model, run, evaluation, diverged.step)
+                report(Recovered(diverged.step, run.step, run.rate_factor))
         reason: Reason = "interrupted"
         if run.step >= total_steps:
             reason = "finished"
@@ -153,6 +160,29 @@ def compile_model(model: keras.Model, training: TrainConfig) -> None:
     model.compile(optimizer=optimizer, jit_compile=False)
     # Create its variables now, so that a resumed run has something to restore into.
     optimizer.build(model.trainable_variables)
+
+
+def _recover(
+    plan: Plan, model: keras.Model, run: state.RunState, evaluation: Evaluation, step: int
+) -> dict[str, Any]:
+    """Go back to the last good state with half the learning rate; returns its running means.
+
+    Raises:
+        TrainingError: this did not help often enough.
+    """
+    path = plan.checkpoint.path
+    good, means = state.restore(path, model)
+    if good.recoveries == MOST_RECOVERIES:
+        raise TrainingError(
+            f"training diverged: at step {step:,} the loss or the weights are no longer numbers, "
+            f"or have exploded, and halving the learning rate {MOST_RECOVERIES} times did not "
+            "help; the best weights so far are kept: train again with a lower --learning-rate or "
+            "a smaller --clip-norm"
+        )
+    vars(run).update(vars(good), recoveries=good.recoveries + 1)
+    evaluation.note_recovery(step)
+    state.save(path, model, run)
+    return means
 
 
 def _begin(plan: Plan, model: keras.Model, run: state.RunState, evaluation: Evaluation) -> None:

@@ -47,6 +47,13 @@ class RunState:
     """Evaluations since then."""
     evaluations: int = 0
     """Lines of the history that belong to this state."""
+    recoveries: int = 0
+    """Times that the run diverged and went back; each halves its learning rate."""
+
+    @property
+    def rate_factor(self) -> float:
+        """What is left of the learning rate."""
+        return 0.5**self.recoveries
 
     def check(self) -> None:
         """Refuse values that no run has.
@@ -59,7 +66,7 @@ class RunState:
             optional = name in {"begun", "best_nats"}
             if value is None and optional:
                 continue
-            whole = name in {"step", "stale", "evaluations"}
+            whole = name in {"step", "stale", "evaluations", "recoveries"}
             if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
                 raise TypeError(f"{name} is {value!r}")
             if not (math.isfinite(value) and value >= 0):
