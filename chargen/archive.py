@@ -144,8 +144,9 @@ def _check_layers(description: NDArray[np.uint8]) -> None:
     except RecursionError as error:
         raise ValueError(str(error)) from None
     for name in _class_names(content):
-        if name not in CLASSES:
-            raise ValueError(f"it describes a {name!r}, which no model of chargen has")
+        if not isinstance(name, str) or name not in CLASSES:
+            shown = repr(name)[:40]
+            raise ValueError(f"it describes a {shown}, which no model of chargen has")
 
 
 def _class_names(content: Any) -> Iterator[Any]:

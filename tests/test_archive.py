@@ -121,6 +121,12 @@ def test_a_layer_with_code_of_its_own_is_refused(tmp_path: Path, hdf5: bytes):
         read_weights(write(tmp_path / "m", hdf5, layers), ARRAYS)
 
 
+@pytest.mark.parametrize("name", [["LSTM"], {}, None, 1])
+def test_a_layer_without_a_name_is_refused(tmp_path: Path, hdf5: bytes, name: object):
+    with pytest.raises(ValueError, match="which no model of chargen has"):
+        read_weights(write(tmp_path / "m", hdf5, {"class_name": name}), ARRAYS)
+
+
 @pytest.mark.parametrize("layers", ["[" * 100_000, "\x00", "9" * 10_000])
 def test_a_description_that_is_no_json_is_refused(tmp_path: Path, hdf5: bytes, layers: str):
     path = write(tmp_path / "m", hdf5)

@@ -90,6 +90,8 @@ class Harmful:
         ("weight0", npy(np.zeros((5, 16), np.float32))[:-1], "buffer"),
         ("weight0", b"\x93NUMPY\x03\x00" + bytes(100), "another format"),
         ("weight0", b"", "magic"),
+        # Found by fuzzing: NumPy takes a broken header apart with `tokenize`.
+        ("weight0", b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'shape': (5, 16" + b" " * 90, "EOF"),
         ("other", npy(0), "other arrays"),
         ("run", run_json(step=-1), "step is -1"),
         ("run", run_json(step=1.5), "step is 1.5"),

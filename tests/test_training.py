@@ -385,6 +385,38 @@ def test_an_exploding_loss_is_an_error_that_says_what_to_do(text: Path, tmp_path
     assert len(chargen.load(tmp_path / "ck").sample("The", length=5)) == 5
 
 
+def test_the_state_is_saved_as_often_as_asked_for(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from chargen.training import state
+
+    saved: list[int] = []
+    save = state.save
+
+    def note(folder: Path, model: Any, run: Any) -> None:
+        saved.append(run.step)
+        save(folder, model, run)
+
+    monkeypatch.setattr(state, "save", note)
+    options = SMALL | {"validation": 0}
+    chargen.train(text, checkpoint=tmp_path / "always", save_every=0, **options)
+    always = list(saved)
+    saved.clear()
+    chargen.train(text, checkpoint=tmp_path / "seldom", save_every="1h", **options)
+    assert len(always) > len(saved)
+    assert set(saved) <= {0} | {line["step"] for line in history(tmp_path / "seldom")}
+
+
+def test_two_trainers_in_one_directory_are_refused(text: Path, tmp_path: Path):
+    def train_too(event: Event) -> None:
+        if isinstance(event, Started):
+            for how in ({"resume": True}, {"force": True}):
+                with pytest.raises(CheckpointError, match="another process is training in"):
+                    chargen.train(text, checkpoint=tmp_path / "ck", **how)
+
+    chargen.train(text, checkpoint=tmp_path / "ck", report=train_too, **SMALL)
+
+
 def test_a_run_that_diverges_goes_back_and_on_with_half_the_rate(
     text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -18,8 +18,6 @@ from chargen.training.pace import Pace
 
 __all__ = ["Diverged", "Evaluation", "Feeding", "Progress", "Saving"]
 
-SAVE_SECONDS = 30.0
-"""What a run loses at most when it is killed outright."""
 BLOCK_SECONDS = 0.1
 """Of steps between two looks at what happens around them: nobody waits longer for Ctrl-C."""
 REPORT_SECONDS = 0.2
@@ -209,7 +207,7 @@ class Evaluation(keras.callbacks.Callback):
 
 
 class Saving(keras.callbacks.Callback):
-    """Keeps `resume.npz` current: after evaluations, every half minute, and before stopping.
+    """Keeps `resume.npz` current: after evaluations, every so often, and before stopping.
 
     Last in the list of callbacks, so that it saves what the others have done. A run that is
     stopped before its first evaluation, or that has nothing to tell better weights by, also leaves
@@ -244,7 +242,7 @@ class Saving(keras.callbacks.Callback):
             if self._run.best_nats is None:
                 self._evaluation.write_model()
         evaluated = self._run.evaluations > self._evaluations
-        overdue = time.monotonic() - self._saved >= SAVE_SECONDS
+        overdue = time.monotonic() - self._saved >= self._checkpoint.training.save_every
         if evaluated or overdue or self.model.stop_training:
             state.save(self._checkpoint.path, self.model, self._run)
             self._evaluations = self._run.evaluations

@@ -13,6 +13,7 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError  # NumPy's, for headers that a Python 2 might have written
 from typing import Any, TypeAlias
 
 import keras
@@ -108,7 +109,7 @@ def restore(folder: Path, model: keras.Model) -> tuple[RunState, dict[str, Any]]
         arrays = _read(path, shapes)
         run = RunState(**json.loads(arrays.pop("run").tobytes()))
         run.check()
-    except (OSError, ValueError, TypeError, RecursionError, EOFError) as error:
+    except (OSError, ValueError, TypeError, RecursionError, EOFError, TokenError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
             f"{path} cannot be gone on with ({reason}): it is damaged, or of another model or "
