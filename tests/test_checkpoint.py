@@ -107,7 +107,10 @@ def test_a_configuration_with_other_content_is_damaged(folder: Path, values: dic
         Checkpoint.open(folder)
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", '{"characters": ["b", "a"]}', "[" * 10_000])
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "{}", '{"characters": ["b", "a"]}', '{"characters": ["\\ud800"]}', "[" * 10_000],
+)
 def test_a_vocabulary_with_other_content_is_damaged(folder: Path, content: str):
     (folder / "vocabulary.json").write_text(content)
     with pytest.raises(CheckpointError, match=r"vocabulary\.json is damaged"):

@@ -10,10 +10,11 @@ import io
 import json
 import math
 import struct
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
-from tokenize import TokenError  # NumPy's, for headers that a Python 2 might have written
+from tokenize import TokenError  # NumPy's, for a broken header
 from typing import Any, TypeAlias
 
 import keras
@@ -109,7 +110,15 @@ def restore(folder: Path, model: keras.Model) -> tuple[RunState, dict[str, Any]]
         arrays = _read(path, shapes)
         run = RunState(**json.loads(arrays.pop("run").tobytes()))
         run.check()
-    except (OSError, ValueError, TypeError, RecursionError, EOFError, TokenError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        RecursionError,
+        EOFError,
+        TokenError,
+        UserWarning,
+    ) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
             f"{path} cannot be gone on with ({reason}): it is damaged, or of another model or "
@@ -151,7 +160,10 @@ def _array(name: str, content: bytes, expected: tuple[tuple[int, ...], str] | No
     stream = io.BytesIO(content)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError(f"{name} is of another format")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=MEMBER_OVERHEAD)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # for headers that a Python 2 may have written
+        header = np.lib.format.read_array_header_1_0(stream, max_header_size=MEMBER_OVERHEAD)
+    shape, _, dtype = header
     if dtype != np.dtype("uint8" if expected is None else expected[1]):
         raise ValueError(f"{name} is {dtype}")
     if expected is not None and shape != expected[0]:
