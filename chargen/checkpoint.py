@@ -11,9 +11,12 @@ the old one or the new one. `config.json` is written last and removed first: a d
 it is a checkpoint. Reading needs no Keras and builds no objects from what it reads.
 """
 
+import ctypes
 import dataclasses
+import errno
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +56,7 @@ __all__ = [
     "find_checkpoints",
     "newest_checkpoint",
     "replace_file",
+    "replace_files",
     "write_file",
 ]
 
@@ -65,6 +69,9 @@ MODEL = "model.keras"
 HISTORY = "history.jsonl"
 RESUME = "resume.npz"
 FILES = (CONFIG, VOCABULARY, MODEL, HISTORY, RESUME)
+
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
+"""Of Linux' `renameat2`, which Python does not have."""
 
 MOST_BYTES = {
     CONFIG: 1 << 24,  # the paths of 100,000 texts
@@ -253,8 +260,16 @@ def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def find_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoint directories under `folder`, itself included, the newest weights last."""
-    found = [path.parent for path in folder.rglob(CONFIG) if (path.parent / MODEL).is_file()]
+    """The checkpoint directories under `folder`, itself included, the newest weights last.
+
+    Hidden ones are left out: a run that is about to replace another may be among them.
+    """
+    found = [
+        path.parent
+        for path in folder.rglob(CONFIG)
+        if (path.parent / MODEL).is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
     return sorted(found, key=lambda path: ((path / MODEL).stat().st_mtime_ns, str(path)))
 
 
@@ -297,6 +312,78 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
         _flush(path.parent)  # the rename itself
     finally:
         beside.unlink(missing_ok=True)
+
+
+def replace_files(path: Path, write: Callable[[Path], None]) -> None:
+    """Replace all files of a checkpoint together: at any instant they are the old or the new ones.
+
+    The new ones are written into a directory beside, which then changes places with the old one;
+    what else lies in that is moved over. Where that cannot be, as for the working directory, the
+    old files are removed before the new ones take their places, and where nothing can be written
+    beside it, before the new ones are written.
+
+    Args:
+        path: the checkpoint's directory.
+        write: writes the new files into the directory it is given.
+    """
+    path = path.resolve()
+    _remove_left_over(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.mkdir()
+    except OSError:
+        _remove_files(path)
+        write(path)
+        return
+    try:
+        shutil.copymode(path, beside)
+        write(beside)
+        try:
+            _exchange(beside, path)
+        except OSError:
+            _remove_files(path)
+            for name in reversed(FILES):
+                shutil.move(beside / name, path / name)
+        for entry in beside.iterdir():
+            if entry.name not in FILES:
+                entry.rename(path / entry.name)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _remove_files(path: Path) -> None:
+    for name in FILES:  # the one that makes it a checkpoint first
+        (path / name).unlink(missing_ok=True)
+
+
+def _remove_left_over(path: Path) -> None:
+    """Remove what a process that was killed while it replaced this checkpoint has left beside."""
+    for entry in path.parent.iterdir():
+        name, _, number = entry.name.rpartition(".")
+        if name == f".{path.name}" and number.isdecimal() and entry.is_dir():
+            files = {file.name for file in entry.iterdir()}
+            if all(file in FILES or file.startswith(".") for file in files):
+                shutil.rmtree(entry, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Have two directories change places.
+
+    Raises:
+        OSError: one is the working directory, or a disk of its own.
+    """
+    if Path.cwd().is_relative_to(other):
+        raise OSError(errno.EBUSY, "the working directory stays where it is")
+    library = ctypes.CDLL(None, use_errno=True)
+    rename = getattr(library, "renameat2", None)
+    paths = os.fsencode(one), os.fsencode(other)
+    if rename is None or rename(AT_FDCWD, paths[0], AT_FDCWD, paths[1], RENAME_EXCHANGE):
+        # Not of this system, or of this file system: for a moment there is none at the path.
+        aside = one.with_name(f"{one.name}.old")
+        other.rename(aside)
+        one.rename(other)
+        aside.rename(one)
+    _flush(other.parent)
 
 
 def _flush(path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from conftest import make_checkpoint, model_archive, random_weights
 
 from chargen.checkpoint import (
+    FILES,
     FORMAT,
     HISTORY_FIELDS,
     MOST_BYTES,
@@ -19,8 +20,10 @@ from chargen.checkpoint import (
     find_checkpoints,
     newest_checkpoint,
     replace_file,
+    replace_files,
     write_file,
 )
+from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, CorpusError
 
 
@@ -216,6 +219,70 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path):
     assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
     write_file(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+def new_files(folder: Path) -> None:
+    make_checkpoint(folder, "xyz\n")
+    (folder / "resume.npz").write_bytes(b"new")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_checkpoints_files_are_replaced_together(folder: Path):
+    (folder / "notes").mkdir()
+    (folder / "notes" / "mine.txt").write_text("kept")
+    folder.chmod(0o750)
+    replace_files(folder, new_files)
+    assert Checkpoint.open(folder).vocabulary == Vocabulary("\nxyz")
+    assert names(folder) == sorted([*FILES, "notes"])
+    assert (folder / "notes" / "mine.txt").read_text() == "kept"
+    assert folder.stat().st_mode & 0o777 == 0o750
+    assert names(folder.parent) == ["copy"]
+
+
+def test_what_fails_while_it_replaces_a_checkpoint_leaves_the_old_one(folder: Path):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def fail(beside: Path) -> None:
+        (beside / "model.keras").write_bytes(b"half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        replace_files(folder, fail)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert names(folder.parent) == ["copy"]
+
+
+def test_the_working_directory_stays_where_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(folder)
+    replace_files(Path(), new_files)
+    assert Path.cwd().samefile(folder)
+    assert Checkpoint.open(Path()).vocabulary == Vocabulary("\nxyz")
+    assert names(folder) == sorted(FILES)
+
+
+def test_directories_change_places_without_the_systems_help(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    import ctypes
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
+    replace_files(folder, new_files)
+    assert Checkpoint.open(folder).vocabulary == Vocabulary("\nxyz")
+    assert names(folder.parent) == ["copy"]
+
+
+def test_what_a_killed_replacement_left_is_removed_and_never_listed(folder: Path):
+    left = folder.with_name(".copy.123")
+    shutil.copytree(folder, left)
+    others = folder.with_name(".copy.124")
+    shutil.copytree(folder, others)
+    (others / "mine.txt").write_text("kept")
+    assert find_checkpoints(folder.parent) == [folder]
+    replace_files(folder, new_files)
+    assert names(folder.parent) == [".copy.124", "copy"]
 
 
 def test_the_text_of_a_run_is_read_again_and_must_be_the_same(tmp_path: Path):

@@ -5,24 +5,24 @@ from pathlib import Path
 import pytest
 
 from chargen.errors import CheckpointError
-from chargen.training.lock import lock
+from chargen.training.lock import Lock
 
 HOLD = """
 import sys
 from pathlib import Path
-from chargen.training.lock import lock
-with lock(Path(sys.argv[1])):
+from chargen.training.lock import Lock
+with Lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
 def test_a_second_trainer_is_refused_until_the_first_is_gone(tmp_path: Path):
-    with lock(tmp_path):
-        with pytest.raises(CheckpointError, match="another process is training in"), lock(tmp_path):
+    with Lock(tmp_path):
+        with pytest.raises(CheckpointError, match="another process is training in"), Lock(tmp_path):
             pass
         assert list(tmp_path.iterdir()) == []
-    with lock(tmp_path):
+    with Lock(tmp_path):
         pass
 
 
@@ -33,8 +33,8 @@ def test_a_killed_trainer_holds_no_lock(tmp_path: Path):
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(CheckpointError, match="another process"), lock(tmp_path):
+        with pytest.raises(CheckpointError, match="another process"), Lock(tmp_path):
             pass
         holder.kill()
-    with lock(tmp_path):
+    with Lock(tmp_path):
         pass

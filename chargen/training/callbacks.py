@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -145,15 +146,15 @@ class Evaluation(keras.callbacks.Callback):
         if self._pace.is_over or stale:
             self.model.stop_training = True
 
-    def write_model(self) -> None:
-        """Write the current weights as `model.keras`."""
+    def write_model(self, folder: Path | None = None) -> None:
+        """Write the current weights as `model.keras`, elsewhere where a folder is given."""
         self._exported.set_weights(self.model.learned())
-        replace_file(self._checkpoint.path / MODEL, self._exported.save)
+        replace_file((folder or self._checkpoint.path) / MODEL, self._exported.save)
 
-    def write_history(self) -> None:
-        """Write `history.jsonl`."""
+    def write_history(self, folder: Path | None = None) -> None:
+        """Write `history.jsonl`, likewise."""
         lines = "".join(json.dumps(line) + "\n" for line in self._history)
-        write_file(self._checkpoint.path / HISTORY, lines.encode())
+        write_file((folder or self._checkpoint.path) / HISTORY, lines.encode())
 
     def note_recovery(self, step: int) -> None:
         """Add a line on a run that diverged at a step to the history, and keep what is known."""

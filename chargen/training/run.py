@@ -11,7 +11,7 @@ from chargen.config import TrainOptions, parse_duration
 from chargen.errors import OptionError
 from chargen.training import runtime
 from chargen.training.events import Event, Report
-from chargen.training.lock import lock
+from chargen.training.lock import Lock
 from chargen.training.plan import default_checkpoint, plan_new, plan_resumed
 
 __all__ = ["train"]
@@ -86,8 +86,8 @@ def train(
     # Imported once TensorFlow has been told what it must be told before it starts.
     from chargen.training.session import run_session
 
-    with lock(folder):
-        run_session(plan, resume=resume, report=report or _ignore, started=started)
+    with Lock(folder) as lock:
+        run_session(plan, lock, resume=resume, report=report or _ignore, started=started)
     return folder
 
 

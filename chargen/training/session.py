@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import keras
 
 from chargen.architecture import parameter_count
-from chargen.checkpoint import FILES, best_of
+from chargen.checkpoint import best_of, replace_files
 from chargen.config import TrainConfig
 from chargen.data.windows import make_windows
 from chargen.errors import TrainingError
@@ -24,6 +25,7 @@ from chargen.training.callbacks import (
 from chargen.training.events import Reason, Recovered, Report, Started, Stopped
 from chargen.training.examiner import Examiner
 from chargen.training.interruption import Interruption
+from chargen.training.lock import Lock
 from chargen.training.machine import settled
 from chargen.training.pace import Pace
 from chargen.training.plan import Plan
@@ -39,11 +41,12 @@ MOST_RECOVERIES = 5
 """Of a run that diverges: a rate 32 times too high is not the rate's fault alone."""
 
 
-def run_session(plan: Plan, *, resume: bool, report: Report, started: float) -> None:
+def run_session(plan: Plan, lock: Lock, *, resume: bool, report: Report, started: float) -> None:
     """Train from the start, or from where the run stopped, to its end or an interruption.
 
     Args:
         plan: what to train; its checkpoint's directory exists.
+        lock: held on that directory.
         resume: the directory holds this run's state.
         report: told what happens.
         started: when the command began, by `time.monotonic`.
@@ -101,7 +104,7 @@ def run_session(plan: Plan, *, resume: bool, report: Report, started: float) -> 
             state.save(checkpoint.path, model, run)
             checkpoint.write()  # epochs, patience, threads or the text's place may be others
         else:
-            _begin(plan, model, run, evaluation)
+            _begin(plan, lock, model, run, evaluation)
         parameters = parameter_count(checkpoint.model)
         report(Started(checkpoint, parameters, run.step, windows.steps, total_steps))
         saving = Saving(checkpoint, run, interruption, evaluation)
@@ -185,12 +188,16 @@ def _recover(
     return means
 
 
-def _begin(plan: Plan, model: keras.Model, run: state.RunState, evaluation: Evaluation) -> None:
+def _begin(
+    plan: Plan, lock: Lock, model: keras.Model, run: state.RunState, evaluation: Evaluation
+) -> None:
     """Write a checkpoint that is whole before the first step; its weights are the initial ones."""
-    path = plan.checkpoint.path
-    for name in FILES:  # of the checkpoint to replace, the one that makes it a checkpoint first
-        (path / name).unlink(missing_ok=True)
-    evaluation.write_model()
-    evaluation.write_history()
-    state.save(path, model, run)
-    plan.checkpoint.write()
+
+    def write(folder: Path) -> None:
+        lock.hold(folder)
+        evaluation.write_model(folder)
+        evaluation.write_history(folder)
+        state.save(folder, model, run)
+        replace(plan.checkpoint, path=folder).write()
+
+    replace_files(plan.checkpoint.path, write)
