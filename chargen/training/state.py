@@ -12,7 +12,6 @@ import math
 import struct
 import warnings
 import zipfile
-import zlib
 from pathlib import Path
 from tokenize import TokenError  # NumPy's, for a broken header
 from typing import Any, TypeAlias
@@ -28,6 +27,9 @@ __all__ = ["RunState", "restore", "restore_means", "save"]
 
 MEMBER_OVERHEAD = 4096
 """Bytes in the file beside each array's values, at most: name, header, or the run's JSON."""
+
+_DAMAGED = (OSError, ValueError, TypeError, RecursionError, EOFError, TokenError, UserWarning)
+"""What a file that was damaged, or made to harm, raises in those who read it."""
 
 Shapes: TypeAlias = dict[str, tuple[tuple[int, ...], str]]
 """Of each array, its shape and the name of its type."""
@@ -110,15 +112,7 @@ def restore(folder: Path, model: keras.Model) -> tuple[RunState, dict[str, Any]]
         arrays = _read(path, shapes)
         run = RunState(**json.loads(arrays.pop("run").tobytes()))
         run.check()
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        RecursionError,
-        EOFError,
-        TokenError,
-        UserWarning,
-    ) as error:
+    except _DAMAGED as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
             f"{path} cannot be gone on with ({reason}): it is damaged, or of another model or "
@@ -145,13 +139,7 @@ def _read(path: Path, expected: Shapes) -> dict[str, NDArray[Any]]:
             if any(m.compress_type != zipfile.ZIP_STORED or m.file_size > most for m in members):
                 raise ValueError("its arrays are compressed")
             data = {m.filename.removesuffix(".npy"): archive.read(m) for m in members}
-    except (
-        zipfile.BadZipFile,
-        NotImplementedError,
-        RuntimeError,
-        struct.error,
-        zlib.error,
-    ) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, struct.error) as error:
         raise ValueError(str(error)) from None
     return {name: _array(name, content, expected.get(name)) for name, content in data.items()}
 
@@ -163,7 +151,9 @@ def _array(name: str, content: bytes, expected: tuple[tuple[int, ...], str] | No
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # for headers that a Python 2 may have written
         header = np.lib.format.read_array_header_1_0(stream, max_header_size=MEMBER_OVERHEAD)
-    shape, _, dtype = header
+    shape, by_columns, dtype = header
+    if by_columns:
+        raise ValueError(f"{name} is stored by columns")
     if dtype != np.dtype("uint8" if expected is None else expected[1]):
         raise ValueError(f"{name} is {dtype}")
     if expected is not None and shape != expected[0]:
