@@ -27,6 +27,11 @@ class Array:
     path: str
     shape: tuple[int, ...]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its values."""
+        return 4 * math.prod(self.shape)
+
 
 @dataclass(frozen=True)
 class Layer:

@@ -1,18 +1,20 @@
 """The weights in a `.keras` file, read without Keras: a zip archive that holds an HDF5 file.
 
-Only the arrays that are asked for are read, by name, shape and type; nothing is built from what
-the archive says of itself. The archive stores its members as they are, so the HDF5 file is read
-into memory once, and the arrays are views of it.
+Files come from strangers. Only the arrays that are asked for are read, by name, shape and type;
+nothing is built from what the archive says of itself; and all that it says of sizes is held
+against what the configuration implies before anything of that size is read. The archive stores its
+members as they are, so the HDF5 file is read into memory once, and the arrays are views of it.
 """
 
 import io
+import json
 import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +24,43 @@ from chargen.architecture import Array
 __all__ = ["read_weights"]
 
 WEIGHTS_MEMBER = "model.weights.h5"
+LAYERS_MEMBER = "config.json"
+MEMBERS = {"metadata.json", LAYERS_MEMBER, WEIGHTS_MEMBER}
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 """Before a member's data: the signature, ..., the lengths of its name and of extra fields, which
 follow (PKWARE's APPNOTE, 4.3.7)."""
 LOCAL_SIGNATURE = b"PK\3\4"
+
+ARRAY_OVERHEAD = 1 << 14
+"""Bytes that HDF5 may take to describe an array and the groups it lies in: Keras' files take 3,000
+an array."""
+MOST_JSON = 1 << 20
+"""Bytes of the archive's own description of its layers: 64 bidirectional layers take 300,000."""
+MOST_OTHER = 1 << 16
+"""Bytes of all else in the archive: its directory and its metadata."""
+
+CLASSES = {
+    "Bidirectional",
+    "CategoryEncoding",
+    "Dense",
+    "Dropout",
+    "DTypePolicy",
+    "Embedding",
+    "Float32",
+    "GlorotUniform",
+    "GRU",
+    "InputLayer",
+    "LSTM",
+    "Orthogonal",
+    "OrthogonalInitializer",
+    "RandomUniform",
+    "Reshape",
+    "Sequential",
+    "SimpleRNN",
+    "Zeros",
+}
+"""What chargen's models are made of; anything else would be built by whoever opens the file with
+Keras, such as a Lambda layer with code of its own."""
 
 
 def read_weights(path: Path, arrays: Sequence[Array]) -> list[NDArray[np.float32]]:
@@ -36,65 +71,134 @@ def read_weights(path: Path, arrays: Sequence[Array]) -> list[NDArray[np.float32
         arrays: where each lies and what shape it must have.
 
     Returns:
-        The arrays, views of one buffer where they lie in one piece.
+        The arrays, views of one buffer.
 
     Raises:
         ValueError: the file is no such archive, or an array in it is missing, of another shape or
-            type, or not finite.
+            type, or not finite, or there is something in it that no model of chargen has.
         OSError: it cannot be read.
     """
     # Imported here so that commands which read no weights start without it.
     import h5py
 
+    data_size = sum(array.nbytes for array in arrays)
+    described = ARRAY_OVERHEAD * len(arrays)
     with path.open("rb") as file:
-        data = _read_member(file)
+        found = os.fstat(file.fileno()).st_size
+        if found < data_size:
+            raise ValueError(f"{data_size:,} bytes of weights cannot be in a file of {found:,}")
+        if found > data_size + described + MOST_JSON + MOST_OTHER:
+            raise ValueError(f"{found:,} bytes are too many for {data_size:,} bytes of weights")
+        members = _members(file)
+        _check_layers(_read(file, members[LAYERS_MEMBER], MOST_JSON))
+        data = _read(file, members[WEIGHTS_MEMBER], data_size + described)
     try:
         with h5py.File(_File(data), "r") as hdf5:
-            return [_checked(hdf5[array.path], array, data) for array in arrays]
-    except (KeyError, OSError, RuntimeError) as error:  # what h5py raises for a damaged file
+            return [_checked(_find(hdf5, array), array, data) for array in arrays]
+    except (KeyError, OSError, RuntimeError, TypeError) as error:  # h5py's, for a damaged file
         raise ValueError(str(error)) from None
 
 
-def _read_member(file: IO[bytes]) -> NDArray[np.uint8]:
-    """The bytes of the HDF5 file, straight from where they lie in the archive."""
+def _members(file: IO[bytes]) -> dict[str, zipfile.ZipInfo]:
+    """The archive's members by name: exactly those that Keras writes, stored as they are."""
     try:
         with zipfile.ZipFile(file) as archive:
-            member = archive.getinfo(WEIGHTS_MEMBER)
-    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+            found = archive.infolist()
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, struct.error) as error:
         raise ValueError(str(error)) from None
-    if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
-        raise ValueError(f"{WEIGHTS_MEMBER} is compressed or encrypted; Keras stores it as it is")
+    names = sorted(member.filename for member in found)
+    if names != sorted(MEMBERS):
+        shown = ", ".join(repr(name) for name in names[:5])
+        raise ValueError(f"its members should be {', '.join(sorted(MEMBERS))}; found {shown}")
+    for member in found:
+        if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+            raise ValueError(f"{member.filename} is compressed or encrypted; Keras stores it as is")
+    return {member.filename: member for member in found}
+
+
+def _read(file: IO[bytes], member: zipfile.ZipInfo, most: int) -> NDArray[np.uint8]:
+    """A member's bytes, straight from where they lie in the archive; not more than so many."""
+    name, size = member.filename, member.file_size
+    if size > most:
+        raise ValueError(f"{name} has {size:,} bytes; at most {most:,} belong to this model")
     file.seek(member.header_offset)
     header = file.read(LOCAL_HEADER.size)
     if len(header) < LOCAL_HEADER.size or not header.startswith(LOCAL_SIGNATURE):
-        raise ValueError(f"{WEIGHTS_MEMBER} does not lie where the archive says")
+        raise ValueError(f"{name} does not lie where the archive says")
     _, name_length, extra_length = LOCAL_HEADER.unpack(header)
     start = file.seek(name_length + extra_length, os.SEEK_CUR)
-    if start + member.file_size > file.seek(0, os.SEEK_END):
-        raise ValueError(f"{WEIGHTS_MEMBER} is cut short")
-    data = np.empty(member.file_size, dtype=np.uint8)
+    if start + size > file.seek(0, os.SEEK_END):
+        raise ValueError(f"{name} is cut short")
+    data = np.empty(size, dtype=np.uint8)
     file.seek(start)
     file.readinto(data)  # type: ignore[attr-defined]
     if zlib.crc32(data.data) != member.CRC:
-        raise ValueError(f"{WEIGHTS_MEMBER} does not match its checksum")
+        raise ValueError(f"{name} does not match its checksum")
     return data
 
 
-def _checked(dataset: object, array: Array, data: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _check_layers(description: NDArray[np.uint8]) -> None:
+    """Refuse an archive that Keras would build anything else from than chargen's layers."""
+    try:
+        content = json.loads(description.tobytes())
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
+    for name in _class_names(content):
+        if not isinstance(name, str) or name not in CLASSES:
+            shown = repr(name)[:40]
+            raise ValueError(f"it describes a {shown}, which no model of chargen has")
+
+
+def _class_names(content: Any) -> Iterator[Any]:
+    """All values of `class_name`, however deep."""
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if "class_name" in value:
+                yield value["class_name"]
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def _find(hdf5: Any, array: Array) -> Any:
+    """The dataset of an array, by hard links only: others lead to other places and files."""
     import h5py
 
-    if not isinstance(dataset, h5py.Dataset):
+    found = hdf5
+    for name in array.path.split("/"):
+        if not isinstance(found, h5py.Group):
+            raise ValueError(f"{array.path} should be an array in groups")
+        link = found.get(name, getlink=True)
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(f"{array.path} is reached by a link, or is missing")
+        found = found[name]
+    if not isinstance(found, h5py.Dataset):
         raise ValueError(f"{array.path} should be an array; found a group")
+    return found
+
+
+def _checked(dataset: Any, array: Array, data: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """An array's values, where they lie; nothing is read that is not as it must be."""
+    import h5py
+
+    properties = dataset.id.get_create_plist()
+    stored = (
+        properties.get_layout() == h5py.h5d.CONTIGUOUS
+        and properties.get_nfilters() == 0
+        and properties.get_external_count() == 0
+    )
+    if not stored:
+        raise ValueError(f"{array.path} is in chunks, filtered, virtual or in another file")
     if dataset.shape != array.shape or dataset.dtype != np.float32:
         raise ValueError(
             f"{array.path} should be float32 {array.shape}; found {dataset.dtype} {dataset.shape}"
         )
     start = dataset.id.get_offset()
-    if start is None:  # in chunks, as another program may write it
-        values: NDArray[np.float32] = dataset[()]
-    else:
-        size = dataset.size * dataset.dtype.itemsize
-        values = data[start : start + size].view(np.float32).reshape(array.shape)
+    if start is None or not 0 <= start <= len(data) - array.nbytes:
+        raise ValueError(f"{array.path} does not lie in the file")
+    values = data[start : start + array.nbytes].view(np.float32).reshape(array.shape)
     if not np.isfinite(values).all():
         raise ValueError(f"{array.path} holds values that are not finite")
     return values

@@ -11,9 +11,12 @@ the old one or the new one. `config.json` is written last and removed first: a d
 it is a checkpoint. Reading needs no Keras and builds no objects from what it reads.
 """
 
+import ctypes
 import dataclasses
+import errno
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +47,7 @@ __all__ = [
     "FILES",
     "FORMAT",
     "HISTORY",
+    "HISTORY_FIELDS",
     "MODEL",
     "RESUME",
     "Checkpoint",
@@ -52,6 +56,7 @@ __all__ = [
     "find_checkpoints",
     "newest_checkpoint",
     "replace_file",
+    "replace_files",
     "write_file",
 ]
 
@@ -64,6 +69,32 @@ MODEL = "model.keras"
 HISTORY = "history.jsonl"
 RESUME = "resume.npz"
 FILES = (CONFIG, VOCABULARY, MODEL, HISTORY, RESUME)
+
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
+"""Of Linux' `renameat2`, which Python does not have."""
+
+MOST_BYTES = {
+    CONFIG: 1 << 24,  # the paths of 100,000 texts
+    VOCABULARY: 1 << 25,  # every code point there is
+    HISTORY: 1 << 26,  # 150,000 evaluations
+}
+"""That a file may have: a checkpoint made to harm is refused before it fills the memory."""
+HISTORY_FIELDS = (
+    "step",
+    "epoch",
+    "seconds",
+    "characters",
+    "learning_rate",
+    "train_nats",
+    "train_accuracy",
+    "validation_nats",
+    "validation_bits",
+    "validation_accuracy",
+    "best",
+)
+"""Of each line: numbers, true or false, or null where nothing is held out."""
+MOST_SHOWN = 200
+"""Characters of a reason that is shown: it may quote the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +144,8 @@ class Checkpoint:
         found = config.get("format") if isinstance(config, dict) else None
         if found != FORMAT:
             raise CheckpointError(
-                f"{path / CONFIG} has format {found!r}; this chargen reads format {FORMAT}: use "
-                "the chargen that wrote it, or train again"
+                f"{path / CONFIG} has format {_shortened(repr(found))}; this chargen reads format "
+                f"{FORMAT}: use the chargen that wrote it, or train again"
             )
         try:
             model = ModelConfig.from_json(config["model"])
@@ -148,19 +179,16 @@ class Checkpoint:
         arrays = [array for layer in describe(self.model) for array in layer.arrays]
         try:
             return read_weights(_existing(self.path, MODEL), arrays)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, MemoryError) as error:
             raise _damaged(self.path, MODEL, error) from None
 
     def history(self) -> list[dict[str, Any]]:
         """The evaluations, oldest first."""
         try:
-            lines = _existing(self.path, HISTORY).read_text(encoding="utf-8").splitlines()
-            records = [json.loads(line) for line in lines]
+            lines = _read(self.path, HISTORY).decode().split("\n")
+            return [_checked_record(json.loads(line)) for line in lines if line]
         except (ValueError, RecursionError, OSError) as error:
             raise _damaged(self.path, HISTORY, error) from None
-        if not all(isinstance(record, dict) for record in records):
-            raise _damaged(self.path, HISTORY, ValueError("a line is not an object"))
-        return records
 
     def best(self) -> dict[str, Any] | None:
         """The evaluation whose weights `model.keras` holds, or None before the first."""
@@ -232,8 +260,16 @@ def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def find_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoint directories under `folder`, itself included, the newest weights last."""
-    found = [path.parent for path in folder.rglob(CONFIG) if (path.parent / MODEL).is_file()]
+    """The checkpoint directories under `folder`, itself included, the newest weights last.
+
+    Hidden ones are left out: a run that is about to replace another may be among them.
+    """
+    found = [
+        path.parent
+        for path in folder.rglob(CONFIG)
+        if (path.parent / MODEL).is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
     return sorted(found, key=lambda path: ((path / MODEL).stat().st_mtime_ns, str(path)))
 
 
@@ -278,6 +314,78 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
         beside.unlink(missing_ok=True)
 
 
+def replace_files(path: Path, write: Callable[[Path], None]) -> None:
+    """Replace all files of a checkpoint together: at any instant they are the old or the new ones.
+
+    The new ones are written into a directory beside, which then changes places with the old one;
+    what else lies in that is moved over. Where that cannot be, as for the working directory, the
+    old files are removed before the new ones take their places, and where nothing can be written
+    beside it, before the new ones are written.
+
+    Args:
+        path: the checkpoint's directory.
+        write: writes the new files into the directory it is given.
+    """
+    path = path.resolve()
+    _remove_left_over(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.mkdir()
+    except OSError:
+        _remove_files(path)
+        write(path)
+        return
+    try:
+        shutil.copymode(path, beside)
+        write(beside)
+        try:
+            _exchange(beside, path)
+        except OSError:
+            _remove_files(path)
+            for name in reversed(FILES):
+                shutil.move(beside / name, path / name)
+        for entry in beside.iterdir():
+            if entry.name not in FILES:
+                entry.rename(path / entry.name)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _remove_files(path: Path) -> None:
+    for name in FILES:  # the one that makes it a checkpoint first
+        (path / name).unlink(missing_ok=True)
+
+
+def _remove_left_over(path: Path) -> None:
+    """Remove what a process that was killed while it replaced this checkpoint has left beside."""
+    for entry in path.parent.iterdir():
+        name, _, number = entry.name.rpartition(".")
+        if name == f".{path.name}" and number.isdecimal() and entry.is_dir():
+            files = {file.name for file in entry.iterdir()}
+            if all(file in FILES or file.startswith(".") for file in files):
+                shutil.rmtree(entry, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Have two directories change places.
+
+    Raises:
+        OSError: one is the working directory, or a disk of its own.
+    """
+    if Path.cwd().is_relative_to(other):
+        raise OSError(errno.EBUSY, "the working directory stays where it is")
+    library = ctypes.CDLL(None, use_errno=True)
+    rename = getattr(library, "renameat2", None)
+    paths = os.fsencode(one), os.fsencode(other)
+    if rename is None or rename(AT_FDCWD, paths[0], AT_FDCWD, paths[1], RENAME_EXCHANGE):
+        # Not of this system, or of this file system: for a moment there is none at the path.
+        aside = one.with_name(f"{one.name}.old")
+        other.rename(aside)
+        one.rename(other)
+        aside.rename(one)
+    _flush(other.parent)
+
+
 def _flush(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -309,16 +417,39 @@ def _existing(path: Path, name: str) -> Path:
 def _damaged(path: Path, name: str, error: Exception) -> CheckpointError:
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
         return CheckpointError(f"cannot read {path / name}: {error.strerror}")
-    reason = " ".join(str(error).split())
-    return CheckpointError(
-        f"{path / name} is damaged ({reason}); copy the checkpoint again, or train again"
-    )
+    why = _shortened(" ".join(str(error).split()) or type(error).__name__)
+    where = path / name
+    return CheckpointError(f"{where} is damaged ({why}); copy the checkpoint again, or train again")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "..."
+
+
+def _read(path: Path, name: str) -> bytes:
+    """A file's bytes, if they are not more than such a file may have."""
+    with _existing(path, name).open("rb") as file:
+        data = file.read(MOST_BYTES[name] + 1)
+    if len(data) > MOST_BYTES[name]:
+        raise ValueError(f"it has more than {MOST_BYTES[name]:,} bytes")
+    return data
+
+
+def _checked_record(record: Any) -> dict[str, Any]:
+    """A line of the history whose fields are there and are figures."""
+    if not isinstance(record, dict):
+        raise ValueError("a line is not an object")
+    if missing := [name for name in HISTORY_FIELDS if name not in record]:
+        raise ValueError(f"a line lacks {missing[0]}")
+    for name, value in record.items():
+        if not isinstance(value, int | float | None):
+            raise ValueError(f"{name} is not a number in a line")
+    return record
 
 
 def _read_json(path: Path, name: str) -> Any:
-    file = _existing(path, name)
     try:
-        return json.loads(file.read_bytes())
+        return json.loads(_read(path, name))
     except (ValueError, RecursionError, OSError) as error:
         raise _damaged(path, name, error) from None
 

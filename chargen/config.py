@@ -82,6 +82,7 @@ class TrainOptions(TypedDict, total=False):
     patience: int
     precision: Precision
     random_seed: int
+    save_every: float | str
     threads: int
 
 
@@ -215,6 +216,8 @@ class TrainConfig(_Json):
     """Evaluations without a better validation figure before training stops; 0 never does."""
     beta_2: float = 0.99
     """Adam's memory of squared gradients: shorter than usual, for runs of a few thousand steps."""
+    save_every: float = 30.0
+    """Seconds between two savings of what a run needs to go on: what a killed one loses at most."""
     preset: Preset | None = None
     threads: int | None = None
     """That TensorFlow computes with; None is one for each core."""
@@ -239,6 +242,7 @@ class TrainConfig(_Json):
         if self.budget is not None:
             wanted = f"{SHORTEST_BUDGET} seconds or more, as start-up alone takes half of that"
             _require_number("budget", self.budget, lambda x: x >= SHORTEST_BUDGET, wanted)
+        _require_number("save_every", self.save_every, lambda x: x >= 0, "0 seconds or more")
         _require_integer("shards", self.shards, 1, MAX_THREADS)
         _require_integer("patience", self.patience, 0, MAX_COUNT)
         _require_number("beta_2", self.beta_2, lambda x: 0 < x < 1, "between 0 and 1")
@@ -247,7 +251,7 @@ class TrainConfig(_Json):
         check_threads(self.threads)
 
 
-def parse_duration(value: object) -> float:
+def parse_duration(value: object, field: str = "budget") -> float:
     """Seconds from a number of them, or from text such as 90s, 10m, 1.5h, 1h30m.
 
     Raises:
@@ -262,7 +266,7 @@ def parse_duration(value: object) -> float:
         hours, minutes, seconds = (float(part or 0) for part in match.groups())
     except ValueError:
         raise OptionError(
-            f"--budget must be a duration such as 90s, 10m or 1h; found {value!r}"
+            f"{_name(field)} must be a duration such as 90s, 10m or 1h; found {value!r}"
         ) from None
     return hours * 3600 + minutes * 60 + seconds
 

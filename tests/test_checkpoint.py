@@ -12,13 +12,18 @@ import pytest
 from conftest import make_checkpoint, model_archive, random_weights
 
 from chargen.checkpoint import (
+    FILES,
     FORMAT,
+    HISTORY_FIELDS,
+    MOST_BYTES,
     Checkpoint,
     find_checkpoints,
     newest_checkpoint,
     replace_file,
+    replace_files,
     write_file,
 )
+from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, CorpusError
 
 
@@ -105,7 +110,10 @@ def test_a_configuration_with_other_content_is_damaged(folder: Path, values: dic
         Checkpoint.open(folder)
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", '{"characters": ["b", "a"]}', "[" * 10_000])
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "{}", '{"characters": ["b", "a"]}', '{"characters": ["\\ud800"]}', "[" * 10_000],
+)
 def test_a_vocabulary_with_other_content_is_damaged(folder: Path, content: str):
     (folder / "vocabulary.json").write_text(content)
     with pytest.raises(CheckpointError, match=r"vocabulary\.json is damaged"):
@@ -146,9 +154,42 @@ def test_an_archive_without_the_arrays_is_damaged(folder: Path):
 
 def test_best_is_the_last_line_that_says_so(folder: Path):
     assert Checkpoint.open(folder).best() is None
-    lines = [{"step": 1, "best": True}, {"step": 2, "best": True}, {"step": 3, "best": False}]
+    line = dict.fromkeys(HISTORY_FIELDS, 1)
+    lines = [line | {"step": n, "best": n < 3} for n in (1, 2, 3)]
     (folder / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert Checkpoint.open(folder).best() == lines[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("[]", "a line is not an object"),
+        ('{"step": 1}', "a line lacks epoch"),
+        (json.dumps(dict.fromkeys(HISTORY_FIELDS, "1")), "step is not a number in a line"),
+        ('{"step": ' + "[" * 100_000, "recursion"),
+    ],
+)
+def test_a_history_with_other_content_is_damaged(folder: Path, content: str, reason: str):
+    (folder / "history.jsonl").write_text(content)
+    with pytest.raises(CheckpointError, match=rf"history\.jsonl is damaged \(.*{reason}"):
+        Checkpoint.open(folder).history()
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocabulary.json", "history.jsonl"])
+def test_a_file_larger_than_it_can_be_is_not_read(folder: Path, name: str):
+    with (folder / name).open("r+b") as file:
+        file.truncate(10**11)  # takes no room on the disk
+    with pytest.raises(
+        CheckpointError, match=f"{name} is damaged .*more than {MOST_BYTES[name]:,}"
+    ):
+        read_all(folder)
+
+
+def test_what_a_damaged_file_says_is_quoted_in_part(folder: Path):
+    change(folder / "config.json", format="x" * 10_000)
+    with pytest.raises(CheckpointError) as caught:
+        Checkpoint.open(folder)
+    assert len(str(caught.value)) < 1000
 
 
 def test_the_newest_checkpoint_is_the_one_with_the_newest_weights(tmp_path: Path):
@@ -178,6 +219,70 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path):
     assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
     write_file(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+def new_files(folder: Path) -> None:
+    make_checkpoint(folder, "xyz\n")
+    (folder / "resume.npz").write_bytes(b"new")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_checkpoints_files_are_replaced_together(folder: Path):
+    (folder / "notes").mkdir()
+    (folder / "notes" / "mine.txt").write_text("kept")
+    folder.chmod(0o750)
+    replace_files(folder, new_files)
+    assert Checkpoint.open(folder).vocabulary == Vocabulary("\nxyz")
+    assert names(folder) == sorted([*FILES, "notes"])
+    assert (folder / "notes" / "mine.txt").read_text() == "kept"
+    assert folder.stat().st_mode & 0o777 == 0o750
+    assert names(folder.parent) == ["copy"]
+
+
+def test_what_fails_while_it_replaces_a_checkpoint_leaves_the_old_one(folder: Path):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def fail(beside: Path) -> None:
+        (beside / "model.keras").write_bytes(b"half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        replace_files(folder, fail)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert names(folder.parent) == ["copy"]
+
+
+def test_the_working_directory_stays_where_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(folder)
+    replace_files(Path(), new_files)
+    assert Path.cwd().samefile(folder)
+    assert Checkpoint.open(Path()).vocabulary == Vocabulary("\nxyz")
+    assert names(folder) == sorted(FILES)
+
+
+def test_directories_change_places_without_the_systems_help(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    import ctypes
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
+    replace_files(folder, new_files)
+    assert Checkpoint.open(folder).vocabulary == Vocabulary("\nxyz")
+    assert names(folder.parent) == ["copy"]
+
+
+def test_what_a_killed_replacement_left_is_removed_and_never_listed(folder: Path):
+    left = folder.with_name(".copy.123")
+    shutil.copytree(folder, left)
+    others = folder.with_name(".copy.124")
+    shutil.copytree(folder, others)
+    (others / "mine.txt").write_text("kept")
+    assert find_checkpoints(folder.parent) == [folder]
+    replace_files(folder, new_files)
+    assert names(folder.parent) == [".copy.124", "copy"]
 
 
 def test_the_text_of_a_run_is_read_again_and_must_be_the_same(tmp_path: Path):

@@ -476,21 +476,61 @@ def on_terminal(arguments: list[str], cwd: Path, **environment: str) -> tuple[by
         env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"} | environment,
     )
     os.close(slave)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(master, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not piece:
-            break
-        shown += piece
+    shown = read_to_end(master)
     assert process.stdout is not None
     output = process.stdout.read()
     process.stdout.close()
     assert process.wait(60) == 0, shown
     os.close(master)
     return output, shown
+
+
+def test_control_characters_of_a_text_are_signs_on_a_terminal(tmp_path: Path, run: Run):
+    make_checkpoint(tmp_path / "ck", "\n\x1b\x07\x9b")
+    arguments = ["sample", "-c", "ck", "-n", "50", "--random-seed", "1", "--seed", "\x1b"]
+    piped = run(*arguments).stdout.decode()
+    assert set(piped) == set("\n\x1b\x07\x9b")
+    shown = on_terminal_entirely([*arguments], tmp_path)
+    signs = {"\n": "\r\n", "\x1b": r"\x1b", "\x07": r"\x07", "\x9b": r"\x9b"}
+    assert shown == "".join(signs[c] for c in piped)
+    assert on_terminal_entirely([*arguments, "--raw"], tmp_path) == piped.replace("\n", "\r\n")
+    assert "\x1b" not in on_terminal_entirely([*arguments, "--jsonl"], tmp_path)
+
+
+def on_terminal_entirely(arguments: list[str], cwd: Path) -> str:
+    """What a terminal is sent by a command that ends well."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen([*COMMAND, *arguments], cwd=cwd, stdout=slave, stderr=slave)
+    os.close(slave)
+    shown = read_to_end(master)
+    os.close(master)
+    assert process.wait(60) == 0, shown
+    return shown.decode()
+
+
+def test_control_characters_in_errors_are_signs(run: Run, tmp_path: Path):
+    result = run("info", "nowhere\x1b]0;title\x07")
+    assert result.returncode == 1
+    assert rb"nowhere\x1b]0;title\x07" in result.stderr
+    make_checkpoint(tmp_path / "ck")
+    config = tmp_path / "ck" / "config.json"
+    config.write_text(config.read_text().replace('"lstm"', '"\\u001b[2J"'))
+    result = run("sample", "-c", "ck")
+    assert result.returncode == 1
+    assert b"\x1b" not in result.stderr
+
+
+def read_to_end(master: int) -> bytes:
+    """All that comes to a terminal."""
+    shown = b""
+    while True:
+        try:
+            piece = os.read(master, 65536)
+        except OSError:  # the other end is closed
+            return shown
+        if not piece:
+            return shown
+        shown += piece
 
 
 def test_a_bar_shows_on_a_terminal_only_and_colour_on_request_not(tmp_path: Path):
@@ -589,120 +629,6 @@ def test_a_run_that_is_killed_outright_goes_on(run: Run, tmp_path: Path):
     assert straight.returncode == 0
     ends = [Checkpoint.open(tmp_path / name).history()[-1] for name in ("ck", "straight")]
     assert ends[0] | {"seconds": 0} == ends[1] | {"seconds": 0}
-
-
-def broken(checkpoint: Path, tmp_path: Path) -> None:
-    """What the wrong invocations below refer to."""
-    (tmp_path / "empty").write_bytes(b"")
-    (tmp_path / "one").write_bytes(b"a")
-    (tmp_path / "same").write_bytes(b"a" * 5000)
-    (tmp_path / "keras").mkdir()
-    (tmp_path / "keras" / "model.keras").write_bytes(b"somebody's")
-    (tmp_path / "short").write_bytes(b"abcdefgh")
-    (tmp_path / "binary").write_bytes(bytes(range(256)) * 20)
-    (tmp_path / "text").write_bytes(b"the heron counted the moons\n" * 40)
-    (tmp_path / "latin").write_bytes("é\n".encode("latin-1"))
-    (tmp_path / "folder").mkdir()
-    for name in ("ck", "truncated", "missing", "version", "config"):
-        shutil.copytree(checkpoint, tmp_path / name)
-    data = (checkpoint / "model.keras").read_bytes()
-    (tmp_path / "truncated" / "model.keras").write_bytes(data[: len(data) // 2])
-    (tmp_path / "missing" / "vocabulary.json").unlink()
-    (tmp_path / "config" / "config.json").write_text("{}garbage")
-    config = json.loads((checkpoint / "config.json").read_text())
-    (tmp_path / "version" / "config.json").write_text(json.dumps(config | {"format": 99}))
-
-
-WRONG = [
-    ("train text --budget soon", 2, "--budget must be a duration such as 90s, 10m or 1h"),
-    ("train text --budget 5s", 2, "--budget must be 10 seconds or more"),
-    ("train text --weight-drop 1", 2, "--weight-drop must be at least 0 and below 1"),
-    ("train text --average -1", 2, "--average must be at least 0 and below 1"),
-    ("train text --precision half", 2, "'half' is not one of"),
-    ("train empty", 1, "no text in empty"),
-    ("train one", 1, "training needs at least 2"),
-    ("train short --window 20", 1, "a window of 20 needs 21"),
-    ("train binary", 1, "binary is not utf-8: byte 0x80 at offset 128 does not decode"),
-    ("train same", 1, "only one distinct character"),
-    ("train text --min-count 99999", 1, "only one distinct character"),
-    ("train text -o keras", 1, "keras already holds model.keras, a name of a checkpoint's files"),
-    ("train text --validation empty", 1, "--validation empty holds no character"),
-    ("train text --validation -", 2, "--validation takes a file that can be read again"),
-    ("train text --threads 0", 2, "--threads must be"),
-    ("train nowhere --units 0", 2, "--units must be"),
-    ("sample --checkpoint=", 2, "--checkpoint must name a directory"),
-    ("train text --checkpoint=", 2, "--checkpoint must name a directory"),
-    ("train nowhere.txt", 1, "no such file: nowhere.txt"),
-    ("train folder", 1, "folder is a directory"),
-    ("train text -o ck", 1, "ck already holds a checkpoint"),
-    ("train text -o text", 1, "text is a file"),
-    ("train text -o /proc/nowhere/ck", 1, "cannot write to /proc/nowhere/ck"),
-    ("train text --resume -o nowhere", 1, "no checkpoint at nowhere"),
-    ("train text --init-from nowhere", 1, "no checkpoint at nowhere"),
-    ("train", 2, "give at least one TEXT"),
-    ("train text --bidirectional", 2, "--bidirectional goes only with --predict last"),
-    ("train text --bidirectional --predict all", 2, "--bidirectional goes only with"),
-    ("train text --activation relu", 2, "--activation relu goes only with --cell rnn"),
-    ("train text --units 0", 2, "--units must be"),
-    ("train text --units many", 2, "Invalid value for '--units'"),
-    ("train text --cell transformer", 2, "Invalid value for '--cell'"),
-    ("train text --validation 1.5", 2, "--validation must be"),
-    ("train text --validation nowhere.txt", 1, "no such file: nowhere.txt"),
-    ("train text --encoding klingon", 2, "--encoding must be"),
-    ("train text --dropout 1", 2, "--dropout must be"),
-    ("train text --learning-rate 0", 2, "--learning-rate must be above 0"),
-    ("train text --epochs 0", 2, "--epochs must be"),
-    ("train text --nonsense", 2, "No such option"),
-    ("sample -c ck -t -1", 2, "--temperature must be 0 or more; found -1.0"),
-    ("sample -c ck --top-p 0", 2, "--top-p must be above 0 and at most 1; found 0.0"),
-    ("sample -c ck --top-p 1.5", 2, "--top-p must be above 0 and at most 1; found 1.5"),
-    ("sample -c ck --top-k 0", 2, "--top-k must be"),
-    ("sample -c ck --min-p 2", 2, "--min-p must be"),
-    ("sample -c ck -n -3", 2, "--length must be"),
-    ("sample -c ck --count 0", 2, "--count must be 1 or more"),
-    ("sample -c ck --random-seed -1", 2, "--random-seed must be"),
-    ("sample -c ck --threads 0", 2, "--threads must be a whole number from 1 to 4,096; found 0"),
-    ("evaluate text -c ck --threads two", 2, "Invalid value for '--threads'"),
-    ("sample -c ck --seed é", 1, "the model never saw 'é'"),
-    ("sample -c ck --seeds nowhere", 1, "cannot read the seeds from nowhere"),
-    ("sample -c ck --seeds latin", 1, "line 1 of latin is not UTF-8"),
-    ("sample -c ck --seeds text --seed a", 2, "give one of them"),
-    ("sample -c ck --endless -n 3", 2, "does not go with --length"),
-    ("sample -c ck --unknown maybe", 2, "Invalid value for '--unknown'"),
-    ("sample", 1, "no checkpoint under checkpoints"),
-    ("sample -c nowhere", 1, "no checkpoint at nowhere"),
-    ("sample -c text", 1, "text is a file; a checkpoint is a directory"),
-    ("sample -c folder", 1, "folder is not a checkpoint"),
-    ("sample -c truncated", 1, "truncated/model.keras is damaged"),
-    ("sample -c missing", 1, "missing is not whole: it has no vocabulary.json"),
-    ("sample -c version", 1, "version/config.json has format 99; this chargen reads format 1"),
-    ("sample -c config", 1, "config/config.json is damaged"),
-    ("evaluate nowhere.txt -c ck", 1, "no such file: nowhere.txt"),
-    ("evaluate binary -c ck", 1, "binary is not utf-8"),
-    ("evaluate text -c truncated", 1, "truncated/model.keras is damaged"),
-    ("evaluate -c ck", 1, "held nothing out; name a TEXT"),
-    ("evaluate text -c ck --per word", 2, "Invalid value for '--per'"),
-    ("info version", 1, "has format 99"),
-    ("info nowhere", 1, "no checkpoint at nowhere"),
-    ("list nowhere", 1, "no folder nowhere"),
-]
-
-
-@pytest.mark.parametrize(("line", "status", "message"), WRONG, ids=[line for line, *_ in WRONG])
-def test_wrong_input_is_one_clear_line(
-    line: str, status: int, message: str, checkpoint: Path, run: Run, tmp_path: Path
-):
-    broken(checkpoint, tmp_path)
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
-    result = run(*line.split())
-    shown = result.stderr.decode()
-    assert result.returncode == status, shown
-    assert message in shown
-    assert shown.startswith("chargen: error: ")
-    assert shown.count("\n") == 1, shown
-    assert result.stdout == b""
-    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
-    assert after == before, "a refused command changed a file"
 
 
 @pytest.mark.slow

@@ -62,6 +62,15 @@ def test_a_block_is_its_steps_one_after_the_other():
     assert int(together.optimizer.iterations) == 4
 
 
+def test_a_block_ends_where_it_diverges():
+    inputs, targets, rates = blocks(5)
+    rates[1] = 1e30
+    model = learner(2, config(), clip_norm=0.0)
+    assert int(model.train_step((inputs, targets, rates))["diverged"]) == 1
+    assert int(model.optimizer.iterations) == 3  # the step after the one that ruined the weights
+    assert int(learner(2, config()).train_step(blocks(5))["diverged"]) == 0
+
+
 def test_states_are_carried_from_step_to_step_until_they_are_reset():
     inputs, targets, _ = blocks(1)
     still = np.zeros(1, np.float32)  # a rate of 0 changes nothing but the states

@@ -22,7 +22,7 @@ from chargen.errors import (
     TrainingError,
     VocabularyError,
 )
-from chargen.training.events import Evaluated, Event, Progressed, Started, Stopped
+from chargen.training.events import Evaluated, Event, Progressed, Recovered, Started, Stopped
 from chargen.training.plan import default_checkpoint
 
 FABLES = (ROOT / "corpora" / "fables.txt").read_text(encoding="utf-8")
@@ -229,7 +229,7 @@ def test_a_resumed_run_stays_what_it_is(text: Path, tmp_path: Path):
     resume = path / "resume.npz"
     data = resume.read_bytes()
     resume.write_bytes(data[: len(data) // 2])
-    with pytest.raises(CheckpointError, match=r"resume\.npz is damaged .* --init-from"):
+    with pytest.raises(CheckpointError, match=r"resume\.npz cannot be gone on with .* --init-from"):
         chargen.train(text, checkpoint=path, resume=True)
     resume.unlink()
     with pytest.raises(CheckpointError, match=r"has no resume\.npz"):
@@ -379,9 +379,75 @@ def test_an_exploding_loss_is_an_error_that_says_what_to_do(text: Path, tmp_path
         "schedule": "constant",
         "optimizer": "sgd",
     }
-    with pytest.raises(TrainingError, match="training diverged: at step"):
+    with pytest.raises(TrainingError, match="training diverged: at step .* halving .* 5 times"):
         chargen.train(text, checkpoint=tmp_path / "ck", **options)
+    assert [line["diverged"] for line in history(tmp_path / "ck")] == [True] * 5
     assert len(chargen.load(tmp_path / "ck").sample("The", length=5)) == 5
+
+
+def test_the_state_is_saved_as_often_as_asked_for(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from chargen.training import state
+
+    saved: list[int] = []
+    save = state.save
+
+    def note(folder: Path, model: Any, run: Any) -> None:
+        saved.append(run.step)
+        save(folder, model, run)
+
+    monkeypatch.setattr(state, "save", note)
+    options = SMALL | {"validation": 0}
+    chargen.train(text, checkpoint=tmp_path / "always", save_every=0, **options)
+    always = list(saved)
+    saved.clear()
+    chargen.train(text, checkpoint=tmp_path / "seldom", save_every="1h", **options)
+    assert len(always) > len(saved)
+    assert set(saved) <= {0} | {line["step"] for line in history(tmp_path / "seldom")}
+
+
+def test_two_trainers_in_one_directory_are_refused(text: Path, tmp_path: Path):
+    def train_too(event: Event) -> None:
+        if isinstance(event, Started):
+            for how in ({"resume": True}, {"force": True}):
+                with pytest.raises(CheckpointError, match="another process is training in"):
+                    chargen.train(text, checkpoint=tmp_path / "ck", **how)
+
+    chargen.train(text, checkpoint=tmp_path / "ck", report=train_too, **SMALL)
+
+
+def test_a_run_that_diverges_goes_back_and_on_with_half_the_rate(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from chargen.training import session
+
+    asked: list[float] = []
+
+    def explode_once(training: Any, fraction: float) -> float:
+        asked.append(fraction)
+        return 1e30 if len(asked) == explode_at else 0.01
+
+    monkeypatch.setattr(session, "learning_rate", explode_once)
+    options = SMALL | {"epochs": 6, "clip_norm": 0, "optimizer": "sgd"}
+    explode_at = 0
+    plain = chargen.train(text, checkpoint=tmp_path / "plain", **options)
+    explode_at = len(asked) + len(asked) // 2
+    events: list[Event] = []
+    path = chargen.train(text, checkpoint=tmp_path / "ck", report=events.append, **options)
+    recovered = [event for event in events if isinstance(event, Recovered)]
+    assert len(recovered) == 1
+    assert 0 < recovered[0].back_to < recovered[0].step
+    assert recovered[0].rate_factor == 0.5
+    lines = history(path)
+    (noted,) = [line for line in lines if line.get("diverged")]
+    assert noted["step"] == recovered[0].step
+    assert not noted["best"]
+    others = [line for line in lines if not line.get("diverged")]
+    assert [line["step"] for line in others] == [line["step"] for line in history(plain)]
+    after = others[-1]["learning_rate"]
+    assert after == pytest.approx(0.005)
+    assert others[-1]["train_nats"] < others[0]["train_nats"]
 
 
 @pytest.mark.parametrize("validation", [0, 0.2])

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from chargen import __version__
+from chargen.cli.plain import visible
 from chargen.errors import ChargenError
 
 __all__ = ["cli", "main"]
@@ -105,7 +106,7 @@ def _terminate(number: int, frame: object) -> None:
 
 
 def _fail(message: str, status: int) -> int:
-    click.echo(f"chargen: error: {message}", err=True)
+    click.echo(f"chargen: error: {visible(message)}", err=True)
     return status
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from chargen.architecture import title
 from chargen.cli.plain import visible
-from chargen.training.events import Evaluated, Event, Progressed, Started, Stopped
+from chargen.training.events import Evaluated, Event, Progressed, Recovered, Started, Stopped
 
 __all__ = ["TrainingDisplay"]
 
@@ -77,6 +77,12 @@ class TrainingDisplay:
                 self._show_progress(event)
             case Evaluated():
                 self._show_evaluation(event)
+            case Recovered():
+                self._print(
+                    f"diverged at step {event.step:,}: going on from step {event.back_to:,} with "
+                    f"{event.rate_factor:g} of the learning rate",
+                    "yellow",
+                )
             case Stopped():
                 self._show_end(event)
 

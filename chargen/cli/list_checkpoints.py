@@ -35,7 +35,7 @@ def command(folder: str, as_json: bool, quiet: bool) -> None:
             opened = Checkpoint.open(path)
             best = opened.best()
         except CheckpointError as error:
-            click.echo(f"chargen: left out: {error}", err=True)
+            click.echo(f"chargen: left out: {visible(str(error))}", err=True)
             continue
         trained = datetime.fromtimestamp((path / MODEL).stat().st_mtime).astimezone()
         records.append(

@@ -3,7 +3,17 @@
 import math
 from collections.abc import Sequence
 
-__all__ = ["figure", "table", "visible"]
+__all__ = ["figure", "harmless", "table", "visible"]
+
+CONTROLS = {
+    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"
+}
+"""What a terminal acts on: it could write to files' names, the clipboard or the command line."""
+
+
+def harmless(text: str) -> str:
+    """Text for a terminal: lines and tabs as they are, other control characters as signs."""
+    return text.translate(CONTROLS)
 
 
 def visible(text: str) -> str:

@@ -18,6 +18,7 @@ from chargen.cli.options import (
     quiet_option,
     threads_option,
 )
+from chargen.cli.plain import harmless
 from chargen.config import MAX_SEED, UNKNOWNS, SampleConfig
 from chargen.errors import CorpusError, OptionError
 
@@ -85,6 +86,12 @@ SEED_BYTES = 1 << 16
     default=True,
     help="Write the seed before its text.  [default: echo]",
 )
+@click.option(
+    "--raw",
+    is_flag=True,
+    help="On a terminal, write control characters of the text as they are, not as signs such as "
+    "\\x1b: a model may have learnt to move the cursor, or worse. Elsewhere they always are.",
+)
 @click.option("--jsonl", is_flag=True, help="Write one JSON object a text.")
 @click.option(
     "--unknown",
@@ -107,6 +114,7 @@ def command(
     count: int,
     random_seed: int | None,
     echo: bool,
+    raw: bool,
     jsonl: bool,
     unknown: Any,
     threads: int | None,
@@ -133,6 +141,7 @@ def command(
     from chargen.inference.model import load
 
     model = load(find_checkpoint(checkpoint), threads=threads)
+    shown = harmless if sys.stdout.isatty() and not raw else str
     base = draw_random_seed() if random_seed is None else random_seed
     index = 0
     for group in [[seed]] if seeds is None else _read_seeds(seeds):
@@ -147,10 +156,10 @@ def command(
                     "random_seed": generation.random_seed,
                     "stopped": generation.stopped,
                 }
-                click.echo(json.dumps(record, ensure_ascii=False))
+                click.echo(shown(json.dumps(record, ensure_ascii=False)))
             else:
-                _write([text_seed] if echo else [])
-                _write(generation)
+                _write([shown(text_seed)] if echo else [])
+                _write(map(shown, generation))
                 _write(["\n"])
                 sys.stdout.flush()
             index += 1

@@ -202,6 +202,12 @@ class ShareOrFile(click.ParamType[float | str]):
     help="The same seed, text, options and machine give the same model.  [default: random]",
 )
 @click.option(
+    "--save-every",
+    metavar="DURATION",
+    help="Save what --resume needs so often, beside each evaluation: what a run that is killed "
+    f"loses at most.  [default: {TrainConfig.save_every:g}s]",
+)
+@click.option(
     "--threads",
     type=int,
     metavar="N",

@@ -41,6 +41,8 @@ class Vocabulary:
             raise ValueError("a vocabulary needs at least one character")
         if any(len(character) != 1 for character in characters):
             raise ValueError("each entry of a vocabulary is one code point")
+        if any("\ud800" <= character <= "\udfff" for character in characters):
+            raise ValueError("a vocabulary holds a lone surrogate, which is no character")
         if any(a >= b for a, b in pairwise(characters)):
             raise ValueError("a vocabulary is sorted and holds each character once")
         self.characters = tuple(characters)

@@ -5,6 +5,7 @@ for each other more than they compute. Here each core takes some of the batch's 
 whole model, forwards and backwards, in one function that XLA compiles; gradients meet once a step.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
@@ -14,6 +15,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 __all__ = ["Sharded"]
+
+EXPLODED = 10
+"""Times the loss of guessing, all characters being alike: weights that do worse have run away."""
 
 Tensor: TypeAlias = Any  # TensorFlow ships no types that mypy can use
 Block = tuple[Tensor, Tensor, Tensor]
@@ -88,18 +92,27 @@ class Sharded(keras.Sequential):
 
         Args:
             data: int32 ids (K, B, T), targets, and the learning rate of each step, float32 (K,).
+
+        Returns:
+            The running means, and "diverged": 1 where the last step that was taken came to a loss
+            or a gradient that is no number, or to a loss `EXPLODED` times that of guessing.
         """
         inputs, targets, rates = data
 
-        def step(index: Tensor) -> tuple[Tensor]:
+        def step(index: Tensor, healthy: Tensor) -> tuple[Tensor, Tensor]:
             self.optimizer.learning_rate = rates[index]
-            self._step(inputs[index], targets[index])
-            return (index + 1,)
+            return index + 1, self._step(inputs[index], targets[index])
 
-        tf.while_loop(lambda index: index < tf.size(rates), step, (0,), parallel_iterations=1)
-        return {mean.name: mean.result() for mean in self._means}
+        _, healthy = tf.while_loop(
+            lambda index, healthy: (index < tf.size(rates)) & healthy,
+            step,
+            (0, True),
+            parallel_iterations=1,
+        )
+        logs = {mean.name: mean.result() for mean in self._means}
+        return logs | {"diverged": 1 - tf.cast(healthy, tf.int32)}
 
-    def _step(self, inputs: Tensor, targets: Tensor) -> None:
+    def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         weights = [variable.value for variable in self.trainable_variables]
         counters = [variable.value for variable in self._counters]
         outcomes = []
@@ -113,7 +126,7 @@ class Sharded(keras.Sequential):
                 variable.assign(state)
         for variable, counter in zip(self._counters, outcomes[0][2], strict=True):
             variable.assign(counter)
-        self._apply([outcome[0] for outcome in outcomes], tf.size(targets))
+        return self._apply([outcome[0] for outcome in outcomes], tf.size(targets))
 
     def _rows(self, inputs: Tensor) -> Iterator[slice]:
         size = inputs.shape[0] or tf.shape(inputs)[0]
@@ -149,10 +162,16 @@ class Sharded(keras.Sequential):
             [tf.convert_to_tensor(scope.get_current_value(v)) for v in self._counters],
         )
 
-    def _update(self, sums: list[list[Tensor]], size: Tensor) -> None:
-        """Add the shards' sums up, take the optimizer's step, count loss and hits."""
+    def _update(self, sums: list[list[Tensor]], size: Tensor) -> Tensor:
+        """Add the shards' sums up, take the optimizer's step, count loss and hits.
+
+        Returns:
+            Whether what came to it was in order.
+        """
         count = tf.cast(size, tf.float32)
         *gradients, loss, hits = [tf.add_n(parts) / count for parts in zip(*sums, strict=True)]
+        guessing = math.log(self.output_shape[-1])
+        healthy = (loss < EXPLODED * guessing) & tf.math.is_finite(tf.linalg.global_norm(gradients))
         self.optimizer.apply(gradients, self.trainable_variables)
         if self._averages:
             steps = tf.cast(self.optimizer.iterations.value, tf.float32)
@@ -162,3 +181,4 @@ class Sharded(keras.Sequential):
                 average.assign(past * average.value + (1 - past) * variable.value)
         for mean, value in zip(self._means, (loss, hits), strict=True):
             mean.update_state(value, sample_weight=count)
+        return healthy

@@ -3,12 +3,13 @@
 import json
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 import keras
 
-from chargen.checkpoint import HISTORY, MODEL, Checkpoint, replace_file, write_file
-from chargen.errors import NumericalError, TrainingError
+from chargen.checkpoint import HISTORY, HISTORY_FIELDS, MODEL, Checkpoint, replace_file, write_file
+from chargen.errors import NumericalError
 from chargen.training import state
 from chargen.training.batches import Batches
 from chargen.training.events import Evaluated, Progressed, Report
@@ -16,14 +17,20 @@ from chargen.training.examiner import Examiner
 from chargen.training.interruption import Interruption
 from chargen.training.pace import Pace
 
-__all__ = ["Evaluation", "Feeding", "Progress", "Saving"]
+__all__ = ["Diverged", "Evaluation", "Feeding", "Progress", "Saving"]
 
-SAVE_SECONDS = 30.0
-"""What a run loses at most when it is killed outright."""
 BLOCK_SECONDS = 0.1
 """Of steps between two looks at what happens around them: nobody waits longer for Ctrl-C."""
 REPORT_SECONDS = 0.2
 """Between two reports of progress: as often as an eye follows."""
+
+
+class Diverged(Exception):  # noqa: N818 - not an error until the run gives up
+    """The loss or the weights are no longer numbers, or have exploded, at a step."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"diverged at step {step}")
+        self.step = step
 
 
 class Feeding(keras.callbacks.Callback):
@@ -58,7 +65,7 @@ class Feeding(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """Counts steps, refuses a loss that is no number, and reports how fast it goes.
+    """Counts steps, notices when they diverge, and reports how fast it goes.
 
     Args:
         run: counted by `pace`.
@@ -80,9 +87,10 @@ class Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Called by Keras after each block; `logs` are means since the metrics were reset."""
         self._pace.reach(int(self.model.optimizer.iterations))
-        loss = (logs or {})["loss"]
-        if not math.isfinite(loss):
-            raise _diverged(self._run.step)
+        logs = logs or {}
+        if logs["diverged"]:
+            raise Diverged(self._run.step)
+        loss = logs["loss"]
         now = time.monotonic()
         if now - self._reported >= REPORT_SECONDS:
             self._reported = now
@@ -138,15 +146,31 @@ class Evaluation(keras.callbacks.Callback):
         if self._pace.is_over or stale:
             self.model.stop_training = True
 
-    def write_model(self) -> None:
-        """Write the current weights as `model.keras`."""
+    def write_model(self, folder: Path | None = None) -> None:
+        """Write the current weights as `model.keras`, elsewhere where a folder is given."""
         self._exported.set_weights(self.model.learned())
-        replace_file(self._checkpoint.path / MODEL, self._exported.save)
+        replace_file((folder or self._checkpoint.path) / MODEL, self._exported.save)
 
-    def write_history(self) -> None:
-        """Write `history.jsonl`."""
+    def write_history(self, folder: Path | None = None) -> None:
+        """Write `history.jsonl`, likewise."""
         lines = "".join(json.dumps(line) + "\n" for line in self._history)
-        write_file(self._checkpoint.path / HISTORY, lines.encode())
+        write_file((folder or self._checkpoint.path) / HISTORY, lines.encode())
+
+    def note_recovery(self, step: int) -> None:
+        """Add a line on a run that diverged at a step to the history, and keep what is known."""
+        figures = dict.fromkeys(HISTORY_FIELDS)
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        place = {
+            "step": step,
+            "epoch": step / self._pace.epoch_steps,
+            "seconds": round(self._pace.elapsed(), 3),
+            "characters": self._pace.characters_after(step),
+            "learning_rate": rate / 2,
+        }
+        del self._history[self._run.evaluations :]
+        self._history.append(figures | place | {"best": False, "diverged": True})
+        self._run.evaluations += 1
+        self.write_history()
 
     def _evaluate(self) -> None:
         run = self._run
@@ -156,7 +180,7 @@ class Evaluation(keras.callbacks.Callback):
             score, sample = self._examiner.examine(self.model, run.step)
         except NumericalError:
             # The last step's loss was one of finite weights; what it made of them was not seen.
-            raise _diverged(run.step) from None
+            raise Diverged(run.step) from None
         nats = score.nats_per_character if score else None
         best = nats is None or run.best_nats is None or nats < run.best_nats
         run.stale = 0 if best else run.stale + 1
@@ -183,17 +207,8 @@ class Evaluation(keras.callbacks.Callback):
         self._report(Evaluated(record, sample, rate, left))
 
 
-def _diverged(step: int) -> TrainingError:
-    """The error of a run whose loss or weights are no longer numbers."""
-    return TrainingError(
-        f"training diverged: at step {step:,} the loss or the weights are no longer numbers; the "
-        "best weights so far are kept: train again with a lower --learning-rate or a smaller "
-        "--clip-norm"
-    )
-
-
 class Saving(keras.callbacks.Callback):
-    """Keeps `resume.npz` current: after evaluations, every half minute, and before stopping.
+    """Keeps `resume.npz` current: after evaluations, every so often, and before stopping.
 
     Last in the list of callbacks, so that it saves what the others have done. A run that is
     stopped before its first evaluation, or that has nothing to tell better weights by, also leaves
@@ -228,7 +243,7 @@ class Saving(keras.callbacks.Callback):
             if self._run.best_nats is None:
                 self._evaluation.write_model()
         evaluated = self._run.evaluations > self._evaluations
-        overdue = time.monotonic() - self._saved >= SAVE_SECONDS
+        overdue = time.monotonic() - self._saved >= self._checkpoint.training.save_every
         if evaluated or overdue or self.model.stop_training:
             state.save(self._checkpoint.path, self.model, self._run)
             self._evaluations = self._run.evaluations

@@ -9,7 +9,16 @@ from chargen.checkpoint import Checkpoint
 
 Reason = Literal["finished", "budget", "patience", "interrupted"]
 
-__all__ = ["Evaluated", "Event", "Progressed", "Reason", "Report", "Started", "Stopped"]
+__all__ = [
+    "Evaluated",
+    "Event",
+    "Progressed",
+    "Reason",
+    "Recovered",
+    "Report",
+    "Started",
+    "Stopped",
+]
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,15 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class Recovered:
+    """The run diverged at a step, and goes on from an earlier one with half the learning rate."""
+
+    step: int
+    back_to: int
+    rate_factor: float
+
+
+@dataclass(frozen=True)
 class Stopped:
     """The run ended: done, out of time, no longer getting better, or told to stop."""
 
@@ -56,5 +74,5 @@ class Stopped:
     best: dict[str, Any] | None
 
 
-Event = Started | Progressed | Evaluated | Stopped
+Event = Started | Progressed | Evaluated | Recovered | Stopped
 Report = Callable[[Event], None]

@@ -71,7 +71,11 @@ class Pace:
     @property
     def characters(self) -> int:
         """Characters learned from so far; exact at the end of each epoch."""
-        return round(self._run.step * self._characters_per_step)
+        return self.characters_after(self._run.step)
+
+    def characters_after(self, step: int) -> int:
+        """Characters learned from by the end of a step."""
+        return round(step * self._characters_per_step)
 
     @property
     def characters_per_second(self) -> float:

@@ -26,7 +26,7 @@ from chargen.training.runtime import library_versions
 
 __all__ = ["Plan", "default_checkpoint", "plan_new", "plan_resumed"]
 
-EXTENDABLE = ("epochs", "budget", "patience", "threads")
+EXTENDABLE = ("epochs", "budget", "patience", "save_every", "threads")
 """Options that a resumed run may be given anew: how long it goes on, on what. The rest are what
 it is."""
 ADJUSTABLE = ("dropout", "window")

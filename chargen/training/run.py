@@ -11,6 +11,7 @@ from chargen.config import TrainOptions, parse_duration
 from chargen.errors import OptionError
 from chargen.training import runtime
 from chargen.training.events import Event, Report
+from chargen.training.lock import Lock
 from chargen.training.plan import default_checkpoint, plan_new, plan_resumed
 
 __all__ = ["train"]
@@ -49,7 +50,8 @@ def train(
         CorpusError: a text cannot be read.
         CheckpointError: a checkpoint is in the way, missing, or cannot be written.
         OptionError: an option is out of range, or two do not go together.
-        TrainingError: the text is too short for the options, or the loss became NaN.
+        TrainingError: the text is too short for the options, or training diverged again
+            and again.
         VocabularyError: the text's characters are not those of `init_from`.
         KeyboardInterrupt: after SIGINT; the run is saved, and `resume` goes on with it. Other
             signals that stop a run, such as SIGTERM, are handed on in the same way.
@@ -59,6 +61,8 @@ def train(
         raise TypeError(f"train() got unknown options: {', '.join(sorted(unknown))}")
     if "budget" in options:
         options["budget"] = parse_duration(options["budget"])
+    if "save_every" in options:
+        options["save_every"] = parse_duration(options["save_every"], "save_every")
     if resume and (force or init_from is not None):
         raise OptionError("--resume goes on with a run; it does not go with --force or --init-from")
     sources = [fspath(texts)] if isinstance(texts, str | PathLike) else [fspath(t) for t in texts]
@@ -82,7 +86,8 @@ def train(
     # Imported once TensorFlow has been told what it must be told before it starts.
     from chargen.training.session import run_session
 
-    run_session(plan, resume=resume, report=report or _ignore, started=started)
+    with Lock(folder) as lock:
+        run_session(plan, lock, resume=resume, report=report or _ignore, started=started)
     return folder
 
 

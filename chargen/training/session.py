@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import keras
 
 from chargen.architecture import parameter_count
-from chargen.checkpoint import FILES, best_of
+from chargen.checkpoint import best_of, replace_files
 from chargen.config import TrainConfig
 from chargen.data.windows import make_windows
 from chargen.errors import TrainingError
@@ -15,14 +16,16 @@ from chargen.models.factory import build_learner, build_model
 from chargen.training import state
 from chargen.training.batches import Batches
 from chargen.training.callbacks import (
+    Diverged,
     Evaluation,
     Feeding,
     Progress,
     Saving,
 )
-from chargen.training.events import Reason, Report, Started, Stopped
+from chargen.training.events import Reason, Recovered, Report, Started, Stopped
 from chargen.training.examiner import Examiner
 from chargen.training.interruption import Interruption
+from chargen.training.lock import Lock
 from chargen.training.machine import settled
 from chargen.training.pace import Pace
 from chargen.training.plan import Plan
@@ -34,20 +37,23 @@ WARM_UP = 0.03
 FINAL_RATE = 0.02
 """What the cosine leaves of the learning rate: the last steps settle, but still learn."""
 SGD_MOMENTUM = 0.9
+MOST_RECOVERIES = 5
+"""Of a run that diverges: a rate 32 times too high is not the rate's fault alone."""
 
 
-def run_session(plan: Plan, *, resume: bool, report: Report, started: float) -> None:
+def run_session(plan: Plan, lock: Lock, *, resume: bool, report: Report, started: float) -> None:
     """Train from the start, or from where the run stopped, to its end or an interruption.
 
     Args:
         plan: what to train; its checkpoint's directory exists.
+        lock: held on that directory.
         resume: the directory holds this run's state.
         report: told what happens.
         started: when the command began, by `time.monotonic`.
 
     Raises:
         KeyboardInterrupt: after SIGINT, once the run is saved.
-        TrainingError: the loss or the weights became no numbers.
+        TrainingError: the run diverged again and again.
     """
     checkpoint = plan.checkpoint
     if not resume:
@@ -79,7 +85,7 @@ def run_session(plan: Plan, *, resume: bool, report: Report, started: float) -> 
     progress = Progress(run, pace, report)
 
     def rate(step: int) -> float:
-        return learning_rate(training, pace.fraction(step))
+        return learning_rate(training, pace.fraction(step)) * run.rate_factor
 
     interruption = Interruption()
     examiner = Examiner(checkpoint, plan.validation_ids)
@@ -98,19 +104,23 @@ def run_session(plan: Plan, *, resume: bool, report: Report, started: float) -> 
             state.save(checkpoint.path, model, run)
             checkpoint.write()  # epochs, patience, threads or the text's place may be others
         else:
-            _begin(plan, model, run, evaluation)
+            _begin(plan, lock, model, run, evaluation)
         parameters = parameter_count(checkpoint.model)
         report(Started(checkpoint, parameters, run.step, windows.steps, total_steps))
         saving = Saving(checkpoint, run, interruption, evaluation)
-        if not pace.is_over and not run.is_stale(training.patience) and not interruption.signal:
+        while not (pace.is_over or run.is_stale(training.patience) or interruption.signal):
             batches = Batches(windows, rate, pace.boundary, run.step)
-            model.fit(
-                batches.dataset(),
-                steps_per_epoch=total_steps,  # at most: callbacks end it
-                callbacks=[Feeding(batches, pace, means), progress, evaluation, saving],
-                shuffle=False,
-                verbose=0,
-            )
+            try:
+                model.fit(
+                    batches.dataset(),
+                    steps_per_epoch=total_steps,  # at most: callbacks end it
+                    callbacks=[Feeding(batches, pace, means), progress, evaluation, saving],
+                    shuffle=False,
+                    verbose=0,
+                )
+            except Diverged as diverged:
+                means = _recover(plan, model, run, evaluation, diverged.step)
+                report(Recovered(diverged.step, run.step, run.rate_factor))
         reason: Reason = "interrupted"
         if run.step >= total_steps:
             reason = "finished"
@@ -155,12 +165,39 @@ def compile_model(model: keras.Model, training: TrainConfig) -> None:
     optimizer.build(model.trainable_variables)
 
 
-def _begin(plan: Plan, model: keras.Model, run: state.RunState, evaluation: Evaluation) -> None:
-    """Write a checkpoint that is whole before the first step; its weights are the initial ones."""
+def _recover(
+    plan: Plan, model: keras.Model, run: state.RunState, evaluation: Evaluation, step: int
+) -> dict[str, Any]:
+    """Go back to the last good state with half the learning rate; returns its running means.
+
+    Raises:
+        TrainingError: this did not help often enough.
+    """
     path = plan.checkpoint.path
-    for name in FILES:  # of the checkpoint to replace, the one that makes it a checkpoint first
-        (path / name).unlink(missing_ok=True)
-    evaluation.write_model()
-    evaluation.write_history()
+    good, means = state.restore(path, model)
+    if good.recoveries == MOST_RECOVERIES:
+        raise TrainingError(
+            f"training diverged: at step {step:,} the loss or the weights are no longer numbers, "
+            f"or have exploded, and halving the learning rate {MOST_RECOVERIES} times did not "
+            "help; the best weights so far are kept: train again with a lower --learning-rate or "
+            "a smaller --clip-norm"
+        )
+    vars(run).update(vars(good), recoveries=good.recoveries + 1)
+    evaluation.note_recovery(step)
     state.save(path, model, run)
-    plan.checkpoint.write()
+    return means
+
+
+def _begin(
+    plan: Plan, lock: Lock, model: keras.Model, run: state.RunState, evaluation: Evaluation
+) -> None:
+    """Write a checkpoint that is whole before the first step; its weights are the initial ones."""
+
+    def write(folder: Path) -> None:
+        lock.hold(folder)
+        evaluation.write_model(folder)
+        evaluation.write_history(folder)
+        state.save(folder, model, run)
+        replace(plan.checkpoint, path=folder).write()
+
+    replace_files(plan.checkpoint.path, write)

@@ -8,17 +8,31 @@ run is in the text, its best figure, patience and clock as JSON. It is read with
 import dataclasses
 import io
 import json
+import math
+import struct
+import warnings
 import zipfile
 from pathlib import Path
-from typing import Any
+from tokenize import TokenError  # NumPy's, for a broken header
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from chargen.checkpoint import RESUME, write_file
 from chargen.errors import CheckpointError
 
 __all__ = ["RunState", "restore", "restore_means", "save"]
+
+MEMBER_OVERHEAD = 4096
+"""Bytes in the file beside each array's values, at most: name, header, or the run's JSON."""
+
+_DAMAGED = (OSError, ValueError, TypeError, RecursionError, EOFError, TokenError, UserWarning)
+"""What a file that was damaged, or made to harm, raises in those who read it."""
+
+Shapes: TypeAlias = dict[str, tuple[tuple[int, ...], str]]
+"""Of each array, its shape and the name of its type."""
 
 
 @dataclasses.dataclass
@@ -37,6 +51,30 @@ class RunState:
     """Evaluations since then."""
     evaluations: int = 0
     """Lines of the history that belong to this state."""
+    recoveries: int = 0
+    """Times that the run diverged and went back; each halves its learning rate."""
+
+    @property
+    def rate_factor(self) -> float:
+        """What is left of the learning rate."""
+        return 0.5**self.recoveries
+
+    def check(self) -> None:
+        """Refuse values that no run has.
+
+        Raises:
+            TypeError: one is of another type.
+            ValueError: one is negative or no number.
+        """
+        for name, value in dataclasses.asdict(self).items():
+            optional = name in {"begun", "best_nats"}
+            if value is None and optional:
+                continue
+            whole = name in {"step", "stale", "evaluations", "recoveries"}
+            if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+                raise TypeError(f"{name} is {value!r}")
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} is {value!r}")
 
     def is_stale(self, patience: int) -> bool:
         """Whether the run has gone on for long enough without getting better."""
@@ -65,25 +103,63 @@ def restore(folder: Path, model: keras.Model) -> tuple[RunState, dict[str, Any]]
         CheckpointError: it is missing or damaged, or belongs to another model.
     """
     path = folder / RESUME
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        run = RunState(**json.loads(arrays.pop("run").tobytes()))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise CheckpointError(
-            f"{path} is damaged ({error}); start a new run from the best weights with "
-            f"--init-from {folder}"
-        ) from None
     variables = _variables(model)
-    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
-    if {name: array.shape for name, array in arrays.items()} != shapes:
+    shapes = {
+        name: (tuple(v.shape), keras.backend.standardize_dtype(v.dtype))
+        for name, v in variables.items()
+    }
+    try:
+        arrays = _read(path, shapes)
+        run = RunState(**json.loads(arrays.pop("run").tobytes()))
+        run.check()
+    except _DAMAGED as error:
+        reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
-            f"{path} belongs to another model, or to another version of Keras; start a new run "
-            f"from the best weights with --init-from {folder}"
-        )
+            f"{path} cannot be gone on with ({reason}): it is damaged, or of another model or "
+            f"version of Keras; start a new run from the best weights with --init-from {folder}"
+        ) from None
     for name, variable in variables.items():
         variable.assign(arrays[name])
     return run, {name: array for name, array in arrays.items() if name.startswith("metric")}
+
+
+def _read(path: Path, expected: Shapes) -> dict[str, NDArray[Any]]:
+    """The arrays of the file and the JSON under "run": those and no others, sizes checked first."""
+    most = sum(math.prod(shape) * np.dtype(kind).itemsize for shape, kind in expected.values())
+    most += (len(expected) + 1) * MEMBER_OVERHEAD
+    if (size := path.stat().st_size) > most:
+        raise ValueError(f"it has {size:,} bytes, and should have at most {most:,}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if sorted(m.filename for m in members) != sorted(
+                f"{n}.npy" for n in (*expected, "run")
+            ):
+                raise ValueError("it holds other arrays")
+            if any(m.compress_type != zipfile.ZIP_STORED or m.file_size > most for m in members):
+                raise ValueError("its arrays are compressed")
+            data = {m.filename.removesuffix(".npy"): archive.read(m) for m in members}
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, struct.error) as error:
+        raise ValueError(str(error)) from None
+    return {name: _array(name, content, expected.get(name)) for name, content in data.items()}
+
+
+def _array(name: str, content: bytes, expected: tuple[tuple[int, ...], str] | None) -> NDArray[Any]:
+    stream = io.BytesIO(content)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError(f"{name} is of another format")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # for headers that a Python 2 may have written
+        header = np.lib.format.read_array_header_1_0(stream, max_header_size=MEMBER_OVERHEAD)
+    shape, by_columns, dtype = header
+    if by_columns:
+        raise ValueError(f"{name} is stored by columns")
+    if dtype != np.dtype("uint8" if expected is None else expected[1]):
+        raise ValueError(f"{name} is {dtype}")
+    if expected is not None and shape != expected[0]:
+        raise ValueError(f"{name} has the shape {shape}, and should have {expected[0]}")
+    values = np.frombuffer(content, dtype, offset=stream.tell())
+    return values.reshape(shape)
 
 
 def restore_means(model: keras.Model, means: dict[str, Any]) -> None:

@@ -1,0 +1,249 @@
+"""Everything a user can get wrong is one clear line, the right status, and nothing changed.
+
+Each row runs the real command in a folder with the files that `broken` makes.
+"""
+
+import gzip
+import io
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import Run
+
+
+def broken(checkpoint: Path, tmp_path: Path) -> None:
+    """What the wrong invocations below refer to."""
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "one").write_bytes(b"a")
+    (tmp_path / "same").write_bytes(b"a" * 5000)
+    (tmp_path / "keras").mkdir()
+    (tmp_path / "keras" / "model.keras").write_bytes(b"somebody's")
+    (tmp_path / "short").write_bytes(b"abcdefgh")
+    (tmp_path / "binary").write_bytes(bytes(range(256)) * 20)
+    (tmp_path / "text").write_bytes(b"the heron counted the moons\n" * 40)
+    (tmp_path / "latin").write_bytes("é\n".encode("latin-1"))
+    (tmp_path / "folder").mkdir()
+    for name in ("ck", "truncated", "missing", "version", "config"):
+        shutil.copytree(checkpoint, tmp_path / name)
+    data = (checkpoint / "model.keras").read_bytes()
+    (tmp_path / "truncated" / "model.keras").write_bytes(data[: len(data) // 2])
+    (tmp_path / "missing" / "vocabulary.json").unlink()
+    (tmp_path / "config" / "config.json").write_text("{}garbage")
+    config = json.loads((checkpoint / "config.json").read_text())
+    (tmp_path / "version" / "config.json").write_text(json.dumps(config | {"format": 99}))
+    harmful(checkpoint, tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "utf16").write_bytes("the heron\n".encode("utf-16") * 50)
+    (tmp_path / "bad.gz").write_bytes(b"no gzip at all" * 20)
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(b"the heron\n" * 5000)[:40])
+    (tmp_path / "bad.xz").write_bytes(b"no xz at all" * 20)
+    (tmp_path / "bad.bz2").write_bytes(b"no bzip2 at all" * 20)
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "config.json").write_text('{"somebody": "else"}')
+
+
+def harmful(checkpoint: Path, tmp_path: Path) -> None:
+    """Checkpoints that were made to do harm."""
+    names = ("lambda", "bomb", "huge", "units", "lines", "ids", "deep", "swapped", "nested")
+    for name in names:
+        shutil.copytree(checkpoint, tmp_path / name)
+    with zipfile.ZipFile(checkpoint / "model.keras") as archive:
+        weights = archive.read("model.weights.h5")
+    layers = json.dumps({"config": {"layers": [{"class_name": "Lambda", "code": "import os"}]}})
+    for name, layer, content, compression in (
+        ("lambda", layers, weights, zipfile.ZIP_STORED),
+        ("bomb", "{}", bytes(10**8), zipfile.ZIP_DEFLATED),
+    ):
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w", compression) as archive:
+            archive.writestr("metadata.json", "{}")
+            archive.writestr("config.json", layer)
+            archive.writestr("model.weights.h5", content)
+        (tmp_path / name / "model.keras").write_bytes(stream.getvalue())
+    with (tmp_path / "huge" / "model.keras").open("r+b") as file:
+        file.truncate(10**10)
+    for name, old, new in (("units", '"units": 12', '"units": 16384'), ("deep", "{", "[" * 9999)):
+        config = tmp_path / name / "config.json"
+        config.write_text(config.read_text().replace(old, new, 1))
+    (tmp_path / "lines" / "history.jsonl").write_text("[]\n")
+    (tmp_path / "ids" / "vocabulary.json").write_text('{"characters": ["b", "a"]}')
+    (tmp_path / "swapped" / "model.keras").unlink()
+    (tmp_path / "swapped" / "model.keras").mkdir()
+    (tmp_path / "nested" / "config.json").write_text("[" * 100_000)
+
+
+WRONG = [
+    ("train text --save-every never", 2, "--save-every must be a duration"),
+    ("train text --save-every -1", 2, "--save-every must be a duration"),
+    ("train text --budget", 2, "Option '--budget' requires an argument"),
+    ("train text --budget -5", 2, "--budget must be a duration"),
+    ("train text --budget 1d", 2, "--budget must be a duration"),
+    ("train text --budget nan", 2, "--budget must be a duration"),
+    ("train text --weight-drop nan", 2, "--weight-drop must be"),
+    ("train text --dropout -0.1", 2, "--dropout must be"),
+    ("train text --dropout inf", 2, "--dropout must be"),
+    ("train text --clip-norm -1", 2, "--clip-norm must be 0 (off) or more"),
+    ("train text --weight-decay 2", 2, "--weight-decay must be"),
+    ("train text --patience -1", 2, "--patience must be"),
+    ("train text --patience x", 2, "Invalid value for '--patience'"),
+    ("train text --window 0", 2, "--window must be"),
+    ("train text --window 99999999", 2, "--window must be"),
+    ("train text --window 5000", 1, "a window of 5,000 needs 5,001"),
+    ("train text --batch-size 0", 2, "--batch-size must be"),
+    ("train text --batch-size 1000", 1, "1,000 streams of"),
+    ("train text --layers 0", 2, "--layers must be"),
+    ("train text --layers 65", 2, "--layers must be"),
+    ("train text --units 99999", 2, "--units must be"),
+    ("train text --units 1.5", 2, "Invalid value for '--units'"),
+    ("train text --embedding -1", 2, "--embedding must be"),
+    ("train text --learning-rate nan", 2, "--learning-rate must be above 0"),
+    ("train text --learning-rate fast", 2, "Invalid value for '--learning-rate'"),
+    ("train text --optimizer lion", 2, "Invalid value for '--optimizer'"),
+    ("train text --schedule linear", 2, "Invalid value for '--schedule'"),
+    ("train text --preset magic", 2, "Invalid value for '--preset'"),
+    ("train text --predict first", 2, "Invalid value for '--predict'"),
+    ("train text --min-count 0", 2, "--min-count must be"),
+    ("train text --epochs -1", 2, "--epochs must be"),
+    ("train text --random-seed -1", 2, "--random-seed must be"),
+    ("train text --validation -0.5", 2, "--validation must be"),
+    ("train text --validation folder", 1, "folder is a directory"),
+    ("train text --validation binary", 1, "binary is not utf-8"),
+    ("train utf16", 1, "utf16 is not utf-8"),
+    ("train loop", 1, "cannot read loop"),
+    ("train bad.gz", 1, "bad.gz"),
+    ("train cut.gz", 1, "cut.gz"),
+    ("train bad.xz", 1, "bad.xz"),
+    ("train bad.bz2", 1, "bad.bz2"),
+    ("train text nowhere.txt", 1, "no such file: nowhere.txt"),
+    ("train text --resume --force -o ck", 2, "--resume goes on with a run"),
+    ("train text --resume --init-from ck -o ck", 2, "--resume goes on with a run"),
+    ("train --resume", 2, "give at least one TEXT to train on, or --resume with --checkpoint"),
+    ("train --resume -o ck", 1, "ck cannot be resumed: it has no resume.npz"),
+    ("train text -o foreign --force", 1, "is not of chargen, and --force would replace it"),
+    ("train text --init-from ck --units 99", 2, "--units 99 does not go with --init-from ck"),
+    ("train text --init-from ck", 1, "needs a text with the same characters"),
+    ("train text --init-from config", 1, "config/config.json is damaged"),
+    ("sample -c lambda", 1, "describes a 'Lambda', which no model of chargen has"),
+    ("sample -c bomb", 1, "bomb/model.keras is damaged"),
+    ("sample -c huge", 1, "10,000,000,000 bytes are too many"),
+    ("sample -c units", 1, "cannot be in a file of"),
+    ("sample -c deep", 1, "deep/config.json is damaged"),
+    ("sample -c nested", 1, "nested/config.json is damaged"),
+    ("sample -c ids", 1, "a vocabulary is sorted"),
+    ("sample -c swapped", 1, "swapped is not whole: it has no model.keras"),
+    ("info lines", 1, "lines/history.jsonl is damaged"),
+    ("info folder", 1, "folder is not a checkpoint"),
+    ("info ck extra", 2, "unexpected extra argument"),
+    ("list text", 1, "no folder text"),
+    ("sample -c ck extra", 2, "unexpected extra argument"),
+    ("sample -c ck --length", 2, "requires an argument"),
+    ("sample -c ck --length many", 2, "Invalid value for '--length'"),
+    ("sample -c ck --temperature nan", 2, "--temperature must be"),
+    ("sample -c ck --temperature warm", 2, "Invalid value for '--temperature'"),
+    ("sample -c ck --stop=", 2, "--stop must be at least one character"),
+    ("sample -c ck --endless --count 2", 2, "does not go with --count"),
+    ("sample -c ck --endless --seeds text", 2, "does not go with --seeds"),
+    ("sample -c ck --endless --jsonl", 2, "does not go with --jsonl"),
+    ("sample -c ck --seeds folder", 1, "cannot read the seeds from folder"),
+    ("sample -c loop", 1, "no checkpoint at loop"),
+    ("evaluate folder -c ck", 1, "folder is a directory"),
+    ("evaluate empty -c ck", 1, "no text in empty"),
+    ("evaluate text -c ck --encoding klingon", 2, "--encoding must be"),
+    ("evaluate utf16 -c ck", 1, "utf16 is not utf-8"),
+    ("evaluate text -c lambda", 1, "describes a 'Lambda'"),
+    ("evaluate text", 1, "no checkpoint under checkpoints"),
+    ("evaluate bad.gz -c ck", 1, "bad.gz"),
+    ("forecast", 2, "No such command 'forecast'"),
+    ("--loud", 2, "No such option"),
+    ("train text --budget soon", 2, "--budget must be a duration such as 90s, 10m or 1h"),
+    ("train text --budget 5s", 2, "--budget must be 10 seconds or more"),
+    ("train text --weight-drop 1", 2, "--weight-drop must be at least 0 and below 1"),
+    ("train text --average -1", 2, "--average must be at least 0 and below 1"),
+    ("train text --precision half", 2, "'half' is not one of"),
+    ("train empty", 1, "no text in empty"),
+    ("train one", 1, "training needs at least 2"),
+    ("train short --window 20", 1, "a window of 20 needs 21"),
+    ("train binary", 1, "binary is not utf-8: byte 0x80 at offset 128 does not decode"),
+    ("train same", 1, "only one distinct character"),
+    ("train text --min-count 99999", 1, "only one distinct character"),
+    ("train text -o keras", 1, "keras already holds model.keras, a name of a checkpoint's files"),
+    ("train text --validation empty", 1, "--validation empty holds no character"),
+    ("train text --validation -", 2, "--validation takes a file that can be read again"),
+    ("train text --threads 0", 2, "--threads must be"),
+    ("train nowhere --units 0", 2, "--units must be"),
+    ("sample --checkpoint=", 2, "--checkpoint must name a directory"),
+    ("train text --checkpoint=", 2, "--checkpoint must name a directory"),
+    ("train nowhere.txt", 1, "no such file: nowhere.txt"),
+    ("train folder", 1, "folder is a directory"),
+    ("train text -o ck", 1, "ck already holds a checkpoint"),
+    ("train text -o text", 1, "text is a file"),
+    ("train text -o /proc/nowhere/ck", 1, "cannot write to /proc/nowhere/ck"),
+    ("train text --resume -o nowhere", 1, "no checkpoint at nowhere"),
+    ("train text --init-from nowhere", 1, "no checkpoint at nowhere"),
+    ("train", 2, "give at least one TEXT"),
+    ("train text --bidirectional", 2, "--bidirectional goes only with --predict last"),
+    ("train text --bidirectional --predict all", 2, "--bidirectional goes only with"),
+    ("train text --activation relu", 2, "--activation relu goes only with --cell rnn"),
+    ("train text --units 0", 2, "--units must be"),
+    ("train text --units many", 2, "Invalid value for '--units'"),
+    ("train text --cell transformer", 2, "Invalid value for '--cell'"),
+    ("train text --validation 1.5", 2, "--validation must be"),
+    ("train text --validation nowhere.txt", 1, "no such file: nowhere.txt"),
+    ("train text --encoding klingon", 2, "--encoding must be"),
+    ("train text --dropout 1", 2, "--dropout must be"),
+    ("train text --learning-rate 0", 2, "--learning-rate must be above 0"),
+    ("train text --epochs 0", 2, "--epochs must be"),
+    ("train text --nonsense", 2, "No such option"),
+    ("sample -c ck -t -1", 2, "--temperature must be 0 or more; found -1.0"),
+    ("sample -c ck --top-p 0", 2, "--top-p must be above 0 and at most 1; found 0.0"),
+    ("sample -c ck --top-p 1.5", 2, "--top-p must be above 0 and at most 1; found 1.5"),
+    ("sample -c ck --top-k 0", 2, "--top-k must be"),
+    ("sample -c ck --min-p 2", 2, "--min-p must be"),
+    ("sample -c ck -n -3", 2, "--length must be"),
+    ("sample -c ck --count 0", 2, "--count must be 1 or more"),
+    ("sample -c ck --random-seed -1", 2, "--random-seed must be"),
+    ("sample -c ck --threads 0", 2, "--threads must be a whole number from 1 to 4,096; found 0"),
+    ("evaluate text -c ck --threads two", 2, "Invalid value for '--threads'"),
+    ("sample -c ck --seed é", 1, "the model never saw 'é'"),
+    ("sample -c ck --seeds nowhere", 1, "cannot read the seeds from nowhere"),
+    ("sample -c ck --seeds latin", 1, "line 1 of latin is not UTF-8"),
+    ("sample -c ck --seeds text --seed a", 2, "give one of them"),
+    ("sample -c ck --endless -n 3", 2, "does not go with --length"),
+    ("sample -c ck --unknown maybe", 2, "Invalid value for '--unknown'"),
+    ("sample", 1, "no checkpoint under checkpoints"),
+    ("sample -c nowhere", 1, "no checkpoint at nowhere"),
+    ("sample -c text", 1, "text is a file; a checkpoint is a directory"),
+    ("sample -c folder", 1, "folder is not a checkpoint"),
+    ("sample -c truncated", 1, "truncated/model.keras is damaged"),
+    ("sample -c missing", 1, "missing is not whole: it has no vocabulary.json"),
+    ("sample -c version", 1, "version/config.json has format 99; this chargen reads format 1"),
+    ("sample -c config", 1, "config/config.json is damaged"),
+    ("evaluate nowhere.txt -c ck", 1, "no such file: nowhere.txt"),
+    ("evaluate binary -c ck", 1, "binary is not utf-8"),
+    ("evaluate text -c truncated", 1, "truncated/model.keras is damaged"),
+    ("evaluate -c ck", 1, "held nothing out; name a TEXT"),
+    ("evaluate text -c ck --per word", 2, "Invalid value for '--per'"),
+    ("info version", 1, "has format 99"),
+    ("info nowhere", 1, "no checkpoint at nowhere"),
+    ("list nowhere", 1, "no folder nowhere"),
+]
+
+
+@pytest.mark.parametrize(("line", "status", "message"), WRONG, ids=[line for line, *_ in WRONG])
+def test_wrong_input_is_one_clear_line(
+    line: str, status: int, message: str, checkpoint: Path, run: Run, tmp_path: Path
+):
+    broken(checkpoint, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    result = run(*line.split())
+    shown = result.stderr.decode()
+    assert result.returncode == status, shown
+    assert message in shown
+    assert shown.startswith("chargen: error: ")
+    assert shown.count("\n") == 1, shown
+    assert result.stdout == b""
+    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    assert after == before, "a refused command changed a file"
