@@ -533,6 +533,7 @@ def read_to_end(master: int) -> bytes:
         shown += piece
 
 
+@pytest.mark.slow
 def test_a_bar_shows_on_a_terminal_only_and_colour_on_request_not(tmp_path: Path):
     text = str(ROOT / "corpora" / "tunes.abc")
     arguments = ["train", text, "-o", "ck", "--units", "8", "--epochs", "3", "--force"]

@@ -14,8 +14,25 @@ import pytest
 from conftest import Run
 
 
+@pytest.fixture(scope="module")
+def template(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to copy: some of what lies in it takes a while to make."""
+    folder = tmp_path_factory.mktemp("misuse")
+    broken(checkpoint, folder)
+    return folder
+
+
+@pytest.fixture
+def folder(template: Path, tmp_path: Path) -> Path:
+    """What the wrong invocations below refer to, and the working directory of `run`."""
+    shutil.copytree(template, tmp_path, symlinks=True, dirs_exist_ok=True)
+    with (tmp_path / "huge" / "model.keras").open("r+b") as file:
+        file.truncate(10**10)  # takes no room on the disk
+    return tmp_path
+
+
 def broken(checkpoint: Path, tmp_path: Path) -> None:
-    """What the wrong invocations below refer to."""
+    """Fill the folder."""
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "one").write_bytes(b"a")
     (tmp_path / "same").write_bytes(b"a" * 5000)
@@ -63,8 +80,6 @@ def harmful(checkpoint: Path, tmp_path: Path) -> None:
             archive.writestr("config.json", layer)
             archive.writestr("model.weights.h5", content)
         (tmp_path / name / "model.keras").write_bytes(stream.getvalue())
-    with (tmp_path / "huge" / "model.keras").open("r+b") as file:
-        file.truncate(10**10)
     for name, old, new in (("units", '"units": 12', '"units": 16384'), ("deep", "{", "[" * 9999)):
         config = tmp_path / name / "config.json"
         config.write_text(config.read_text().replace(old, new, 1))
@@ -123,7 +138,6 @@ WRONG = [
     ("train --resume", 2, "give at least one TEXT to train on, or --resume with --checkpoint"),
     ("train --resume -o ck", 1, "ck cannot be resumed: it has no resume.npz"),
     ("train text -o foreign --force", 1, "is not of chargen, and --force would replace it"),
-    ("train text --init-from ck --units 99", 2, "--units 99 does not go with --init-from ck"),
     ("train text --init-from ck", 1, "needs a text with the same characters"),
     ("train text --init-from config", 1, "config/config.json is damaged"),
     ("sample -c lambda", 1, "describes a 'Lambda', which no model of chargen has"),
@@ -140,9 +154,9 @@ WRONG = [
     ("list text", 1, "no folder text"),
     ("sample -c ck extra", 2, "unexpected extra argument"),
     ("sample -c ck --length", 2, "requires an argument"),
-    ("sample -c ck --length many", 2, "Invalid value for '--length'"),
+    ("sample -c ck --length many", 2, "'many' is not a valid int"),
     ("sample -c ck --temperature nan", 2, "--temperature must be"),
-    ("sample -c ck --temperature warm", 2, "Invalid value for '--temperature'"),
+    ("sample -c ck --temperature warm", 2, "'warm' is not a valid float"),
     ("sample -c ck --stop=", 2, "--stop must be at least one character"),
     ("sample -c ck --endless --count 2", 2, "does not go with --count"),
     ("sample -c ck --endless --seeds text", 2, "does not go with --seeds"),
@@ -150,7 +164,6 @@ WRONG = [
     ("sample -c ck --seeds folder", 1, "cannot read the seeds from folder"),
     ("sample -c loop", 1, "no checkpoint at loop"),
     ("evaluate folder -c ck", 1, "folder is a directory"),
-    ("evaluate empty -c ck", 1, "no text in empty"),
     ("evaluate text -c ck --encoding klingon", 2, "--encoding must be"),
     ("evaluate utf16 -c ck", 1, "utf16 is not utf-8"),
     ("evaluate text -c lambda", 1, "describes a 'Lambda'"),
@@ -234,10 +247,9 @@ WRONG = [
 
 @pytest.mark.parametrize(("line", "status", "message"), WRONG, ids=[line for line, *_ in WRONG])
 def test_wrong_input_is_one_clear_line(
-    line: str, status: int, message: str, checkpoint: Path, run: Run, tmp_path: Path
+    line: str, status: int, message: str, run: Run, folder: Path
 ):
-    broken(checkpoint, tmp_path)
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     result = run(*line.split())
     shown = result.stderr.decode()
     assert result.returncode == status, shown
@@ -245,5 +257,5 @@ def test_wrong_input_is_one_clear_line(
     assert shown.startswith("chargen: error: ")
     assert shown.count("\n") == 1, shown
     assert result.stdout == b""
-    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    after = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     assert after == before, "a refused command changed a file"

@@ -139,7 +139,10 @@ def without_seconds(path: Path) -> list[dict[str, Any]]:
     "options",
     [
         {"cell": "lstm", "dropout": 0.3, "layers": 2},
-        {"cell": "gru", "predict": "last", "optimizer": "sgd", "batch_size": 32},
+        pytest.param(
+            {"cell": "gru", "predict": "last", "optimizer": "sgd", "batch_size": 32},
+            marks=pytest.mark.slow,
+        ),
         {"cell": "rnn", "optimizer": "rmsprop", "schedule": "constant", "embedding": 3},
     ],
 )
@@ -254,6 +257,7 @@ def test_patience_stops_a_run_that_gets_worse(text: Path, tmp_path: Path):
     assert score.nats_per_character == pytest.approx(best["validation_nats"], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_budget_ends_the_run_in_time_and_keeps_its_best_weights(text: Path, tmp_path: Path):
     events: list[Event] = []
     path = chargen.train(
