@@ -93,6 +93,8 @@ class Harmful:
         # Found by fuzzing: NumPy takes a broken header apart with `tokenize`.
         ("weight0", b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'shape': (5, 16" + b" " * 90, "EOF"),
         ("weight0", npy(np.zeros(5, np.int64)).replace(b"(5,)", b"(5L)"), "Python 2"),
+        # Also found by fuzzing: its tokens are of Python, the whole is not.
+        ("weight0", npy(np.zeros((5, 16), np.float32)).replace(b"{'descr", b"\x1a'descr"), ""),
         ("weight0", npy(np.zeros((5, 16), np.float32, order="F")), "stored by columns"),
         ("other", npy(0), "other arrays"),
         ("run", run_json(step=-1), "step is -1"),

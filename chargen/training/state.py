@@ -13,7 +13,7 @@ import struct
 import warnings
 import zipfile
 from pathlib import Path
-from tokenize import TokenError  # NumPy's, for a broken header
+from tokenize import TokenError
 from typing import Any, TypeAlias
 
 import keras
@@ -28,7 +28,10 @@ __all__ = ["RunState", "restore", "restore_means", "save"]
 MEMBER_OVERHEAD = 4096
 """Bytes in the file beside each array's values, at most: name, header, or the run's JSON."""
 
-_DAMAGED = (OSError, ValueError, TypeError, RecursionError, EOFError, TokenError, UserWarning)
+_DAMAGED = (
+    OSError, ValueError, TypeError, RecursionError, EOFError,
+    TokenError, SyntaxError, UserWarning,  # NumPy's, for a header that it takes for Python 2's
+)  # fmt: skip
 """What a file that was damaged, or made to harm, raises in those who read it."""
 
 Shapes: TypeAlias = dict[str, tuple[tuple[int, ...], str]]
