@@ -11,13 +11,9 @@ the old one or the new one. `config.json` is written last and removed first: a d
 it is a checkpoint. Reading needs no Keras and builds no objects from what it reads.
 """
 
-import ctypes
 import dataclasses
-import errno
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +35,8 @@ from chargen.data.corpus import (
     read_text,
 )
 from chargen.data.vocabulary import Vocabulary
-from chargen.errors import CheckpointError, CorpusError, OptionError
+from chargen.errors import CheckpointError, CorpusError, OptionError, reason_of, shortened
+from chargen.replacement import write_file
 
 __all__ = [
     "CONFIG",
@@ -55,9 +52,6 @@ __all__ = [
     "best_of",
     "find_checkpoints",
     "newest_checkpoint",
-    "replace_file",
-    "replace_files",
-    "write_file",
 ]
 
 FORMAT = 1
@@ -69,9 +63,6 @@ MODEL = "model.keras"
 HISTORY = "history.jsonl"
 RESUME = "resume.npz"
 FILES = (CONFIG, VOCABULARY, MODEL, HISTORY, RESUME)
-
-AT_FDCWD, RENAME_EXCHANGE = -100, 2
-"""Of Linux' `renameat2`, which Python does not have."""
 
 MOST_BYTES = {
     CONFIG: 1 << 24,  # the paths of 100,000 texts
@@ -93,8 +84,6 @@ HISTORY_FIELDS = (
     "best",
 )
 """Of each line: numbers, true or false, or null where nothing is held out."""
-MOST_SHOWN = 200
-"""Characters of a reason that is shown: it may quote the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +133,7 @@ class Checkpoint:
         found = config.get("format") if isinstance(config, dict) else None
         if found != FORMAT:
             raise CheckpointError(
-                f"{path / CONFIG} has format {_shortened(repr(found))}; this chargen reads format "
+                f"{path / CONFIG} has format {shortened(repr(found))}; this chargen reads format "
                 f"{FORMAT}: use the chargen that wrote it, or train again"
             )
         try:
@@ -288,112 +277,6 @@ def newest_checkpoint(folder: Path = DEFAULT_FOLDER) -> Path:
     return found[-1]
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Replace a file whole: at any instant it is the old one or the new one."""
-
-    def write(beside: Path) -> None:
-        beside.write_bytes(data)
-
-    replace_file(path, write)
-
-
-def replace_file(path: Path, write: Callable[[Path], None]) -> None:
-    """As `write_file`, for writers that want a path: `write(beside)`, flush, rename.
-
-    Args:
-        path: the file to replace.
-        write: writes the new content to the path it is given, which has the same ending.
-    """
-    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        write(beside)
-        _flush(beside)
-        beside.replace(path)
-        _flush(path.parent)  # the rename itself
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def replace_files(path: Path, write: Callable[[Path], None]) -> None:
-    """Replace all files of a checkpoint together: at any instant they are the old or the new ones.
-
-    The new ones are written into a directory beside, which then changes places with the old one;
-    what else lies in that is moved over. Where that cannot be, as for the working directory, the
-    old files are removed before the new ones take their places, and where nothing can be written
-    beside it, before the new ones are written.
-
-    Args:
-        path: the checkpoint's directory.
-        write: writes the new files into the directory it is given.
-    """
-    path = path.resolve()
-    _remove_left_over(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.mkdir()
-    except OSError:
-        _remove_files(path)
-        write(path)
-        return
-    try:
-        shutil.copymode(path, beside)
-        write(beside)
-        try:
-            _exchange(beside, path)
-        except OSError:
-            _remove_files(path)
-            for name in reversed(FILES):
-                shutil.move(beside / name, path / name)
-        for entry in beside.iterdir():
-            if entry.name not in FILES:
-                entry.rename(path / entry.name)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-def _remove_files(path: Path) -> None:
-    for name in FILES:  # the one that makes it a checkpoint first
-        (path / name).unlink(missing_ok=True)
-
-
-def _remove_left_over(path: Path) -> None:
-    """Remove what a process that was killed while it replaced this checkpoint has left beside."""
-    for entry in path.parent.iterdir():
-        name, _, number = entry.name.rpartition(".")
-        if name == f".{path.name}" and number.isdecimal() and entry.is_dir():
-            files = {file.name for file in entry.iterdir()}
-            if all(file in FILES or file.startswith(".") for file in files):
-                shutil.rmtree(entry, ignore_errors=True)
-
-
-def _exchange(one: Path, other: Path) -> None:
-    """Have two directories change places.
-
-    Raises:
-        OSError: one is the working directory, or a disk of its own.
-    """
-    if Path.cwd().is_relative_to(other):
-        raise OSError(errno.EBUSY, "the working directory stays where it is")
-    library = ctypes.CDLL(None, use_errno=True)
-    rename = getattr(library, "renameat2", None)
-    paths = os.fsencode(one), os.fsencode(other)
-    if rename is None or rename(AT_FDCWD, paths[0], AT_FDCWD, paths[1], RENAME_EXCHANGE):
-        # Not of this system, or of this file system: for a moment there is none at the path.
-        aside = one.with_name(f"{one.name}.old")
-        other.rename(aside)
-        one.rename(other)
-        aside.rename(one)
-    _flush(other.parent)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _dump(value: object) -> bytes:
     return (json.dumps(value, indent=2) + "\n").encode()
 
@@ -417,13 +300,8 @@ def _existing(path: Path, name: str) -> Path:
 def _damaged(path: Path, name: str, error: Exception) -> CheckpointError:
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
         return CheckpointError(f"cannot read {path / name}: {error.strerror}")
-    why = _shortened(" ".join(str(error).split()) or type(error).__name__)
-    where = path / name
+    where, why = path / name, reason_of(error)
     return CheckpointError(f"{where} is damaged ({why}); copy the checkpoint again, or train again")
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "..."
 
 
 def _read(path: Path, name: str) -> bytes:

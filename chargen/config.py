@@ -251,7 +251,7 @@ class TrainConfig(_Json):
         check_threads(self.threads)
 
 
-def parse_duration(value: object, field: str = "budget") -> float:
+def parse_duration(value: object, field: str) -> float:
     """Seconds from a number of them, or from text such as 90s, 10m, 1.5h, 1h30m.
 
     Raises:

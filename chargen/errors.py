@@ -20,7 +20,12 @@ __all__ = [
     "OptionError",
     "TrainingError",
     "VocabularyError",
+    "reason_of",
+    "shortened",
 ]
+
+MOST_SHOWN = 200
+"""Characters of a reason that is shown: it may quote a file."""
 
 
 class ChargenError(Exception):
@@ -53,3 +58,13 @@ class OptionError(ChargenError):
     """An option out of range, or two that do not go together."""
 
     exit_status = 2
+
+
+def reason_of(error: Exception) -> str:
+    """What another's exception says, as part of a line of ours."""
+    return shortened(" ".join(str(error).split()) or type(error).__name__)
+
+
+def shortened(text: str) -> str:
+    """As much of a text as a line should show."""
+    return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "..."

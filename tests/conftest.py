@@ -16,9 +16,10 @@ import pytest
 from hypothesis import settings
 
 from chargen.architecture import describe
-from chargen.checkpoint import Checkpoint, CorpusRecord, write_file
+from chargen.checkpoint import Checkpoint, CorpusRecord
 from chargen.config import ModelConfig, TrainConfig
 from chargen.data.vocabulary import Vocabulary
+from chargen.replacement import write_file
 
 # Machines that run the tests are shared: how long an example takes says nothing of the code.
 settings.register_profile("no deadline", deadline=None)

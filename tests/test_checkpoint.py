@@ -19,12 +19,10 @@ from chargen.checkpoint import (
     Checkpoint,
     find_checkpoints,
     newest_checkpoint,
-    replace_file,
-    replace_files,
-    write_file,
 )
 from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, CorpusError
+from chargen.replacement import replace_directory, replace_file, write_file
 
 
 @pytest.fixture
@@ -234,7 +232,7 @@ def test_a_checkpoints_files_are_replaced_together(folder: Path):
     (folder / "notes").mkdir()
     (folder / "notes" / "mine.txt").write_text("kept")
     folder.chmod(0o750)
-    replace_files(folder, new_files)
+    replace_directory(folder, FILES, new_files)
     assert Checkpoint.open(folder).vocabulary == Vocabulary("\nxyz")
     assert names(folder) == sorted([*FILES, "notes"])
     assert (folder / "notes" / "mine.txt").read_text() == "kept"
@@ -250,14 +248,14 @@ def test_what_fails_while_it_replaces_a_checkpoint_leaves_the_old_one(folder: Pa
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        replace_files(folder, fail)
+        replace_directory(folder, FILES, fail)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert names(folder.parent) == ["copy"]
 
 
 def test_the_working_directory_stays_where_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(folder)
-    replace_files(Path(), new_files)
+    replace_directory(Path(), FILES, new_files)
     assert Path.cwd().samefile(folder)
     assert Checkpoint.open(Path()).vocabulary == Vocabulary("\nxyz")
     assert names(folder) == sorted(FILES)
@@ -269,7 +267,7 @@ def test_directories_change_places_without_the_systems_help(
     import ctypes
 
     monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
-    replace_files(folder, new_files)
+    replace_directory(folder, FILES, new_files)
     assert Checkpoint.open(folder).vocabulary == Vocabulary("\nxyz")
     assert names(folder.parent) == ["copy"]
 
@@ -281,7 +279,7 @@ def test_what_a_killed_replacement_left_is_removed_and_never_listed(folder: Path
     shutil.copytree(folder, others)
     (others / "mine.txt").write_text("kept")
     assert find_checkpoints(folder.parent) == [folder]
-    replace_files(folder, new_files)
+    replace_directory(folder, FILES, new_files)
     assert names(folder.parent) == [".copy.124", "copy"]
 
 

@@ -20,7 +20,8 @@ ALLOWED = {
     "architecture": {"config"},
     "archive": {"architecture"},
     "data": {"config", "data", "errors"},
-    "checkpoint": {"architecture", "archive", "config", "data", "errors"},
+    "replacement": set(),
+    "checkpoint": {"architecture", "archive", "config", "data", "errors", "replacement"},
     "models": {"config", "models"},
     "inference": {"architecture", "checkpoint", "config", "data", "errors", "inference"},
     "training": {
@@ -31,6 +32,7 @@ ALLOWED = {
         "errors",
         "inference",
         "models",
+        "replacement",
         "training",
         ROOM,  # its version
     },

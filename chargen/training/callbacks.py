@@ -8,8 +8,9 @@ from typing import Any
 
 import keras
 
-from chargen.checkpoint import HISTORY, HISTORY_FIELDS, MODEL, Checkpoint, replace_file, write_file
+from chargen.checkpoint import HISTORY, HISTORY_FIELDS, MODEL, Checkpoint
 from chargen.errors import NumericalError
+from chargen.replacement import replace_file, write_file
 from chargen.training import state
 from chargen.training.batches import Batches
 from chargen.training.events import Evaluated, Progressed, Report
@@ -87,19 +88,17 @@ class Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Called by Keras after each block; `logs` are means since the metrics were reset."""
         self._pace.reach(int(self.model.optimizer.iterations))
-        logs = logs or {}
+        assert logs is not None
         if logs["diverged"]:
             raise Diverged(self._run.step)
-        loss = logs["loss"]
         now = time.monotonic()
         if now - self._reported >= REPORT_SECONDS:
             self._reported = now
             pace = self._pace
             epoch = self._run.step / pace.epoch_steps
+            fraction, loss = pace.fraction(self._run.step), logs["loss"]
             rate, left = pace.characters_per_second, pace.seconds_left
-            self._report(
-                Progressed(self._run.step, epoch, pace.fraction(self._run.step), loss, rate, left)
-            )
+            self._report(Progressed(self._run.step, epoch, fraction, loss, rate, left))
 
 
 class Evaluation(keras.callbacks.Callback):
@@ -158,19 +157,23 @@ class Evaluation(keras.callbacks.Callback):
 
     def note_recovery(self, step: int) -> None:
         """Add a line on a run that diverged at a step to the history, and keep what is known."""
-        figures = dict.fromkeys(HISTORY_FIELDS)
-        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        place = {
-            "step": step,
-            "epoch": step / self._pace.epoch_steps,
-            "seconds": round(self._pace.elapsed(), 3),
-            "characters": self._pace.characters_after(step),
-            "learning_rate": rate / 2,
-        }
+        place = self._place(step, self._pace.elapsed())
+        halved = {"learning_rate": place["learning_rate"] / 2}
+        figures = dict.fromkeys(HISTORY_FIELDS) | place | halved
         del self._history[self._run.evaluations :]
-        self._history.append(figures | place | {"best": False, "diverged": True})
+        self._history.append(figures | {"best": False, "diverged": True})
         self._run.evaluations += 1
         self.write_history()
+
+    def _place(self, step: int, seconds: float) -> dict[str, Any]:
+        """Where a line of the history stands."""
+        return {
+            "step": step,
+            "epoch": step / self._pace.epoch_steps,
+            "seconds": round(seconds, 3),
+            "characters": self._pace.characters_after(step),
+            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+        }
 
     def _evaluate(self) -> None:
         run = self._run
@@ -187,12 +190,7 @@ class Evaluation(keras.callbacks.Callback):
         if best:
             run.best_nats = nats
             self.write_model()
-        record = {
-            "step": run.step,
-            "epoch": run.step / self._pace.epoch_steps,
-            "seconds": round(run.seconds, 3),
-            "characters": self._pace.characters,
-            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+        record = self._place(run.step, run.seconds) | {
             "train_nats": means["loss"],
             "train_accuracy": means["accuracy"],
             "validation_nats": nats,

@@ -4,12 +4,11 @@ import time
 
 from chargen.config import TrainConfig
 from chargen.data.windows import Windows
+from chargen.training.recipe import EVALUATIONS
 from chargen.training.state import RunState
 
 __all__ = ["Pace"]
 
-EVALUATIONS = 20
-"""In a budget: enough to draw a curve and to stop in time."""
 EVALUATION_SHARE = 1 / 25
 """Of the time at most, for evaluations."""
 ENDING_SECONDS = 1.0

@@ -15,7 +15,16 @@ from chargen.config import MAX_COUNT, ModelConfig, TrainConfig, TrainOptions, ch
 from chargen.data.windows import make_windows
 from chargen.errors import OptionError, TrainingError
 
-__all__ = ["LADDER", "PRESETS", "REACHES", "Rung", "Settings", "default_validation", "resolve"]
+__all__ = [
+    "EVALUATIONS",
+    "LADDER",
+    "PRESETS",
+    "REACHES",
+    "Rung",
+    "Settings",
+    "default_validation",
+    "resolve",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +115,10 @@ LARGEST_HELD_OUT = 1_000_000
 VALIDATION = 0.1
 
 EVALUATIONS = 20
-"""In a run: enough to draw a curve and to stop in time."""
+"""In a run, or in its budget: enough to draw a curve and to stop in time."""
 EVALUATION_SHARE = 5
 """Training characters per held-out one between evaluations: reading costs about a third of
 learning, so that evaluating takes at most a fifteenth of the time."""
-
 
 SMALL_TEXT = 300_000
 """Up to here the text says when to stop, not the time: a budget only shortens the run."""

@@ -60,7 +60,7 @@ def train(
     if unknown := set(options) - set(TrainOptions.__annotations__):
         raise TypeError(f"train() got unknown options: {', '.join(sorted(unknown))}")
     if "budget" in options:
-        options["budget"] = parse_duration(options["budget"])
+        options["budget"] = parse_duration(options["budget"], "budget")
     if "save_every" in options:
         options["save_every"] = parse_duration(options["save_every"], "save_every")
     if resume and (force or init_from is not None):

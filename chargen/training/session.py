@@ -8,11 +8,12 @@ from typing import Any
 import keras
 
 from chargen.architecture import parameter_count
-from chargen.checkpoint import best_of, replace_files
+from chargen.checkpoint import FILES, best_of
 from chargen.config import TrainConfig
 from chargen.data.windows import make_windows
 from chargen.errors import TrainingError
 from chargen.models.factory import build_learner, build_model
+from chargen.replacement import replace_directory
 from chargen.training import state
 from chargen.training.batches import Batches
 from chargen.training.callbacks import (
@@ -173,16 +174,16 @@ def _recover(
     Raises:
         TrainingError: this did not help often enough.
     """
-    path = plan.checkpoint.path
-    good, means = state.restore(path, model)
-    if good.recoveries == MOST_RECOVERIES:
+    if run.recoveries == MOST_RECOVERIES:
         raise TrainingError(
             f"training diverged: at step {step:,} the loss or the weights are no longer numbers, "
             f"or have exploded, and halving the learning rate {MOST_RECOVERIES} times did not "
             "help; the best weights so far are kept: train again with a lower --learning-rate or "
             "a smaller --clip-norm"
         )
-    vars(run).update(vars(good), recoveries=good.recoveries + 1)
+    path = plan.checkpoint.path
+    good, means = state.restore(path, model)
+    vars(run).update(vars(good), recoveries=run.recoveries + 1)
     evaluation.note_recovery(step)
     state.save(path, model, run)
     return means
@@ -200,4 +201,4 @@ def _begin(
         state.save(folder, model, run)
         replace(plan.checkpoint, path=folder).write()
 
-    replace_files(plan.checkpoint.path, write)
+    replace_directory(plan.checkpoint.path, FILES, write)

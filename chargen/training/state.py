@@ -20,8 +20,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from chargen.checkpoint import RESUME, write_file
-from chargen.errors import CheckpointError
+from chargen.checkpoint import RESUME
+from chargen.errors import CheckpointError, reason_of
+from chargen.replacement import write_file
 
 __all__ = ["RunState", "restore", "restore_means", "save"]
 
@@ -29,7 +30,8 @@ MEMBER_OVERHEAD = 4096
 """Bytes in the file beside each array's values, at most: name, header, or the run's JSON."""
 
 _DAMAGED = (
-    OSError, ValueError, TypeError, RecursionError, EOFError,
+    OSError, ValueError, TypeError, RuntimeError, EOFError,
+    zipfile.BadZipFile, struct.error,
     TokenError, SyntaxError, UserWarning,  # NumPy's, for a header that it takes for Python 2's
 )  # fmt: skip
 """What a file that was damaged, or made to harm, raises in those who read it."""
@@ -116,10 +118,10 @@ def restore(folder: Path, model: keras.Model) -> tuple[RunState, dict[str, Any]]
         run = RunState(**json.loads(arrays.pop("run").tobytes()))
         run.check()
     except _DAMAGED as error:
-        reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
-            f"{path} cannot be gone on with ({reason}): it is damaged, or of another model or "
-            f"version of Keras; start a new run from the best weights with --init-from {folder}"
+            f"{path} cannot be gone on with ({reason_of(error)}): it is damaged, or of another "
+            "model or version of Keras; start a new run from the best weights with --init-from "
+            f"{folder}"
         ) from None
     for name, variable in variables.items():
         variable.assign(arrays[name])
@@ -132,18 +134,13 @@ def _read(path: Path, expected: Shapes) -> dict[str, NDArray[Any]]:
     most += (len(expected) + 1) * MEMBER_OVERHEAD
     if (size := path.stat().st_size) > most:
         raise ValueError(f"it has {size:,} bytes, and should have at most {most:,}")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            if sorted(m.filename for m in members) != sorted(
-                f"{n}.npy" for n in (*expected, "run")
-            ):
-                raise ValueError("it holds other arrays")
-            if any(m.compress_type != zipfile.ZIP_STORED or m.file_size > most for m in members):
-                raise ValueError("its arrays are compressed")
-            data = {m.filename.removesuffix(".npy"): archive.read(m) for m in members}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, struct.error) as error:
-        raise ValueError(str(error)) from None
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if sorted(m.filename for m in members) != sorted(f"{n}.npy" for n in (*expected, "run")):
+            raise ValueError("it holds other arrays")
+        if any(m.compress_type != zipfile.ZIP_STORED or m.file_size > most for m in members):
+            raise ValueError("its arrays are compressed")
+        data = {m.filename.removesuffix(".npy"): archive.read(m) for m in members}
     return {name: _array(name, content, expected.get(name)) for name, content in data.items()}
 
 

@@ -114,6 +114,7 @@ def prepare(folder: Path) -> Any:
     """A whole checkpoint to damage copies of, and what reads a `resume.npz`."""
     from conftest import make_checkpoint, make_training
 
+    from chargen.checkpoint import HISTORY_FIELDS
     from chargen.training import runtime
 
     runtime.start(1)
@@ -122,9 +123,7 @@ def prepare(folder: Path) -> Any:
     from chargen.training.session import compile_model
 
     whole = make_checkpoint(folder / "whole", cell="lstm", units=4, dropout=0.1)
-    line = dict.fromkeys(["step", "epoch", "seconds", "characters", "learning_rate"], 1)
-    nats = ("train_nats", "train_accuracy", "validation_nats", "validation_bits")
-    line |= dict.fromkeys([*nats, "validation_accuracy", "best"], 1)
+    line = dict.fromkeys(HISTORY_FIELDS, 1)
     (whole.path / "history.jsonl").write_text((json.dumps(line) + "\n") * 3)
     (folder / "text").write_text("a badge\nhid a cab\n")
     training = make_training(average=0.9)
