@@ -158,6 +158,11 @@ class Checkpoint:
         }
         write_file(self.path / CONFIG, _dump(config))
 
+    def write_missing(self) -> None:
+        """Write them again where somebody has removed one."""
+        if not all((self.path / name).exists() for name in (VOCABULARY, CONFIG)):
+            self.write()
+
     def weights(self) -> list[NDArray[np.float32]]:
         """The model's arrays, float32, in the order of `chargen.architecture.describe`.
 

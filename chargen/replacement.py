@@ -28,15 +28,22 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
     Args:
         path: the file to replace.
         write: writes the new content to the path it is given, which has the same ending.
+
+    Raises:
+        OSError: it cannot be written; the old file stays. Its `filename` is the path.
     """
     beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        write(beside)
-        _flush(beside)
-        beside.replace(path)
-        _flush(path.parent)  # the rename itself
-    finally:
-        beside.unlink(missing_ok=True)
+        try:
+            write(beside)
+            _flush(beside)
+            beside.replace(path)
+            _flush(path.parent)  # the rename itself
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        # Of a full disk it says no name, and else that of a file that nobody knows.
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
 
 
 def replace_directory(path: Path, names: Sequence[str], write: Callable[[Path], None]) -> None:

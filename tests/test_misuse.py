@@ -112,6 +112,7 @@ WRONG = [
     ("train text --layers 0", 2, "--layers must be"),
     ("train text --layers 65", 2, "--layers must be"),
     ("train text --units 99999", 2, "--units must be"),
+    ("train text --units 16384 --layers 64 --window 1 --batch-size 1", 1, "GB of memory at least"),
     ("train text --units 1.5", 2, "Invalid value for '--units'"),
     ("train text --embedding -1", 2, "--embedding must be"),
     ("train text --learning-rate nan", 2, "--learning-rate must be above 0"),

@@ -186,6 +186,8 @@ class Evaluation(keras.callbacks.Callback):
             raise Diverged(run.step) from None
         nats = score.nats_per_character if score else None
         best = nats is None or run.best_nats is None or nats < run.best_nats
+        if not (self._checkpoint.path / MODEL).exists():
+            best = True  # of what there is, since somebody has removed the better ones
         run.stale = 0 if best else run.stale + 1
         if best:
             run.best_nats = nats
@@ -243,6 +245,7 @@ class Saving(keras.callbacks.Callback):
         evaluated = self._run.evaluations > self._evaluations
         overdue = time.monotonic() - self._saved >= self._checkpoint.training.save_every
         if evaluated or overdue or self.model.stop_training:
+            self._checkpoint.write_missing()
             state.save(self._checkpoint.path, self.model, self._run)
             self._evaluations = self._run.evaluations
             self._saved = time.monotonic()

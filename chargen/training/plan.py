@@ -1,7 +1,9 @@
 """Settle a run before Keras starts: where it goes, what it reads, what it is."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import cast
@@ -9,6 +11,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from chargen.architecture import GATES, parameter_count
 from chargen.checkpoint import (
     CONFIG,
     DEFAULT_FOLDER,
@@ -17,7 +20,7 @@ from chargen.checkpoint import (
     Checkpoint,
     CorpusRecord,
 )
-from chargen.config import TrainConfig, TrainOptions
+from chargen.config import ModelConfig, TrainConfig, TrainOptions
 from chargen.data.corpus import STANDARD_INPUT, Ids, fingerprint, read_corpus
 from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, OptionError, TrainingError, VocabularyError
@@ -29,6 +32,10 @@ __all__ = ["Plan", "default_checkpoint", "plan_new", "plan_resumed"]
 EXTENDABLE = ("epochs", "budget", "patience", "save_every", "threads")
 """Options that a resumed run may be given anew: how long it goes on, on what. The rest are what
 it is."""
+GROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
+"""What Linux lets a container have."""
+WEIGHT_COPIES = 5
+"""Of the weights, at least: their gradients, Adam's two moments, and those that are exported."""
 ADJUSTABLE = ("dropout", "window")
 """What a run that takes over a network may choose of its configuration."""
 
@@ -114,6 +121,7 @@ def plan_new(
         sha256=corpus.sha256,
         validation_sha256=fingerprint(validation_ids) if isinstance(validation, str) else None,
     )
+    _check_memory(model, training)
     checkpoint = Checkpoint(folder, model, training, record, library_versions(), corpus.vocabulary)
     _check_writable(folder)
     weights = initial.weights() if initial is not None else None
@@ -147,6 +155,7 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
             )
     extended = {name: given[name] for name in EXTENDABLE if name in given}
     training = TrainConfig.from_json(checkpoint.training.to_json() | extended)
+    _check_memory(checkpoint.model, training)
     corpus = checkpoint.read_corpus(sources)
     train_ids, validation_ids = corpus.split(training.validation, training.encoding)
     record = checkpoint.corpus
@@ -200,6 +209,29 @@ def _check_options(options: TrainOptions) -> None:
         validation_characters=0,
         validation=default_validation(plenty, options),
     )
+
+
+def _check_memory(model: ModelConfig, training: TrainConfig) -> None:
+    """Refuse what cannot fit, rather than have the system end the process, or others."""
+    weights = WEIGHT_COPIES * parameter_count(model)
+    # Of each layer, its gates at each time step of each stream.
+    layers = model.layers * (2 if model.bidirectional else 1) * GATES[model.cell] * model.units
+    activations = training.batch_size * model.window * (layers + model.vocabulary_size)
+    needed, there = 4 * (weights + activations), _memory_bytes()
+    if needed > there:
+        raise TrainingError(
+            f"training this takes {needed / 1e9:,.1f} GB of memory at least, and this machine has "
+            f"{there / 1e9:,.1f}: choose fewer --units, --layers or --batch-size, or a shorter "
+            "--window"
+        )
+
+
+def _memory_bytes() -> int:
+    """Of this machine, or as much of it as this process may have."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    with suppress(OSError, ValueError):  # another system, or no limit: then it says "max"
+        found.append(int(GROUP_MEMORY.read_text()))
+    return min(found)
 
 
 def _check_writable(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Unpack
 
 from chargen.config import TrainOptions, parse_duration
-from chargen.errors import OptionError
+from chargen.errors import CheckpointError, OptionError
 from chargen.training import runtime
 from chargen.training.events import Event, Report
 from chargen.training.lock import Lock
@@ -87,7 +87,15 @@ def train(
     from chargen.training.session import run_session
 
     with Lock(folder) as lock:
-        run_session(plan, lock, resume=resume, report=report or _ignore, started=started)
+        try:
+            run_session(plan, lock, resume=resume, report=report or _ignore, started=started)
+        except OSError as error:
+            if error.filename is None:
+                raise  # by what is told of the run
+            raise CheckpointError(
+                f"cannot write {error.filename}: {error.strerror}; what was saved last is kept: "
+                "mend this and train again, by --resume where a run had begun"
+            ) from None
     return folder
 
 

@@ -3,30 +3,57 @@
     python tests/stress/kill_training.py [--kills 300] [--seed 0] [--workers 2]
 
 A run of random settings is trained straight through, and once more with SIGKILL at random moments,
-each time gone on with by `--resume`, until it ends. After each kill the checkpoint is opened,
-sampled and scored. At the end all arrays of `resume.npz`, the best weights and the history,
-seconds apart, must be those of the straight run, bit for bit. More runs follow until there were so
-many kills. Exit status 1 if anything differed or could not be read.
+each time gone on with by `--resume`, until it ends. Half of the moments are times, half are just
+before the process would flush or rename a file for the n-th time. After each kill the checkpoint
+is opened, sampled and scored. At the end all arrays of `resume.npz`, the best weights and the
+history, seconds apart, must be those of the straight run, bit for bit. More runs follow until
+there were so many kills. Exit status 1 if anything differed or could not be read.
 """
 
 import argparse
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 ROOT = Path(__file__).parent.parent.parent
+PYTHON = [sys.executable, "-c"]
 COMMAND = [sys.executable, "-m", "chargen"]
 CHARACTERS = 12_000
-LONGEST_LIFE = 1.5
+LONGEST_LIFE = 1.0
 """Of a process, as a share of what the straight run took: some kills come before the first step."""
+MOST_CALLS = 60
+"""That flush or rename a file in a life; each evaluation has nine of them."""
+
+DYING = """
+import os, signal, sys
+from chargen.cli import main
+
+left = int(sys.argv.pop(1))
+
+def dying(call):
+    def call_or_die(*arguments, **options):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*arguments, **options)
+    return call_or_die
+
+for name in ("fsync", "replace", "rename"):
+    setattr(os, name, dying(getattr(os, name)))
+main()
+"""
+"""The command, killed just before the call that follows so many others."""
 
 
 def main() -> int:
@@ -62,7 +89,8 @@ def work(kills: int, rng: random.Random) -> int:
         while done < kills:
             number += 1
             options = settings(rng)
-            killed, wrong = live(options, rng, f"straight{number}", f"killed{number}")
+            folders = Path(f"straight{number}"), Path(f"killed{number}")
+            killed, wrong = live(options, deaths(rng), *folders)
             done += killed
             failures += len(wrong)
             print(f"{' '.join(options)}: {killed} kills, {wrong or 'the same end'}", flush=True)
@@ -92,39 +120,57 @@ def settings(rng: random.Random) -> list[str]:
     return [part for option in options.items() for part in option]
 
 
+def deaths(rng: random.Random) -> Iterator[float | int | None]:
+    """Of one process after the other: shares of the time it would take, or numbers of calls."""
+    while True:
+        yield rng.random() * LONGEST_LIFE if rng.random() < 0.5 else rng.randrange(MOST_CALLS)
+
+
 def live(
-    options: list[str], rng: random.Random, straight: str, killed: str
+    options: list[str], deaths: Iterator[float | int | None], straight: Path, killed: Path
 ) -> tuple[int, list[str]]:
-    """Train both ways: the number of kills, and all that was wrong."""
+    """Train `text` both ways: the number of kills, and all that was wrong.
+
+    Args:
+        options: of `chargen train`.
+        deaths: of one process after the other: a float is a share of the time that the straight
+            run took, an int a number of calls, None leaves it alone.
+        straight: to leave the checkpoint of the straight run in.
+        killed: to leave the other one in.
+    """
     started = time.monotonic()
-    run = [*COMMAND, "train", "text", "-q", "--save-every", "0", *options]
-    subprocess.run([*run, "-o", straight], check=True, stdout=subprocess.DEVNULL)
+    run = ["train", "text", "-q", "--save-every", "0", *options]
+    subprocess.run([*COMMAND, *run, "-o", straight], check=True, stdout=subprocess.DEVNULL)
     took = time.monotonic() - started
     kills, wrong = 0, []
-    while True:
-        begun = Path(killed, "config.json").exists()
-        more = ["--resume"] if begun else ["--force"]
-        process = subprocess.Popen(
-            [*run, "-o", killed, *more], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-        try:
-            _, shown = process.communicate(timeout=took * LONGEST_LIFE * rng.random())
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            kills += 1
-            if begun or Path(killed, "config.json").exists():
-                wrong += unreadable(killed)
-            continue
-        if process.returncode:
-            wrong.append(f"status {process.returncode}: {shown.decode()}")
-        break
-    if not wrong:
-        wrong = differences(Path(straight), Path(killed))
-    return kills, wrong
+    for death in deaths:
+        begun = (killed / "config.json").exists()
+        how = "--resume" if begun else "--force"
+        command = COMMAND if not isinstance(death, int) else [*PYTHON, DYING, str(death)]
+        seconds = death * took if isinstance(death, float) else None
+        status, shown = run_until([*command, *run, "-o", str(killed), how], seconds)
+        if status == 0:
+            break
+        if status != -signal.SIGKILL:
+            return kills, [*wrong, f"status {status}: {shown}"]
+        kills += 1
+        if begun or (killed / "config.json").exists():
+            wrong += unreadable(killed)
+    return kills, wrong or differences(straight, killed)
 
 
-def unreadable(path: str) -> list[str]:
+def run_until(command: list[str], seconds: float | None) -> tuple[int, str]:
+    """The status of a command, killed after so many seconds, and what it said."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        _, shown = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        _, shown = process.communicate()
+    return process.returncode, shown.decode()
+
+
+def unreadable(path: Path) -> list[str]:
     """What cannot be done with a checkpoint as a kill left it."""
     import chargen
     from chargen.checkpoint import Checkpoint
@@ -134,7 +180,7 @@ def unreadable(path: str) -> list[str]:
         model = chargen.load(path)
         model.sample(length=3)
         model.evaluate("the fox")
-        Checkpoint.open(Path(path)).history()
+        Checkpoint.open(path).history()
     except ChargenError as error:
         return [f"unreadable: {error}"]
     return []
