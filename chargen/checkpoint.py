@@ -28,8 +28,8 @@ from chargen.data.corpus import (
     STANDARD_INPUT,
     Corpus,
     Ids,
+    as_it_comes,
     fingerprint,
-    in_parts,
     read_corpus,
     read_ids,
     read_text,
@@ -235,14 +235,14 @@ class Checkpoint:
         return ids
 
     def held_out_parts(self, characters: int) -> Iterator[str]:
-        """As `held_out_ids`, as text in parts of so many characters.
+        """As `held_out_ids`, as text in parts of so many characters, about.
 
         Characters folded by `min_count` stand as U+FFFD.
         """
         ids = self.held_out_ids()
         if isinstance(self.training.validation, str):
             text = read_text([self.training.validation], self.training.encoding)
-            yield from in_parts(text, characters)
+            yield from as_it_comes(text, characters)
             return
         for start in range(0, len(ids), characters):
             yield self.vocabulary.decode(ids[start : start + characters])

@@ -16,7 +16,14 @@ from chargen.errors import NumericalError
 from chargen.inference import score as score_module
 from chargen.inference.model import Model
 from chargen.inference.network import WINDOWS, Network
-from chargen.inference.score import CharacterScores, Tally, _Carried, score_ids
+from chargen.inference.score import (
+    CharacterScores,
+    LineScorer,
+    Tally,
+    _Carried,
+    score_each,
+    score_ids,
+)
 
 
 def reference(model: Model, text: str) -> list[float]:
@@ -240,3 +247,48 @@ def test_a_long_text_takes_no_more_memory_than_a_short_one(
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0]
+
+
+NETWORKS: list[dict[str, Any]] = [
+    {},
+    {"cell": "gru", "layers": 2},
+    {"predict": "last", "window": 5},
+    {"predict": "last", "bidirectional": True, "cell": "rnn"},
+]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("characters", ["\n abc", "abc ", f"abc {REPLACEMENT}"])
+def test_texts_read_side_by_side_score_as_each_alone(
+    tmp_path: Path, network: dict[str, Any], characters: str
+):
+    make_checkpoint(tmp_path, characters, **network)
+    model = chargen.load(tmp_path)
+    rng = np.random.default_rng(0)
+    texts = ["", "a", "X", "aXb", *("".join(rng.choice(list("abc X"), n)) for n in range(3, 90, 7))]
+    texts.append("abc " * 700)
+    ids = [model.vocabulary.encode(text) for text in texts]
+    for one, scores in zip(
+        ids, score_each(model.network, model.vocabulary, ids, threads=2), strict=True
+    ):
+        expected = model.scorer().score(one)
+        np.testing.assert_array_equal(scores.scored, expected.scored)
+        np.testing.assert_array_equal(scores.unknown, expected.unknown)
+        np.testing.assert_array_equal(scores.correct, expected.correct)
+        np.testing.assert_allclose(scores.nats, expected.nats, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_lines_scored_by_themselves_are_texts_of_their_own(tmp_path: Path, network: dict[str, Any]):
+    make_checkpoint(tmp_path, "\n abc", **network)
+    model = chargen.load(tmp_path)
+    lines = ["abc\n", "\n", "a cab\n", "aX\n", "bac bac"]
+    expected = [model.scorer().score(model.vocabulary.encode(line)) for line in lines]
+    for cuts in ([], [4], [2], [4, 5], [2, 7, 13]):  # parts of the text, also within a line
+        scorer = LineScorer(model.network, model.vocabulary)
+        text, nats = "".join(lines), []
+        for start, end in itertools.pairwise([0, *cuts, len(text)]):
+            nats.append(scorer.score(text[start:end]).nats)
+        np.testing.assert_allclose(
+            np.concatenate(nats), np.concatenate([s.nats for s in expected]), atol=1e-5
+        )

@@ -1,11 +1,12 @@
 """`chargen evaluate`: a checkpoint and a text in, figures out."""
 
 import dataclasses
+import itertools
 import json
 import math
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -18,17 +19,22 @@ from chargen.cli.options import (
 )
 from chargen.cli.plain import figure, table, visible
 from chargen.config import TrainConfig
+from chargen.errors import CorpusError, OptionError
 
 if TYPE_CHECKING:
+    from chargen.inference.model import Model
     from chargen.inference.score import CharacterScores, Score
 
 __all__ = ["command"]
+
+Records: TypeAlias = Iterator[list[dict[str, Any]]]
+"""In groups: at each time those that are there."""
 
 
 @click.command(
     "evaluate",
     short_help="Score a text in bits per character.",
-    epilog="Example: chargen evaluate letters.txt --json",
+    epilog="Example: chargen evaluate mail.txt --per line --rank",
 )
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @checkpoint_option
@@ -39,6 +45,34 @@ __all__ = ["command"]
     help="One record for the text, a line, or a character. A line's record is: line number, "
     "bits per character, nats per character, characters, unknown characters, the line; a "
     "character's: position, bits, the character; parted by tabs.  [default: text]",
+)
+@click.option(
+    "--reset",
+    type=click.Choice(["none", "line"]),
+    default="none",
+    help="Where the model forgets what it has read: nowhere, or at each line, so that a line's "
+    "score does not depend on those before it.  [default: none]",
+)
+@click.option(
+    "--threshold",
+    type=float,
+    metavar="B",
+    help="Only lines of more than B bits per character: what is unlike the text the model learnt. "
+    "A line of which it knows no character is one of them.",
+)
+@click.option(
+    "--rank", is_flag=True, help="Sort the lines, most bits per character first, once all are read."
+)
+@click.option(
+    "--invert",
+    is_flag=True,
+    help="With --threshold, the other lines; with --rank, fewest bits first.",
+)
+@click.option(
+    "--baselines",
+    is_flag=True,
+    help="Also what needs no network: n-grams counted in the run's training text, and compressors "
+    "that have seen it.",
 )
 @json_option
 @click.option(
@@ -53,6 +87,11 @@ def command(
     texts: tuple[str, ...],
     checkpoint: str | None,
     per: str,
+    reset: str,
+    threshold: float | None,
+    rank: bool,
+    invert: bool,
+    baselines: bool,
     as_json: bool,
     encoding: str,
     threads: int | None,
@@ -61,56 +100,160 @@ def command(
     """Score TEXT: how many bits the model needs for each character; fewer is better.
 
     TEXT is a file or - for standard input; several are joined. With none, the text that the
-    training run held out is scored. State is carried from the first character to the last.
+    training run held out is scored. State is carried from the first character to the last. Lines
+    and characters are scored as they come: each line before the next is sent.
     """
-    from chargen.data.corpus import in_parts, read_text
+    _check(per, threshold, rank, invert, baselines)
+
+    from chargen.data.corpus import as_it_comes, read_text
     from chargen.inference.model import load
     from chargen.inference.score import PART, Tally
 
     model = load(find_checkpoint(checkpoint), threads=threads)
     parts = (
-        in_parts(read_text(texts, encoding), PART)
+        as_it_comes(read_text(texts, encoding, pauses=True), PART)
         if texts
         else model.checkpoint.held_out_parts(PART)
     )
-    scorer = model.scorer()
-    scored = ((part, scorer.score(model.vocabulary.encode(part))) for part in parts)
+    scored = _scored(model, parts, reset)
     if per == "text":
-        score = sum((scores.tally() for _, scores in scored), Tally()).score()
-        click.echo(json.dumps(_json(score)) if as_json else _sheet(score))
+        read: list[str] = []  # the text, where it is asked for again
+        tally = Tally()
+        for part, scores in scored:
+            tally += scores.tally()
+            read += [part] if baselines else []
+        score = tally.score()
+        others = _baselines(model, "".join(read)) if baselines else {}
+        if as_json:
+            click.echo(json.dumps(_json(score) | ({"baselines": others} if others else {})))
+        else:
+            click.echo(_sheet(score))
+            if others:
+                click.echo("\n" + _comparison(model, score, others))
         return
-    for record in _lines(scored) if per == "line" else _characters(scored):
-        row = json.dumps(record, ensure_ascii=False) if as_json else _row(record)
-        sys.stdout.write(row + "\n")
+    records = _lines(scored) if per == "line" else _characters(scored)
+    if threshold is not None:
+        records = _beyond(records, threshold, invert)
+    if rank:
+        lines = itertools.chain.from_iterable(records)
+        records = iter([sorted(lines, key=_bits, reverse=not invert)])
+    for group in records:
+        for record in group:
+            row = json.dumps(record, ensure_ascii=False) if as_json else _row(record)
+            sys.stdout.write(row + "\n")
+        sys.stdout.flush()
 
 
-def _lines(scored: "Iterable[tuple[str, CharacterScores]]") -> Iterator[dict[str, Any]]:
+def _check(per: str, threshold: float | None, rank: bool, invert: bool, baselines: bool) -> None:
+    if per != "line" and (threshold is not None or rank):
+        name = "--rank" if threshold is None else "--threshold"
+        raise OptionError(f"{name} is for lines: give --per line with it")
+    if threshold is not None and not math.isfinite(threshold):
+        raise OptionError(f"--threshold must be a number of bits; found {threshold}")
+    if invert and threshold is None and not rank:
+        raise OptionError("--invert turns --threshold or --rank round: give one of them with it")
+    if baselines and per != "text":
+        raise OptionError("--baselines is for a whole text; it does not go with --per " + per)
+
+
+def _scored(
+    model: "Model", parts: Iterable[str], reset: str
+) -> "Iterator[tuple[str, CharacterScores]]":
+    """Each part of the text and its scores."""
+    if reset == "line":
+        lines = model.line_scorer()
+        return ((part, lines.score(part)) for part in parts)
+    scorer = model.scorer()
+    return ((part, scorer.score(model.vocabulary.encode(part))) for part in parts)
+
+
+def _baselines(model: "Model", text: str) -> dict[str, float]:
+    """Bits per character of the text by what has no network; order: that of the best n-grams."""
+    from chargen.inference.baselines import compressed_bits, ngram_bits
+
+    checkpoint, vocabulary = model.checkpoint, model.vocabulary
+    train, _ = checkpoint.read_corpus().split(checkpoint.training.validation)
+    ids = vocabulary.encode(text)
+    known = ids != vocabulary.unknown
+    if not known.any():
+        raise CorpusError("the model knows no character of this text: nothing to compare")
+    size = max(len(vocabulary), vocabulary.unknown + 1)
+    orders = [float(bits[known].mean()) for bits in ngram_bits(train, ids, size)]
+    best = min(range(1, len(orders)), key=orders.__getitem__)
+    found = {"order_0": orders[0], "ngram": orders[best], "order": best}
+    for name, bits in compressed_bits(vocabulary.decode(train), text):
+        found[name] = bits / len(text)
+    return found
+
+
+def _comparison(model: "Model", score: "Score", others: dict[str, float]) -> str:
+    """Bits per character side by side, the fewest first."""
+    from chargen.architecture import title
+
+    names = {
+        "order_0": "frequencies alone",
+        "ngram": f"n-grams, {others['order']} characters before",
+    }
+    rows = [
+        (names.get(name, f"{name}, after the training text"), bits)
+        for name, bits in others.items()
+        if name != "order"
+    ]
+    rows.append((f"this model: {title(model.config)}", score.bits_per_character))
+    rows.sort(key=lambda row: row[1])
+    cells = [(name, figure(bits)) for name, bits in rows]
+    return table([("", "bits per character"), *cells], right=[1])
+
+
+def _lines(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
     """A record a line; its line end is counted with it and left out of its text."""
     from chargen.inference.score import Tally
 
     number, line, tally = 0, "", Tally()
     for text, scores in scored:
-        start = 0
+        start, group = 0, []
         # Lines end at "\n" alone: splitlines would also cut at characters that are text here.
         for piece in text.split("\n"):
             end = min(start + len(piece) + 1, len(text))
             line, tally = line + piece, tally + scores.tally(start, end)
             if start + len(piece) < len(text):
                 number += 1
-                yield _json(tally.score()) | {"line": number, "text": line}
+                group.append(_json(tally.score()) | {"line": number, "text": line})
                 line, tally = "", Tally()
             start = end
+        yield group
     if line:
-        yield _json(tally.score()) | {"line": number + 1, "text": line}
+        yield [_json(tally.score()) | {"line": number + 1, "text": line}]
 
 
-def _characters(scored: "Iterable[tuple[str, CharacterScores]]") -> Iterator[dict[str, Any]]:
+def _characters(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
     position = 0
     for text, scores in scored:
         bits = (scores.nats.astype(float) / math.log(2)).tolist()
-        for character, value, known in zip(text, bits, scores.scored.tolist(), strict=True):
-            yield {"position": position, "character": character, "bits": value if known else None}
-            position += 1
+        known = scores.scored.tolist()
+        yield [
+            {
+                "position": position + k,
+                "character": character,
+                "bits": bits[k] if known[k] else None,
+            }
+            for k, character in enumerate(text)
+        ]
+        position += len(text)
+
+
+def _beyond(records: Records, threshold: float, invert: bool) -> Records:
+    """The lines above the threshold, or the others."""
+    for group in records:
+        yield [record for record in group if (_bits(record) > threshold) != invert]
+
+
+def _bits(record: dict[str, Any]) -> float:
+    """A line's bits per character; without end where the model knows none of its characters."""
+    bits: float | None = record["bits_per_character"]
+    if bits is None:
+        return math.inf if record["unknown_characters"] else -math.inf
+    return bits
 
 
 def _json(score: "Score") -> dict[str, Any]:

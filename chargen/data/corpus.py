@@ -10,11 +10,13 @@ import codecs
 import gzip
 import hashlib
 import lzma
+import select
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, cast
 
@@ -34,8 +36,8 @@ __all__ = [
     "BYTE_ORDER_MARK",
     "STANDARD_INPUT",
     "Corpus",
+    "as_it_comes",
     "fingerprint",
-    "in_parts",
     "read_corpus",
     "read_ids",
     "read_text",
@@ -45,6 +47,8 @@ __all__ = [
 STANDARD_INPUT = "-"
 BLOCK_BYTES = 1 << 20
 """Read at a time: large enough that Python's share is small, small beside any corpus's ids."""
+PAUSE_SECONDS = 0.02
+"""Of silence from a pipe, after which what it has sent is no longer kept waiting for more."""
 BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 Ids = NDArray[np.unsignedinteger]
@@ -77,12 +81,16 @@ class Corpus:
         return self.ids[:cut], self.ids[cut:]
 
 
-def read_text(sources: Sequence[str], encoding: str = "utf-8") -> Iterator[str]:
+def read_text(
+    sources: Sequence[str], encoding: str = "utf-8", *, pauses: bool = False
+) -> Iterator[str]:
     """The text of the sources in blocks, joined in order with nothing added between them.
 
     Args:
         sources: paths, or "-" for standard input; `.gz`, `.bz2` and `.xz` are decompressed.
         encoding: of the text; a byte order mark at a source's start is dropped.
+        pauses: hand over what is there without waiting for a whole block, and an empty block
+            where a source, such as a pipe, has nothing more for the moment.
 
     Raises:
         CorpusError: a source is missing, unreadable, or holds bytes that do not decode.
@@ -93,7 +101,8 @@ def read_text(sources: Sequence[str], encoding: str = "utf-8") -> Iterator[str]:
         name = "standard input" if source == STANDARD_INPUT else source
         try:
             with _open(source) as stream:
-                yield from _decode(stream, decoder_class("strict"), name, encoding)
+                blocks = _arriving(stream) if pauses else _blocks(stream)
+                yield from _decode(blocks, decoder_class("strict"), name, encoding)
         except FileNotFoundError:
             raise CorpusError(f"no such file: {name}; check the path") from None
         except IsADirectoryError:
@@ -108,20 +117,31 @@ def read_text(sources: Sequence[str], encoding: str = "utf-8") -> Iterator[str]:
             ) from None
 
 
-def in_parts(blocks: Iterable[str], characters: int) -> Iterator[str]:
-    """The same text in parts of so many characters, the last one shorter."""
-    held: list[str] = []
-    size = 0
+def as_it_comes(blocks: Iterable[str], characters: int) -> Iterator[str]:
+    """The same text in parts that end with a line, as far as lines are not longer than a part.
+
+    A part is handed over when it has so many characters, or when a source pauses.
+
+    Args:
+        blocks: from `read_text` with `pauses`.
+        characters: of a part, about.
+    """
+    lines: list[str] = []
+    begun: list[str] = []  # the line that has no end yet
+    size = begun_size = 0
     for block in blocks:
-        held.append(block)
-        size += len(block)
-        if size >= characters:
-            text = "".join(held)
-            whole = size - size % characters
-            yield from (text[start : start + characters] for start in range(0, whole, characters))
-            held, size = [text[whole:]], size - whole
-    if size:
-        yield "".join(held)
+        end = block.rfind("\n") + 1
+        if end or begun_size >= characters:
+            lines += [*begun, block[:end]]
+            size += begun_size + end
+            begun, begun_size = [], 0
+        begun.append(block[end:])
+        begun_size += len(block) - end
+        if size and (not block or size >= characters):
+            yield "".join(lines)
+            lines, size = [], 0
+    if size or begun_size:
+        yield "".join([*lines, *begun])
 
 
 def read_corpus(sources: Sequence[str], *, encoding: str = "utf-8", min_count: int = 1) -> Corpus:
@@ -196,13 +216,41 @@ def _open(source: str) -> AbstractContextManager[IO[bytes]]:
             return path.open("rb")
 
 
+def _blocks(stream: IO[bytes]) -> Iterator[bytes | None]:
+    """All of a stream in blocks; an empty one is its end."""
+    block = None
+    while block != b"":
+        block = stream.read(BLOCK_BYTES)
+        yield block
+
+
+def _arriving(stream: IO[bytes]) -> Iterator[bytes | None]:
+    """As `_blocks`, but each is what there is, and None says that nothing is for the moment."""
+    block = None
+    while block != b"":
+        if not _is_ready(stream):
+            yield None
+        block = cast("BufferedReader", stream).read1(BLOCK_BYTES)
+        yield block
+
+
+def _is_ready(stream: IO[bytes]) -> bool:
+    try:
+        ready, _, _ = select.select([stream], [], [], PAUSE_SECONDS)
+    except (OSError, ValueError):  # no file of the system's, and so all there
+        return True
+    return bool(ready)
+
+
 def _decode(
-    stream: IO[bytes], decoder: codecs.IncrementalDecoder, name: str, encoding: str
+    blocks: Iterable[bytes | None], decoder: codecs.IncrementalDecoder, name: str, encoding: str
 ) -> Iterator[str]:
     fed = 0  # bytes given to the decoder before this block
     first = True
-    while True:
-        block = stream.read(BLOCK_BYTES)
+    for block in blocks:
+        if block is None:
+            yield ""
+            continue
         pending = decoder.getstate()[0]
         try:
             text = decoder.decode(block, final=not block)
@@ -227,8 +275,6 @@ def _decode(
             first = False
         if text:
             yield text
-        if not block:
-            return
         fed += len(block)
 
 

@@ -23,7 +23,7 @@ from chargen.inference.generate import (
 from chargen.inference.network import Network
 
 if TYPE_CHECKING:
-    from chargen.inference.score import Score, Scorer
+    from chargen.inference.score import LineScorer, Score, Scorer
 
 __all__ = ["Model", "load"]
 
@@ -189,6 +189,12 @@ class Model:
         from chargen.inference.score import Scorer
 
         return Scorer(self.network, self.vocabulary, self.threads)
+
+    def line_scorer(self) -> "LineScorer":
+        """For the score of each line by itself, of a text that comes in parts."""
+        from chargen.inference.score import LineScorer
+
+        return LineScorer(self.network, self.vocabulary, self.threads)
 
     def logits(self, ids: Sequence[int] | NDArray[np.integer]) -> NDArray[np.float32]:
         """Predictions after each character of one text, the first read from the zero state.

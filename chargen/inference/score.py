@@ -11,7 +11,7 @@ and it is scored a part at a time, so that memory does not grow with it.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from itertools import pairwise
@@ -29,7 +29,15 @@ from chargen.inference.network import Network
 from chargen.inference.streams import CHUNK, Streams
 from chargen.inference.threads import blas_threads, side_by_side, thread_count
 
-__all__ = ["CharacterScores", "Score", "Scorer", "Tally", "score_ids"]
+__all__ = [
+    "CharacterScores",
+    "LineScorer",
+    "Score",
+    "Scorer",
+    "Tally",
+    "score_each",
+    "score_ids",
+]
 
 Ids = NDArray[np.integer]
 
@@ -42,6 +50,8 @@ MOST_STREAMS = 256
 STEP_COST = 40
 """What a step costs beside its streams, in streams: mostly, bringing the weights in order for a
 matrix product."""
+RAGGED_STEPS = 64
+"""Read at a time of texts of unequal lengths; those that have ended are then left out."""
 FEWEST_CHARACTERS = 16 * WARM_UP
 """A shorter text is read as one stream: its warm-ups would cost more than they save."""
 
@@ -153,24 +163,99 @@ class Scorer:
             NumericalError: the network's outputs are no numbers.
         """
         begun = time.perf_counter()
-        unknown = np.asarray(ids == self._vocabulary.unknown)
-        left_out = self._vocabulary.replacement is None and bool(unknown.any())
-        read = ids[~unknown] if left_out else ids
-        # After the line end, where there is one, each character is predicted from those before it.
-        path = np.concatenate([self._unread.astype(ids.dtype), read])
-        inputs, targets = path[:-1], path[1:]
-        nats = np.zeros(len(targets), dtype=np.float32)
-        correct = np.zeros(len(targets), dtype=np.bool_)
-        if len(targets):
-            self._reader.score(inputs, targets, nats, correct)
-        self._unread = path[-1:]
-        predicted = ~unknown if left_out else np.ones(len(ids), dtype=np.bool_)
-        if len(targets) < len(read):
-            predicted[np.argmax(predicted)] = False  # the first is given
-        if len(targets) < len(ids):
-            nats, correct = _spread(nats, predicted), _spread(correct, predicted)
-        scored = predicted & ~unknown
-        return CharacterScores(nats, correct, scored, unknown, time.perf_counter() - begun)
+        path = _Path(self._vocabulary, self._unread, ids)
+        nats = np.zeros(len(path.targets), dtype=np.float32)
+        correct = np.zeros(len(path.targets), dtype=np.bool_)
+        if len(path.targets):
+            self._reader.score(path.inputs, path.targets, nats, correct)
+        self._unread = path.unread
+        return path.scores(nats, correct, time.perf_counter() - begun)
+
+
+class LineScorer:
+    """Scores each line of a text for itself, as if it were the whole text.
+
+    Lines are read side by side. One that is cut by the end of a part is read on with the next.
+
+    Args:
+        network: the model.
+        vocabulary: its characters.
+        threads: to compute with; None for as many as suit.
+    """
+
+    def __init__(
+        self, network: Network, vocabulary: Vocabulary, threads: int | None = None
+    ) -> None:
+        self._network, self._vocabulary, self._threads = network, vocabulary, threads
+        self._begun: Scorer | None = None  # has read the line that the last part ended in
+
+    def score(self, text: str) -> CharacterScores:
+        """Score each character of the next part; a line's end belongs to it.
+
+        Raises:
+            NumericalError: the network's outputs are no numbers.
+        """
+        ids = self._vocabulary.encode(text)
+        bounds = [0, *(place + 1 for place, c in enumerate(text) if c == "\n")]
+        if bounds[-1] < len(text):
+            bounds.append(len(text))
+        lines = [ids[start:end] for start, end in pairwise(bounds)]
+        scores = []
+        if self._begun is not None and lines:
+            scores.append(self._begun.score(lines.pop(0)))
+        if lines and not text.endswith("\n"):
+            self._begun = Scorer(self._network, self._vocabulary, self._threads)
+            last = self._begun.score(lines.pop())
+            return _joined([*scores, *self._each(lines), last])
+        if text.endswith("\n"):
+            self._begun = None
+        return _joined([*scores, *self._each(lines)])
+
+    def _each(self, lines: Sequence[Ids]) -> list[CharacterScores]:
+        return score_each(self._network, self._vocabulary, lines, self._threads)
+
+
+def score_each(
+    network: Network, vocabulary: Vocabulary, texts: Sequence[Ids], threads: int | None = None
+) -> list[CharacterScores]:
+    """Score several texts, each from its own beginning, read side by side.
+
+    Args:
+        network: the model.
+        vocabulary: its characters.
+        texts: ids (N,) each, from `vocabulary.encode`.
+        threads: to compute with; None for as many as suit.
+
+    Raises:
+        NumericalError: the network's outputs are no numbers.
+    """
+    scores: list[CharacterScores] = [_joined([])] * len(texts)
+    short = [k for k, ids in enumerate(texts) if len(ids) < FEWEST_CHARACTERS]
+    for k in set(range(len(texts))).difference(short):  # worth being cut into streams of its own
+        scores[k] = Scorer(network, vocabulary, threads).score(texts[k])
+    begun = time.perf_counter()
+    start: Ids = np.array(start_of_text(vocabulary), dtype=np.intp)
+    paths = {k: _Path(vocabulary, start, texts[k]) for k in short}
+    # Texts of a length together, so that little is read for nothing.
+    order = sorted(short, key=lambda k: -len(paths[k].targets))
+    batches = [order[k : k + MOST_STREAMS] for k in range(0, len(order), MOST_STREAMS)]
+    found: dict[int, tuple[Floats, NDArray[np.bool_]]] = {}
+
+    def score_batches(batches: Sequence[Sequence[int]], stop: Event) -> None:
+        for batch in batches:
+            if stop.is_set():
+                break
+            results = _score_batch(network, [paths[k] for k in batch])
+            found.update(zip(batch, results, strict=True))
+
+    count = max(1, min(thread_count(threads), len(batches)))
+    with blas_threads(1 if count > 1 else threads):
+        side_by_side([partial(score_batches, batches[k::count]) for k in range(count)])
+    characters = max(1, sum(len(texts[k]) for k in short))
+    seconds = time.perf_counter() - begun
+    for k, path in paths.items():
+        scores[k] = path.scores(*found[k], seconds * len(texts[k]) / characters)
+    return scores
 
 
 def score_ids(
@@ -289,6 +374,100 @@ class _Windowed:
         with blas_threads(1):
             side_by_side([partial(score_batches, batches[k::count]) for k in range(count)])
         self._context = path[max(0, len(path) - self._network.config.window + 1) :]
+
+
+class _Path:
+    """What is read of a text, what is predicted from it, and where that belongs.
+
+    Args:
+        vocabulary: says which characters are unknown; the model does not read them, unless it
+            knows U+FFFD.
+        unread: what is to be read before the text: the character before it, or none.
+        ids: (N,), the text.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, unread: Ids, ids: Ids) -> None:
+        self._unknown = np.asarray(ids == vocabulary.unknown)
+        left_out = vocabulary.replacement is None and bool(self._unknown.any())
+        read = ids[~self._unknown] if left_out else ids
+        path = np.concatenate([unread.astype(ids.dtype), read])
+        self.inputs, self.targets, self.unread = path[:-1], path[1:], path[-1:]
+        self._predicted = ~self._unknown if left_out else np.ones(len(ids), dtype=np.bool_)
+        if len(self.targets) < len(read):
+            self._predicted[np.argmax(self._predicted)] = False  # the first is given
+
+    def scores(self, nats: Floats, correct: NDArray[np.bool_], seconds: float) -> CharacterScores:
+        """The scores of the text's characters from those of the targets."""
+        if len(self.targets) < len(self._unknown):
+            nats, correct = _spread(nats, self._predicted), _spread(correct, self._predicted)
+        scored = self._predicted & ~self._unknown
+        return CharacterScores(nats, correct, scored, self._unknown, seconds)
+
+
+def _score_batch(
+    network: Network, paths: Sequence[_Path]
+) -> list[tuple[Floats, NDArray[np.bool_]]]:
+    """Nats and first choices of texts read side by side, the longest first."""
+    lengths = np.array([len(path.targets) for path in paths])
+    size = (int(lengths[0]), len(paths))
+    inputs, targets = np.zeros(size, paths[0].inputs.dtype), np.zeros(size, paths[0].inputs.dtype)
+    for row, path in enumerate(paths):
+        inputs[: lengths[row], row], targets[: lengths[row], row] = path.inputs, path.targets
+    nats, correct = np.zeros(size, np.float32), np.zeros(size, np.bool_)
+    read = _read_streams if network.config.predict == "all" else _read_windows
+    # What overflows is found by `_surprise`.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for where, logits in read(network, inputs, lengths):
+            nats[where], correct[where] = _surprise(logits, targets[where])
+    return [(nats[:end, row], correct[:end, row]) for row, end in enumerate(lengths.tolist())]
+
+
+def _read_streams(
+    network: Network, inputs: Ids, lengths: NDArray[np.intp]
+) -> Iterator[tuple[tuple[Any, Any], Floats]]:
+    """Predictions (t, b, V) of texts (T, B), and where in their grid these are."""
+    streams = network.streams(len(lengths))
+    start, most = 0, min(streams.chunk_steps, RAGGED_STEPS)
+    while start < len(inputs):
+        left = int(np.count_nonzero(lengths > start))  # the others are the last ones
+        streams.keep(np.arange(left))
+        where = slice(start, start + most), slice(0, left)
+        yield where, streams.run(inputs[where])
+        start += most
+
+
+def _read_windows(
+    network: Network, inputs: Ids, lengths: NDArray[np.intp]
+) -> Iterator[tuple[tuple[Any, Any], Floats]]:
+    """The same, of windows that are read each from the zero state: (n, V), and places (n,)."""
+    window = network.config.window
+    for end in range(1, min(window, len(inputs) + 1)):
+        left = int(np.count_nonzero(lengths >= end))
+        yield (end - 1, slice(0, left)), network.run_windows(inputs[:end, :left].T)
+    if len(inputs) < window:
+        return
+    windows = np.lib.stride_tricks.sliding_window_view(inputs, window, axis=0)
+    starts, rows = np.nonzero(np.arange(len(windows))[:, None] <= lengths - window)
+    for first in range(0, len(rows), MOST_STREAMS):
+        part = slice(first, first + MOST_STREAMS)
+        yield (
+            (starts[part] + window - 1, rows[part]),
+            network.run_windows(windows[starts[part], rows[part]]),
+        )
+
+
+def _joined(scores: Sequence[CharacterScores]) -> CharacterScores:
+    """The scores of a text from those of its parts."""
+    if not scores:
+        nothing = np.zeros(0, np.bool_)
+        return CharacterScores(np.zeros(0, np.float32), nothing, nothing, nothing, 0.0)
+    return CharacterScores(
+        nats=np.concatenate([part.nats for part in scores]),
+        correct=np.concatenate([part.correct for part in scores]),
+        scored=np.concatenate([part.scored for part in scores]),
+        unknown=np.concatenate([part.unknown for part in scores]),
+        seconds=sum(part.seconds for part in scores),
+    )
 
 
 def _spread(values: NDArray[Any], where: NDArray[np.bool_]) -> NDArray[Any]:
