@@ -286,6 +286,10 @@ def check_validation(value: object) -> None:
         _require_number("validation", value, lambda x: 0 <= x < 1, wanted)
 
 
+FEWEST_GUARDED = 2
+"""Characters in a row that can be forbidden: of one alone nothing would be left."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SampleConfig(_Json):
     """How characters are drawn from a model."""
@@ -299,6 +303,8 @@ class SampleConfig(_Json):
     top_p: float | None = None
     min_p: float | None = None
     stop: str | None = None
+    repetition_guard: int | None = None
+    """Characters in a row that must not come a second time; None lets them."""
 
     def __post_init__(self) -> None:
         if self.length is not None:
@@ -310,4 +316,6 @@ class SampleConfig(_Json):
             _require_number("top_p", self.top_p, lambda x: 0 < x <= 1, "above 0 and at most 1")
         if self.min_p is not None:
             _require_number("min_p", self.min_p, lambda x: 0 <= x <= 1, "from 0 to 1")
+        if self.repetition_guard is not None:
+            _require_integer("repetition_guard", self.repetition_guard, FEWEST_GUARDED, MAX_COUNT)
         _require(self.stop is None or len(self.stop) > 0, "stop", "at least one character", "none")

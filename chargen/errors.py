@@ -4,6 +4,7 @@
     ├── CorpusError         a text that cannot be read, decoded or used
     ├── CheckpointError     a checkpoint that is missing, damaged or in the way
     ├── VocabularyError     a character that the model does not know
+    ├── GenerationError     texts that were asked for and are not to be found
     ├── NumericalError      a network whose outputs are no longer numbers
     ├── TrainingError       a run that cannot start or go on
     └── OptionError         an option out of range or in a wrong company: exit status 2
@@ -16,6 +17,7 @@ __all__ = [
     "ChargenError",
     "CheckpointError",
     "CorpusError",
+    "GenerationError",
     "NumericalError",
     "OptionError",
     "TrainingError",
@@ -44,6 +46,10 @@ class CheckpointError(ChargenError):
 
 class VocabularyError(ChargenError):
     """A character that the model does not know."""
+
+
+class GenerationError(ChargenError):
+    """The texts that were asked for are not to be found."""
 
 
 class NumericalError(ChargenError):

@@ -123,7 +123,9 @@ def test_jsonl_has_the_contracts_names(checkpoint: Path, run: Run):
     assert [record["index"] for record in records] == [0, 1, 2]
     assert [record["random_seed"] for record in records] == [10, 11, 12]
     for record in records:
-        assert list(record) == ["seed", "text", "index", "random_seed", "stopped"]
+        assert list(record) == [
+            "seed", "text", "index", "random_seed", "stopped", "bits_per_character"
+        ]  # fmt: skip
         assert record["seed"] == "ab"
         assert "c" not in record["text"]
         assert record["stopped"] == ("length" if len(record["text"]) == 9 else "stop")

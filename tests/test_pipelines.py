@@ -1,4 +1,4 @@
-"""`evaluate` as a part of a pipeline, by the real command."""
+"""Scoring and bulk generation as parts of a pipeline, by the real command."""
 
 import json
 import math
@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
+from conftest import Run, make_checkpoint
+
+import chargen
 
 COMMAND = [sys.executable, "-m", "chargen"]
 TEXT = "abc\n\nfade gag\nXYZ\naXbc\n" * 3 + "the end"
@@ -97,8 +99,6 @@ def test_lines_are_ranked(checkpoint: Path, run: Run):
 
 
 def test_a_line_of_unknown_characters_is_odd_and_an_unscored_one_is_not(tmp_path: Path, run: Run):
-    from conftest import make_checkpoint
-
     path = make_checkpoint(tmp_path / "ck", "abc ").path  # knows no line end either
     text = b"\xc3\xa9\xc3\xa9\nabc\n"
     command = ("evaluate", "-", "-c", path, "--per", "line", "--reset", "line")
@@ -107,3 +107,117 @@ def test_a_line_of_unknown_characters_is_odd_and_an_unscored_one_is_not(tmp_path
     assert odd[0].split("\t")[1:5] == ["-", "-", "3", "3"]
     ranked = run(*command, "--rank", stdin=text).stdout.decode().splitlines()
     assert [row.split("\t")[0] for row in ranked] == ["1", "2"]
+
+
+def written(run: Run, checkpoint: Path, *options: str | Path) -> list[dict[str, Any]]:
+    result = run("sample", "-c", checkpoint, "--jsonl", "-q", *options)
+    assert result.returncode == 0, result.stderr.decode()
+    assert result.stderr == b""
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_a_record_of_a_text_can_be_made_again_and_scored(checkpoint: Path, run: Run):
+    options = ("--seed", "ab", "-n", "12", "--random-seed", "3")
+    records = written(run, checkpoint, *options, "--count", "3", "--stop", "j")
+    assert [record["index"] for record in records] == [0, 1, 2]
+    model = chargen.load(checkpoint)
+    for record in records:
+        again = model.sample("ab", length=12, stop="j", random_seed=record["random_seed"])
+        assert record["text"] == again
+        scores = model.scorer().score(model.vocabulary.encode("ab" + again))
+        expected = scores.tally(2).score().bits_per_character
+        assert record["bits_per_character"] == (pytest.approx(expected) if again else None)
+
+
+def test_unique_texts_that_match_are_written_and_counted(
+    checkpoint: Path, run: Run, tmp_path: Path
+):
+    (tmp_path / "corpus").write_text("a\nbb\nc\n")
+    options = ("-c", checkpoint, "-n", "2", "--count", "40", "--random-seed", "0", "--unique")
+    more = ("--corpus", "corpus", "--match", "[a-h]*", "--reject", "dd")
+    result = run("sample", *options, *more)
+    assert result.returncode == 0, result.stderr.decode()
+    texts = result.stdout.decode().splitlines()
+    assert len(set(texts)) == len(texts) == 40
+    assert "bb" not in texts
+    assert all(set(text) <= set("abcdefgh") and text != "dd" for text in texts)
+    report = result.stderr.decode()
+    assert report.startswith("40 texts out of ")
+    assert "no match" in report
+    assert report.count("\n") == 1
+    quiet = run("sample", *options, *more, "-q", "--jsonl")
+    assert quiet.stderr == b""
+    assert [json.loads(line)["text"] for line in quiet.stdout.splitlines()] == texts
+
+
+@pytest.mark.parametrize("jsonl", [False, True])
+def test_too_few_texts_are_an_error_after_those_that_were_found(
+    checkpoint: Path, run: Run, jsonl: bool
+):
+    options = ("--unique", "--match", "[ab]", "-n", "1", "--count", "3", "--tries", "50")
+    result = run("sample", "-c", checkpoint, *options, *(["--jsonl"] if jsonl else []))
+    assert result.returncode == 1
+    assert len(result.stdout.splitlines()) == 2
+    shown = result.stderr.decode()
+    assert shown.startswith("chargen: error: found 2 of 3 texts in 150 tries (")
+    assert shown.count("\n") == 1
+
+
+def test_nothing_is_copied_from_the_corpus(checkpoint: Path, run: Run, tmp_path: Path):
+    free = run("sample", "-c", checkpoint, "-n", "400", "--random-seed", "1").stdout.decode()
+    (tmp_path / "corpus").write_text(free)
+    options = ("--random-seed", "1", "--max-copy", "3", "--corpus", "corpus")
+    result = run("sample", "-c", checkpoint, "-n", "400", *options)
+    assert result.returncode == 0, result.stderr.decode()
+    (tmp_path / "text").write_bytes(result.stdout.removesuffix(b"\n"))
+    novelty = run("novelty", "text", "--corpus", "corpus", "--json")
+    assert json.loads(novelty.stdout)["longest"]["length"] == 2
+
+
+def test_a_loop_ends(checkpoint: Path, run: Run):
+    options = ("sample", "-c", checkpoint, "-n", "300", "-t", "0")
+    loop = run(*options).stdout.decode()
+    assert len({loop[k : k + 24] for k in range(277)}) < 150
+    for guard, length in ((["--repetition-guard"], 24), (["--repetition-guard", "9"], 9)):
+        text = run(*options, *guard).stdout.decode().removesuffix("\n")
+        windows = [text[k : k + length] for k in range(len(text) - length + 1)]
+        assert len(set(windows)) == len(windows)
+
+
+def test_a_beam_finds_the_most_likely_texts(checkpoint: Path, run: Run):
+    model = chargen.load(checkpoint)
+    rows = run("sample", "-c", checkpoint, "--beam", "9", "--count", "4", "-n", "5", "-s", "ab")
+    cells = [row.split("\t") for row in rows.stdout.decode().splitlines()]
+    totals = [float(total) for total, _ in cells]
+    assert len(cells) == 4
+    assert totals == sorted(totals, reverse=True)
+    records = written(run, checkpoint, "--beam", "9", "--count", "4", "-n", "5", "-s", "ab")
+    for record, total in zip(records, totals, strict=True):
+        assert record["log_probability"] == pytest.approx(total, abs=1e-4)
+        scores = model.scorer().score(model.vocabulary.encode("ab" + record["text"]))
+        assert -float(scores.nats[2:].sum()) == pytest.approx(total, abs=1e-3)
+    one = run("sample", "-c", checkpoint, "--beam", "9", "-n", "5", "-s", "ab").stdout.decode()
+    assert one == "ab" + records[0]["text"] + "\n"
+
+
+def test_novelty_says_what_was_copied_from_where(run: Run, tmp_path: Path):
+    corpus = "The heron counted the moons in the river.\n" * 2
+    (tmp_path / "one").write_text(corpus[:30])
+    (tmp_path / "two").write_text(corpus[30:])
+    text = "A fox counted the moons in the rain, and the heron did not.\n"
+    both = ("--corpus", "one", "--corpus", "two")
+    found = json.loads(run("novelty", *both, "--json", stdin=text.encode()).stdout)
+    longest = found["longest"]
+    assert longest["text"] == " counted the moons in the r"
+    assert longest["start"] == text.find(longest["text"])
+    assert longest["corpus_start"] == corpus.find(longest["text"])
+    assert longest["length"] == len(longest["text"])
+    assert found["characters"] == len(text)
+    assert found["corpus_characters"] == len(corpus)
+    assert found["copied_10"] == found["copied_20"] == pytest.approx(27 / len(text))
+    assert found["copied_40"] == 0
+    sheet = run("novelty", "-", *both, stdin=text.encode()).stdout.decode()
+    assert "27 characters" in sheet
+    assert " counted the moons in the r" in sheet
+    nothing = run("novelty", "--corpus", "one", stdin=b"XYZ").stdout.decode()
+    assert "longest" not in nothing

@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "train",
     "sample": "sample",
     "evaluate": "evaluate",
+    "novelty": "novelty",
     "info": "info",
     "list": "list_checkpoints",  # a module named list would hide the built-in in this one
 }

@@ -3,11 +3,12 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from io import BufferedReader
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -18,15 +19,29 @@ from chargen.cli.options import (
     quiet_option,
     threads_option,
 )
-from chargen.cli.plain import harmless
+from chargen.cli.plain import harmless, visible
 from chargen.config import MAX_SEED, UNKNOWNS, SampleConfig
-from chargen.errors import CorpusError, OptionError
+from chargen.errors import ChargenError, CorpusError, OptionError
+
+if TYPE_CHECKING:
+    from chargen.inference.model import Model
+    from chargen.inference.selection import Choice, Text, Writer
 
 __all__ = ["command"]
 
 FLUSH_SECONDS = 0.02
 """Text waits this long at most before it is passed on: sooner than an eye notices, and far
 cheaper than a system call for each character."""
+REPETITION_GUARD = 24
+"""Where no number is given: in prose and plays, fewer than 3 places in 1,000 end a passage of this
+length that came in the 10,000 characters before."""
+TRIES = 100
+WITHOUT_END = ("length", "count", "seeds", "jsonl", "unique", "match", "reject", "beam")
+WITHOUT_CHANCE = (
+    "temperature", "top_k", "top_p", "min_p", "random_seed", "repetition_guard", "max_copy",
+    "unique", "match", "reject",
+)  # fmt: skip
+"""What does not go with `--endless`, and with `--beam`."""
 SEED_BYTES = 1 << 16
 """Read of the seeds at a time, at most: what a pipe holds."""
 
@@ -75,6 +90,54 @@ SEED_BYTES = 1 << 16
     help="Draw from characters at least F times as likely as the most likely one.",
 )
 @click.option(
+    "--repetition-guard",
+    type=int,
+    is_flag=False,
+    flag_value=REPETITION_GUARD,
+    metavar="[N]",
+    help="Never write N characters in a row a second time: ends the loops that low temperatures "
+    f"fall into.  [N: {REPETITION_GUARD}]",
+)
+@click.option(
+    "--max-copy",
+    type=int,
+    metavar="N",
+    help="Never write N characters or more in a row as they stand in --corpus: no copies of what "
+    "the model has learnt by heart.",
+)
+@click.option(
+    "--corpus",
+    multiple=True,
+    metavar="TEXT",
+    help="The text for --max-copy and --unique; may be given several times.",
+)
+@click.option(
+    "--unique",
+    is_flag=True,
+    help="No two equal texts, seed included, and none equal to a line of --corpus.",
+)
+@click.option(
+    "--match",
+    metavar="REGEX",
+    help="Only texts, seed included, that REGEX matches from their beginning to their end.",
+)
+@click.option("--reject", metavar="REGEX", help="No texts, seed included, in which REGEX is found.")
+@click.option(
+    "--tries",
+    type=int,
+    default=TRIES,
+    metavar="N",
+    help="Texts to write for each one that --unique, --match and --reject should leave, before "
+    f"giving up.  [default: {TRIES}]",
+)
+@click.option(
+    "--beam",
+    type=int,
+    metavar="N",
+    help="Search for the most likely text, keeping the N best so far at each character; with "
+    "--count M the M best, each with its log-probability.",
+)
+@click.option(
     "--random-seed",
     type=int,
     metavar="N",
@@ -92,7 +155,11 @@ SEED_BYTES = 1 << 16
     help="On a terminal, write control characters of the text as they are, not as signs such as "
     "\\x1b: a model may have learnt to move the cursor, or worse. Elsewhere they always are.",
 )
-@click.option("--jsonl", is_flag=True, help="Write one JSON object a text.")
+@click.option(
+    "--jsonl",
+    is_flag=True,
+    help="Write one JSON object a text, with its bits per character under the model.",
+)
 @click.option(
     "--unknown",
     type=click.Choice(UNKNOWNS),
@@ -119,49 +186,72 @@ def command(
     unknown: Any,
     threads: int | None,
     quiet: bool,
+    max_copy: int | None,
+    corpus: tuple[str, ...],
+    unique: bool,
+    match: str | None,
+    reject: str | None,
+    tries: int,
+    beam: int | None,
     **options: Any,
 ) -> None:
     """Write text that goes on from a seed.
 
     Text is written as it is made; each text is followed by a line end. Temperature, top-k, top-p
-    and min-p are applied in that order.
+    and min-p are applied in that order, to what the guards allow.
     """
     if endless:
-        _check_endless(context)
+        _check_apart(context, "endless", "writes one text without end", WITHOUT_END)
         length = None
+    if beam is not None:
+        _check_apart(context, "beam", "searches for the most likely text", WITHOUT_CHANCE)
     if seeds is not None and chosen(context, "seed"):
         raise OptionError("--seed and --seeds both say what to begin with; give one of them")
     if count < 1:
         raise OptionError(f"--count must be 1 or more; found {count}")
+    if tries < 1:
+        raise OptionError(f"--tries must be 1 or more; found {tries}")
     if random_seed is not None and not 0 <= random_seed <= MAX_SEED:
         raise OptionError(f"--random-seed must be from 0 to {MAX_SEED}; found {random_seed}")
+    if max_copy is not None and not corpus:
+        raise OptionError("--max-copy needs the text that must not be copied: give --corpus TEXT")
+    if corpus and max_copy is None and not unique:
+        raise OptionError("--corpus is for --max-copy or --unique; give one of them with it")
     config = SampleConfig(length=length, **options)
 
     from chargen.inference.generate import draw_random_seed
     from chargen.inference.model import load
 
+    choice = _choice(unique, corpus, match, reject)
     model = load(find_checkpoint(checkpoint), threads=threads)
+    groups = [[seed]] if seeds is None else _read_seeds(seeds)
     shown = harmless if sys.stdout.isatty() and not raw else str
+    output = _Output(echo=echo, jsonl=jsonl, shown=shown)
+    if beam is not None:
+        for each in chain.from_iterable(groups):
+            _search(model, each, config, beam, count, unknown, output)
+        return
+    copies = model.copy_index(corpus, max_copy) if max_copy is not None else None
     base = draw_random_seed() if random_seed is None else random_seed
+    if jsonl or not choice.is_free:
+        from chargen.inference.selection import Writer
+
+        writer = Writer(
+            model, config, choice, tries=tries, random_seed=base, unknown=unknown, copies=copies
+        )
+        for group in groups:
+            _write_chosen(writer, writer.write(group, count), output)
+        if not (quiet or choice.is_free):
+            click.echo(_report(output, writer, choice), err=True)
+        return
     index = 0
-    for group in [[seed]] if seeds is None else _read_seeds(seeds):
-        texts = model.generate_many(_each(group, count), config, base + index, unknown)
+    for group in groups:
+        texts = model.generate_many(_each(group, count), config, base + index, unknown, copies)
         for text_seed, generation in zip(_each(group, count), texts, strict=True):
-            if jsonl:
-                text = "".join(generation)
-                record = {
-                    "seed": text_seed,
-                    "text": text,
-                    "index": index,
-                    "random_seed": generation.random_seed,
-                    "stopped": generation.stopped,
-                }
-                click.echo(shown(json.dumps(record, ensure_ascii=False)))
-            else:
-                _write([shown(text_seed)] if echo else [])
-                _write(map(shown, generation))
-                _write(["\n"])
-                sys.stdout.flush()
+            _write([shown(text_seed)] if echo else [])
+            _write(map(shown, generation))
+            _write(["\n"])
+            sys.stdout.flush()
             index += 1
 
 
@@ -169,12 +259,101 @@ def _each(seeds: Sequence[str], count: int) -> Iterator[str]:
     return (seed for seed in seeds for _ in range(count))
 
 
-def _check_endless(context: click.Context) -> None:
-    for name in ("length", "count", "seeds", "jsonl"):
+def _check_apart(context: click.Context, option: str, what: str, others: Sequence[str]) -> None:
+    """Refuse options that mean nothing beside another one."""
+    for name in others:
         if chosen(context, name):
-            raise OptionError(
-                f"--endless writes one text without end; it does not go with --{name}"
+            raise OptionError(f"--{option} {what}; it does not go with --{name.replace('_', '-')}")
+
+
+def _choice(unique: bool, corpus: Sequence[str], match: str | None, reject: str | None) -> "Choice":
+    """Which texts to keep."""
+    from chargen.data.corpus import read_text
+    from chargen.inference.selection import Choice, pattern
+
+    return Choice(
+        unique=unique,
+        lines=frozenset("".join(read_text(corpus)).split("\n")) if unique else frozenset(),
+        match=pattern("match", match),
+        reject=pattern("reject", reject),
+    )
+
+
+class _Output:
+    """Writes whole texts to standard output, and counts them."""
+
+    def __init__(self, *, echo: bool, jsonl: bool, shown: Callable[[str], str]) -> None:
+        self._echo, self.jsonl, self._shown = echo, jsonl, shown
+        self.count = 0
+
+    def write(self, seed: str, text: str, **more: object) -> None:
+        """Write one text."""
+        if self.jsonl:
+            record = {"seed": seed, "text": text, "index": self.count, **more}
+            line = json.dumps(record, ensure_ascii=False)
+        else:
+            line = seed + text if self._echo else text
+        sys.stdout.write(self._shown(line) + "\n")
+        self.count += 1
+
+
+def _write_chosen(writer: "Writer", texts: "Iterator[Text]", output: _Output) -> None:
+    """Write texts as they are found; those with their score several at a time."""
+    from chargen.inference.generate import TOGETHER
+
+    failure: ChargenError | None = None
+    while failure is None:
+        found: list[Text] = []
+        try:
+            for text in islice(texts, TOGETHER if output.jsonl else 1):
+                found.append(text)
+        except ChargenError as error:
+            failure = error
+        if not found:
+            break
+        scores = writer.bits_per_character(found) if output.jsonl else [None] * len(found)
+        for each, bits in zip(found, scores, strict=True):
+            output.write(
+                each.seed,
+                each.text,
+                random_seed=each.random_seed,
+                stopped=each.stopped,
+                bits_per_character=bits,
             )
+        sys.stdout.flush()
+    if failure is not None:
+        raise failure
+
+
+def _search(
+    model: "Model",
+    seed: str,
+    config: SampleConfig,
+    beam: int,
+    count: int,
+    unknown: Any,
+    output: _Output,
+) -> None:
+    """Write the most likely texts."""
+    from chargen.inference.beam import most_likely
+
+    seed_ids = model.vocabulary.encode_seed(seed, unknown)
+    found = most_likely(
+        model, seed_ids, length=config.length or 0, beam=beam, count=count, stop=config.stop or ""
+    )
+    for each in found:
+        if count > 1 and not output.jsonl:
+            row = f"{each.log_probability:.4f}\t{visible(seed + each.text)}"
+            click.echo(row)
+            continue
+        output.write(seed, each.text, stopped=each.stopped, log_probability=each.log_probability)
+    sys.stdout.flush()
+
+
+def _report(output: _Output, writer: "Writer", choice: "Choice") -> str:
+    """What became of the texts."""
+    reasons = ", ".join(f"{n:,} {why}" for why, n in choice.refused.most_common())
+    return f"{output.count:,} texts out of {writer.written:,}" + (f": {reasons}" if reasons else "")
 
 
 def _read_seeds(source: str) -> Iterator[list[str]]:

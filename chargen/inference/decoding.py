@@ -9,6 +9,7 @@ Source: Gumbel 1954; Maddison, Tarlow, Minka 2014.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,18 +73,21 @@ class Decoder:
         options = (config.top_k, config.top_p, config.min_p)
         self._restricts = config.temperature > 0 and any(n is not None for n in options)
 
-    def choose(self, logits: Floats, noise: Floats) -> int:
+    def choose(self, logits: Floats, noise: Floats, banned: Sequence[int] = ()) -> int:
         """Choose the next id of one text.
 
         Args:
             logits: (1, V), written over.
             noise: (1, V), from `Noise`.
+            banned: ids that must not be chosen now.
 
         Raises:
             NumericalError: the logits are no numbers.
         """
         if self._banned is not None:
             logits[:, self._banned] = -np.inf
+        if banned:
+            logits[:, banned] = -np.inf
         if self._restricts:
             restrict(logits, self._config)
         scores = np.add(logits, noise, logits)
@@ -93,13 +97,14 @@ class Decoder:
         return index
 
     def choose_each(
-        self, logits: Floats, noise: Floats
+        self, logits: Floats, noise: Floats, banned: Sequence[Sequence[int]] = ()
     ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """Choose the next id of each of several texts.
 
         Args:
             logits: (B, V), written over.
             noise: (B, V), from each text's own `Noise`.
+            banned: ids that must not be chosen now, of each text; none at all for no text.
 
         Returns:
             The ids (B,), and where other rounding might have led to another id, bool (B,).
@@ -109,15 +114,18 @@ class Decoder:
         """
         if self._banned is not None:
             logits[:, self._banned] = -np.inf
+        for row, ids in enumerate(banned):
+            if ids:
+                logits[row, ids] = -np.inf
         rows = np.arange(len(logits))
         doubtful = restrict(logits, self._config) if self._restricts else None
         scores = np.add(logits, noise, logits)
-        ids = scores.argmax(axis=1)
-        highest = scores[rows, ids]
+        chosen = scores.argmax(axis=1)
+        highest = scores[rows, chosen]
         check_finite(highest)
-        scores[rows, ids] = -np.inf
+        scores[rows, chosen] = -np.inf
         close = highest - scores.max(axis=1) < MARGIN
-        return ids, close if doubtful is None else close | doubtful
+        return chosen, close if doubtful is None else close | doubtful
 
 
 def restrict(logits: Floats, config: SampleConfig) -> NDArray[np.bool_]:

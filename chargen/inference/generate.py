@@ -16,6 +16,7 @@ from chargen.config import SampleConfig
 from chargen.data.vocabulary import Vocabulary
 from chargen.inference.cells import Floats
 from chargen.inference.decoding import Decoder, Noise
+from chargen.inference.guards import CopyIndex, Guard
 from chargen.inference.network import Network, Reading
 from chargen.inference.threads import Turns, blas_threads, side_by_side, thread_count
 
@@ -57,6 +58,7 @@ class Generation:
         config: how characters are drawn.
         random_seed: 0 or more.
         threads: to compute with; None for those that suit the network.
+        copies: passages that it must not copy, or None.
 
     Attributes:
         random_seed: as given.
@@ -64,6 +66,7 @@ class Generation:
         stopped: why it ended: "stop" when the stop string appeared, else "length".
         seed_ids: what is read before the first character is drawn.
         noise: the random numbers of its characters.
+        guard: what it must not go on with, or None where nothing is forbidden.
     """
 
     def __init__(
@@ -74,12 +77,18 @@ class Generation:
         config: SampleConfig,
         random_seed: int,
         threads: int | None = None,
+        copies: CopyIndex | None = None,
     ) -> None:
         self.random_seed = random_seed
         self.finished = config.length == 0
         self.stopped: Literal["length", "stop"] = "length"
         self.seed_ids = [*start_of_text(vocabulary), *seed_ids]
         self.noise = Noise(random_seed, len(vocabulary), config.temperature)
+        self.guard: Guard | None = None
+        if copies is not None or config.repetition_guard is not None:
+            self.guard = Guard(len(vocabulary), copies, config.repetition_guard)
+            for index in seed_ids:
+                self.guard.accept(index)
         self._vocabulary = vocabulary
         self._stop, self._length = config.stop or "", config.length
         self._made = 0
@@ -131,6 +140,7 @@ def write_together(
     config: SampleConfig,
     random_seed: int,
     threads: int | None = None,
+    copies: CopyIndex | None = None,
 ) -> list[Generation]:
     """Texts that are written side by side, a step of all of them being one matrix product.
 
@@ -145,9 +155,10 @@ def write_together(
         random_seed: text i is drawn with `random_seed` + i, and comes out as a `Generation` alone
             would with that.
         threads: to compute with; None for as many as suit.
+        copies: passages that they must not copy, or None.
     """
     texts = [
-        Generation(network, vocabulary, seed_ids, config, random_seed + index, threads)
+        Generation(network, vocabulary, seed_ids, config, random_seed + index, threads, copies)
         for index, seed_ids in enumerate(seeds)
     ]
     if len(texts) >= FEWEST_TOGETHER:
@@ -186,6 +197,7 @@ class _Alone:
 
     def advance(self) -> None:
         ids: list[int] = []
+        guard = self._text.guard
         # What overflows is found by `choose`.
         with np.errstate(over="ignore", invalid="ignore"), blas_threads(self._threads):
             if self._reading is None:
@@ -193,7 +205,11 @@ class _Alone:
                 self._reading.extend([self._text.seed_ids])
             reading = self._reading
             for noise in self._text.noise.take(self._text.at_most(next(self._chunks)))[:, None]:
-                index = self._decoder.choose(reading.logits(), noise)
+                if guard is None:
+                    index = self._decoder.choose(reading.logits(), noise)
+                else:
+                    index = self._decoder.choose(reading.logits(), noise, guard.banned())
+                    guard.accept(index)
                 reading.step((index,))
                 ids.append(index)
         self._text.accept(ids)
@@ -253,6 +269,7 @@ class _Batch:
         for row, lane in enumerate(lanes):
             noise[:, row] = lane.text.noise.take(count)
         drawn = np.empty((count, size[0]), np.intp)
+        guards = [lane.text.guard for lane in lanes if lane.text.guard is not None]
         # What overflows is found by `choose_each`.
         with self._turns, np.errstate(over="ignore", invalid="ignore"):
             if self._reading is None:
@@ -261,11 +278,16 @@ class _Batch:
             for k in range(count):
                 if stop.is_set():
                     return
-                ids, doubtful = self._decoder.choose_each(self._reading.logits(), noise[k])
+                banned = [guard.banned() for guard in guards]
+                logits = self._reading.logits()
+                ids, doubtful = self._decoder.choose_each(logits, noise[k], banned)
                 if doubtful.any():
                     for row in np.flatnonzero(doubtful).tolist():
                         logits = lanes[row].read_alone(self._network, drawn[:k, row].tolist())
-                        ids[row] = self._decoder.choose(logits, noise[k, row : row + 1])
+                        forbidden = banned[row] if banned else ()
+                        ids[row] = self._decoder.choose(logits, noise[k, row : row + 1], forbidden)
+                for guard, index in zip(guards, ids.tolist(), strict=False):  # none, or all
+                    guard.accept(index)
                 drawn[k] = ids
                 self._reading.step(ids)
             for row, lane in enumerate(lanes):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chargen.checkpoint import Checkpoint
-from chargen.config import ModelConfig, SampleConfig, Unknown, check_threads
+from chargen.config import FEWEST_GUARDED, ModelConfig, SampleConfig, Unknown, check_threads
 from chargen.data.vocabulary import Vocabulary
-from chargen.errors import VocabularyError
+from chargen.errors import OptionError, VocabularyError
 from chargen.inference.generate import (
     TOGETHER,
     Generation,
     draw_random_seed,
     write_together,
 )
+from chargen.inference.guards import CopyIndex
 from chargen.inference.network import Network
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class Model:
         top_p: float | None = None,
         min_p: float | None = None,
         stop: str | None = None,
+        repetition_guard: int | None = None,
+        copies: CopyIndex | None = None,
         random_seed: int | None = None,
         unknown: Unknown = "error",
     ) -> str:
@@ -84,6 +87,8 @@ class Model:
             top_p: draw from the most likely ones that together have this probability.
             min_p: draw from those at least this share as likely as the most likely one.
             stop: end before this string.
+            repetition_guard: so many characters in a row never come a second time.
+            copies: passages that must not be copied, from `copy_index`.
             random_seed: the same one gives the same text; None draws one.
             unknown: "error", "skip" or "replace" characters of the seed the model never saw.
 
@@ -99,6 +104,8 @@ class Model:
             top_p=top_p,
             min_p=min_p,
             stop=stop,
+            repetition_guard=repetition_guard,
+            copies=copies,
             random_seed=random_seed,
             unknown=unknown,
         )
@@ -114,6 +121,8 @@ class Model:
         top_p: float | None = None,
         min_p: float | None = None,
         stop: str | None = None,
+        repetition_guard: int | None = None,
+        copies: CopyIndex | None = None,
         random_seed: int | None = None,
         unknown: Unknown = "error",
     ) -> Iterator[str]:
@@ -125,18 +134,40 @@ class Model:
             top_p=top_p,
             min_p=min_p,
             stop=stop,
+            repetition_guard=repetition_guard,
         )
         if random_seed is None:
             random_seed = draw_random_seed()
-        return iter(self.generate(seed, config, random_seed, unknown))
+        return iter(self.generate(seed, config, random_seed, unknown, copies))
+
+    def copy_index(
+        self, texts: str | PathLike[str] | Sequence[str], max_copy: int, encoding: str = "utf-8"
+    ) -> CopyIndex:
+        """Read the texts that must not be copied, `max_copy` characters or more in a row.
+
+        Raises:
+            CorpusError: a text cannot be read.
+            OptionError: `max_copy` is below 2.
+        """
+        from chargen.data.corpus import read_ids
+
+        if max_copy < FEWEST_GUARDED:
+            raise OptionError(f"--max-copy must be {FEWEST_GUARDED} or more; found {max_copy}")
+        sources = [fspath(texts)] if isinstance(texts, str | PathLike) else texts
+        return CopyIndex(read_ids(sources, self.vocabulary, encoding), max_copy)
 
     def generate(
-        self, seed: str, config: SampleConfig, random_seed: int, unknown: Unknown = "error"
+        self,
+        seed: str,
+        config: SampleConfig,
+        random_seed: int,
+        unknown: Unknown = "error",
+        copies: CopyIndex | None = None,
     ) -> Generation:
         """As `stream`, for callers that hold a `SampleConfig` or ask why a text stopped."""
         seed_ids = self.vocabulary.encode_seed(seed, unknown)
         return Generation(
-            self.network, self.vocabulary, seed_ids, config, random_seed, self.threads
+            self.network, self.vocabulary, seed_ids, config, random_seed, self.threads, copies
         )
 
     def generate_many(
@@ -145,6 +176,7 @@ class Model:
         config: SampleConfig,
         random_seed: int,
         unknown: Unknown = "error",
+        copies: CopyIndex | None = None,
     ) -> Iterator[Generation]:
         """A text for each seed, in order, written side by side; faster than one after another.
 
@@ -154,6 +186,7 @@ class Model:
             random_seed: text i is drawn with `random_seed` + i, and is the text that `generate`
                 would make of that.
             unknown: as for `sample`.
+            copies: as for `sample`.
 
         Raises:
             VocabularyError: once the texts before it are handed out, a seed holds a character the
@@ -171,7 +204,7 @@ class Model:
             if not together:
                 break
             yield from write_together(
-                self.network, self.vocabulary, together, config, random_seed, self.threads
+                self.network, self.vocabulary, together, config, random_seed, self.threads, copies
             )
             random_seed += len(together)
         if refused is not None:

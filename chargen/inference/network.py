@@ -174,7 +174,7 @@ class Reading(Protocol):
         ...
 
     def keep(self, rows: Ids) -> None:
-        """Go on with these texts and drop the others."""
+        """Go on with these texts, the same one several times if it is named so, without others."""
         ...
 
 
@@ -253,7 +253,7 @@ class Windows:
 
     def keep(self, rows: Ids) -> None:
         """Go on with these texts and drop the others."""
-        self._contexts = [self._contexts[row] for row in rows]
+        self._contexts = [list(self._contexts[row]) for row in rows]
 
 
 class Reader:

@@ -1,0 +1,96 @@
+"""`chargen novelty`: how much of a text is copied."""
+
+import json
+from typing import Any
+
+import click
+
+from chargen.cli.options import json_option, quiet_option
+from chargen.cli.plain import figure, table, visible
+from chargen.config import TrainConfig
+from chargen.errors import CorpusError, OptionError
+
+__all__ = ["command"]
+
+LENGTHS = (10, 20, 40)
+"""Characters in a row that are called a copy."""
+SHOWN = 60
+"""Characters of the longest copy that are shown."""
+
+
+@click.command(
+    "novelty",
+    short_help="Find what a text has copied.",
+    epilog="Example: chargen novelty draft.txt --corpus poems.txt",
+)
+@click.argument("texts", nargs=-1, metavar="[TEXT]...")
+@click.option(
+    "--corpus",
+    multiple=True,
+    required=True,
+    metavar="TEXT",
+    help="Where the copies would come from; may be given several times.",
+)
+@json_option
+@click.option(
+    "--encoding",
+    default=TrainConfig.encoding,
+    metavar="NAME",
+    help=f"Of the texts.  [default: {TrainConfig.encoding}]",
+)
+@quiet_option
+def command(
+    texts: tuple[str, ...], corpus: tuple[str, ...], as_json: bool, encoding: str, quiet: bool
+) -> None:
+    """Find the longest passage of TEXT that stands in the corpus, and how much is copied.
+
+    TEXT is a file or - for standard input, which it is by default; several are joined. Copies are
+    passages of at least 10, 20 and 40 characters, the same in both, character by character.
+    """
+    import numpy as np
+
+    from chargen.data.corpus import STANDARD_INPUT, read_text
+    from chargen.data.passages import copied, longest_copy
+    from chargen.data.vocabulary import code_points
+
+    sources = texts or (STANDARD_INPUT,)
+    if STANDARD_INPUT in sources and STANDARD_INPUT in corpus:
+        raise OptionError("standard input is either TEXT or --corpus; name a file for the other")
+    text = "".join(read_text(sources, encoding))
+    if not text:
+        raise CorpusError("no text to look at: 0 characters; name a TEXT, or pipe one in")
+    points = code_points(text)
+    learnt = np.concatenate(
+        [code_points(block) for block in read_text(corpus, encoding)] or [points[:0]]
+    )
+    longest = longest_copy(points, learnt)
+    record: dict[str, Any] = {"characters": len(text), "corpus_characters": len(learnt)}
+    record["longest"] = longest and {
+        "length": longest.length,
+        "start": longest.start,
+        "corpus_start": longest.corpus_start,
+        "text": text[longest.start : longest.start + longest.length],
+    }
+    for length in LENGTHS:
+        share = float(copied(points, learnt, length).mean())
+        record[f"copied_{length}"] = share
+    click.echo(json.dumps(record, ensure_ascii=False) if as_json else _sheet(record))
+
+
+def _sheet(record: dict[str, Any]) -> str:
+    longest = record["longest"]
+    rows = [("characters", figure(record["characters"]))]
+    if longest:
+        rows += [
+            ("longest copy", f"{figure(longest['length'])} characters"),
+            ("where in the text", figure(longest["start"])),
+            ("where in the corpus", figure(longest["corpus_start"])),
+        ]
+    for length in LENGTHS:
+        rows.append((f"in copies of {length} or more", f"{100 * record[f'copied_{length}']:.2f} %"))
+    sheet = table(rows, right=[1])
+    if not longest:
+        return sheet
+    passage = longest["text"]
+    cut = "..." if len(passage) > SHOWN else ""
+    return f"{sheet}\n\n{visible(passage[:SHOWN])}{cut}"

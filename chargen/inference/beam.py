@@ -1,0 +1,112 @@
+"""The most likely continuations of a text: beam search.
+
+Greedy choice takes the most likely character at each place, which may lead to where nothing is
+likely. A beam keeps the N most likely texts so far, goes on from each with every character, and
+keeps the N most likely again.
+
+Source: Lowerre 1976.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chargen.errors import OptionError
+from chargen.inference.decoding import check_finite
+from chargen.inference.generate import start_of_text
+from chargen.inference.model import Model
+
+__all__ = ["Continuation", "most_likely"]
+
+MOST_BEAMS = 4096
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """A text that was found."""
+
+    text: str
+    """What follows the seed, without the stop string."""
+    log_probability: float
+    """Nats: of all its characters under the model, after the seed, the stop string included."""
+    stopped: Literal["length", "stop"]
+
+
+def most_likely(
+    model: Model, seed_ids: list[int], *, length: int, beam: int, count: int, stop: str = ""
+) -> list[Continuation]:
+    """The most likely continuations that a beam finds, the best first.
+
+    Args:
+        model: the model.
+        seed_ids: what they go on from, from `Vocabulary.encode_seed`.
+        length: characters to write.
+        beam: N, texts kept at each character; with 1 the choice is greedy.
+        count: how many to return, at most N.
+        stop: a text ends before this string; "" for none.
+
+    Raises:
+        OptionError: `beam` or `count` is out of range.
+    """
+    if not 1 <= beam <= MOST_BEAMS:
+        raise OptionError(f"--beam must be from 1 to {MOST_BEAMS:,}; found {beam}")
+    if not 1 <= count <= beam:
+        raise OptionError(f"--count must be from 1 to --beam {beam}; found {count}")
+    vocabulary = model.vocabulary
+    rows = max(2, beam)  # one alone is read in another way
+    reading = model.network.read(rows)
+    reading.extend([[*start_of_text(vocabulary), *seed_ids]] * rows)
+    texts, totals = [""], np.zeros(1)
+    found: list[Continuation] = []
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(length):
+            logits = reading.logits()[: len(texts)].astype(np.float64)
+            if vocabulary.replacement is not None and len(vocabulary) > 1:
+                logits[:, vocabulary.replacement] = -np.inf
+            parents, ids, totals = _best(totals[:, None] + _log_softmax(logits), beam)
+            texts = [
+                texts[k] + vocabulary.characters[c]
+                for k, c in zip(parents.tolist(), ids.tolist(), strict=True)
+            ]
+            ended = np.array([bool(stop) and text.endswith(stop) for text in texts])
+            found += [
+                Continuation(texts[k].removesuffix(stop), float(totals[k]), "stop")
+                for k in np.flatnonzero(ended).tolist()
+            ]
+            found = sorted(found, key=lambda each: -each.log_probability)[:count]
+            going_on = np.flatnonzero(~ended)
+            texts, totals = [texts[k] for k in going_on.tolist()], totals[going_on]
+            # None that is longer is more likely.
+            if not texts or (len(found) == count and found[-1].log_probability >= totals[0]):
+                texts = []
+                break
+            # Rows without a text read along: a batch keeps its size.
+            kept = np.resize(going_on, rows)
+            reading.keep(parents[kept])
+            reading.step(ids[kept])
+    found += [
+        Continuation(text, float(total), "length")
+        for text, total in zip(texts, totals, strict=False)
+    ]
+    return sorted(found, key=lambda each: -each.log_probability)[:count]
+
+
+def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    highest = logits.max(axis=1, keepdims=True)
+    check_finite(highest)
+    logits = logits - highest
+    return np.asarray(logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))
+
+
+def _best(
+    totals: NDArray[np.float64], beam: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """The most likely of all continuations (N, V): their texts, their characters, their totals."""
+    flat = totals.ravel()
+    count = min(beam, int(np.count_nonzero(flat > -math.inf)))
+    order = np.argsort(-flat, kind="stable")[:count]
+    parents, ids = np.divmod(order, totals.shape[1])
+    return parents, ids, flat[order]

@@ -1,0 +1,98 @@
+import re
+
+import pytest
+from conftest import make_checkpoint
+
+import chargen
+from chargen.config import SampleConfig
+from chargen.errors import GenerationError, OptionError, VocabularyError
+from chargen.inference.model import Model
+from chargen.inference.selection import Choice, Text, Writer, pattern
+
+CONFIG = SampleConfig(length=3, temperature=1.0)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return chargen.load(make_checkpoint(tmp_path_factory.mktemp("ck"), "\nabc").path)
+
+
+def writer(model: Model, choice: Choice, tries: int = 100) -> Writer:
+    return Writer(model, CONFIG, choice, tries=tries, random_seed=5)
+
+
+def test_without_a_choice_texts_are_those_of_their_random_seeds(model: Model):
+    found = list(writer(model, Choice()).write(["a", "b"], 2))
+    assert [text.seed for text in found] == ["a", "a", "b", "b"]
+    assert [text.random_seed for text in found] == [5, 6, 7, 8]
+    for text in found:
+        alone = model.sample(text.seed, length=3, temperature=1, random_seed=text.random_seed)
+        assert text.text == alone
+        assert text.stopped == "length"
+
+
+def test_unique_texts_are_new_and_none_a_line_of_the_corpus(model: Model):
+    free = [text.text for text in writer(model, Choice()).write([""], 40)]
+    assert len(set(free)) < 40
+    lines = frozenset(free[:3])
+    choice = Choice(unique=True, lines=lines)
+    write = writer(model, choice)
+    found = [text.text for text in write.write([""], 30)]
+    assert len(set(found)) == 30
+    assert not set(found) & lines
+    assert choice.refused["said before"] > 0
+    assert choice.refused["lines of the corpus"] > 0
+    # Each text that is kept is the one of its random seed, in order.
+    expected = [t for t in dict.fromkeys(free) if t not in lines]
+    assert found[: len(expected)] == expected
+
+
+def test_the_seed_is_part_of_what_is_looked_at(model: Model):
+    choice = Choice(match=re.compile("ab[abc]+"), reject=re.compile("cc"))
+    for text in writer(model, choice).write(["ab", "a"], 4):
+        whole = text.seed + text.text
+        assert re.fullmatch("ab[abc]+", whole)
+        assert "cc" not in whole
+    assert set(choice.refused) <= {"no match", "rejected"}
+
+
+def test_texts_come_in_the_order_of_their_seeds(model: Model):
+    choice = Choice(match=re.compile("[ab].*b", re.DOTALL))
+    found = list(writer(model, choice).write(["a", "b", "a"], 3))
+    assert [text.seed for text in found] == ["a"] * 3 + ["b"] * 3 + ["a"] * 3
+
+
+def test_what_cannot_be_found_is_said_after_what_was(model: Model):
+    choice = Choice(unique=True, match=re.compile("[ab]{3}"))
+    found: list[Text] = []
+    with pytest.raises(GenerationError, match=r"found 8 of 9 texts in 900 tries \(") as raised:
+        found.extend(writer(model, choice).write([""], 9))
+    assert len({text.text for text in found}) == 8  # all there are
+    assert "said before" in str(raised.value)
+    assert "no match" in str(raised.value)
+
+
+def test_the_texts_before_an_unknown_seed_are_handed_out(model: Model):
+    found = []
+    with pytest.raises(VocabularyError):  # noqa: PT012 - what came before it counts
+        for text in writer(model, Choice()).write(["a", "X"], 1):
+            found.append(text)
+    assert [text.seed for text in found] == ["a"]
+
+
+def test_bits_are_those_of_the_text_after_its_seed(model: Model):
+    write = writer(model, Choice())
+    texts = [*write.write(["", "abc"], 3), Text("ab", "", 0, "stop")]
+    for text, bits in zip(texts, write.bits_per_character(texts), strict=True):
+        if not text.text:
+            assert bits is None
+            continue
+        scores = model.scorer().score(model.vocabulary.encode(text.seed + text.text))
+        expected = scores.tally(len(text.seed)).score().bits_per_character
+        assert bits == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_pattern_is_a_regular_expression():
+    assert pattern("match", None) is None
+    with pytest.raises(OptionError, match="--match must be a regular expression: .*found '\\('"):
+        pattern("match", "(")
