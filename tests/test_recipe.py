@@ -70,6 +70,19 @@ def test_a_budget_chooses_by_what_can_be_learnt_from_in_it(
     assert (training.weight_drop > 0) == drops
 
 
+def test_weights_decay_where_a_text_is_read_often_in_a_budget_and_with_adamw():
+    def decay(reach: int, **options: Any) -> float:
+        options |= {"budget": 100.0}
+        return settle(options, 1_100_000, speed=lambda: reach / 100)[1].weight_decay
+
+    assert decay(12_000_000) == 0.05
+    assert decay(2_000_000) == 0
+    assert decay(12_000_000, optimizer="sgd") == 0
+    assert decay(12_000_000, weight_decay=0.2) == 0.2
+    assert decay(2_000_000, optimizer="adamw") == 0.1
+    assert settle({}, 1_100_000)[1].weight_decay == 0
+
+
 def test_options_come_before_the_preset_and_the_text():
     model, training = settle({"preset": "tutorial", "units": 7, "epochs": 3})
     assert (model.units, training.epochs) == (7, 3)

@@ -166,7 +166,7 @@ class ShareOrFile(click.ParamType[float | str]):
     type=float,
     metavar="F",
     help="Pull weights towards 0 by this share of the rate a step.  "
-    f"[default: {TrainConfig.weight_decay:g}; more with adamw]",
+    "[default: by the text and the optimizer]",
 )
 @click.option(
     "--weight-drop",

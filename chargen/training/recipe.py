@@ -36,6 +36,8 @@ class Settings:
     dropout: float = 0.0
     weight_drop: float = 0.0
     average: float = 0.0
+    weight_decay: float = 0.0
+    """With Adam; AdamW has its own, the others none."""
     rate: float = 1.0
     """Of `LEARNING_RATES`: more for larger batches, and where little is read more than once."""
 
@@ -89,7 +91,7 @@ OPTIMIZER_FACTORS = {
     "sgd": 100.0,  # steps follow the gradient's own size, clipped to a norm of 1
 }
 ADAMW_DECAY = 0.1
-"""What AdamW is chosen for; the other optimizers decay nothing unless told to."""
+"""What AdamW is chosen for."""
 LAST_RATE = 1 / 3
 """Predict last learns from one character a window, so its gradients are noisier."""
 
@@ -130,7 +132,7 @@ budget; shorter ones gain nothing from it."""
 PATIENT_EPOCHS = 60
 REACHES: tuple[tuple[float, Settings], ...] = (
     (1_500_000, Settings(units=128)),
-    (30_000_000, Settings(units=256, weight_drop=0.1, average=0.99)),
+    (30_000_000, Settings(units=256, weight_drop=0.1, average=0.99, weight_decay=0.05)),
     (60_000_000, Settings(units=384, dropout=0.1, weight_drop=0.3, average=0.998)),
     (
         math.inf,
@@ -142,8 +144,8 @@ characters, counted as an LSTM of 256 units would read them."""
 MOST_EPOCHS = 60
 """In a budget, for texts that the time ends: more never helped."""
 FEW_EPOCHS = 3
-"""A text that is not read more often than this is not learnt by heart: dropping only slows, and
-larger steps get further."""
+"""A text that is not read more often than this is not learnt by heart: dropping and decaying only
+slow, and larger steps get further."""
 FEW_EPOCHS_RATE = 4 / 3
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -253,7 +255,9 @@ def _within(rung: Rung, characters: int, reach: float) -> Rung:
     settings = next(settings for most, settings in REACHES if reach <= most)
     # A step's work grows with the square of the units.
     if reach * min(1, (256 / settings.units) ** 2) <= FEW_EPOCHS * characters:
-        settings = replace(settings, dropout=0.0, weight_drop=0.0, rate=FEW_EPOCHS_RATE)
+        settings = replace(
+            settings, dropout=0.0, weight_drop=0.0, weight_decay=0.0, rate=FEW_EPOCHS_RATE
+        )
     return replace(rung, **asdict(settings), epochs=MOST_EPOCHS)
 
 
@@ -267,6 +271,7 @@ def _for_last(rung: Rung, characters: int) -> Rung:
         dropout=min(rung.dropout, LAST_DROPOUT),
         weight_drop=0.0,
         average=0.0,
+        weight_decay=0.0,
         rate=LAST_RATE,
     )
 
@@ -290,9 +295,10 @@ def _set_sizes(
 
 
 def _set_steps(chosen: dict[str, Any], model: ModelConfig, rung: Rung) -> None:
-    if chosen.get("optimizer") == "adamw":
-        chosen.setdefault("weight_decay", ADAMW_DECAY)
-    factor = OPTIMIZER_FACTORS.get(chosen.get("optimizer", TrainConfig.optimizer), 1.0)
+    optimizer = chosen.get("optimizer", TrainConfig.optimizer)
+    decay = {"adam": rung.weight_decay, "adamw": ADAMW_DECAY}.get(optimizer, 0.0)
+    chosen.setdefault("weight_decay", decay)
+    factor = OPTIMIZER_FACTORS.get(optimizer, 1.0)
     # Wider and deeper networks take smaller steps: rates found at 1x256, 1x512 and 2x192.
     size = math.sqrt(min(1, 256 / model.units)) / model.layers
     chosen.setdefault("learning_rate", LEARNING_RATES[model.cell] * factor * size * rung.rate)
