@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from chargen.architecture import describe
 from chargen.archive import read_weights
-from chargen.config import ModelConfig, TrainConfig
+from chargen.config import DEFAULT_FOLDER, ModelConfig, TrainConfig
 from chargen.data.corpus import (
     STANDARD_INPUT,
     Corpus,
@@ -40,7 +40,6 @@ from chargen.replacement import write_file
 
 __all__ = [
     "CONFIG",
-    "DEFAULT_FOLDER",
     "FILES",
     "FORMAT",
     "HISTORY",
@@ -55,7 +54,6 @@ __all__ = [
 ]
 
 FORMAT = 1
-DEFAULT_FOLDER = Path("checkpoints")
 
 CONFIG = "config.json"
 VOCABULARY = "vocabulary.json"

@@ -8,6 +8,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal, Self, TypedDict, get_args
 
 from chargen.errors import OptionError
@@ -51,6 +52,8 @@ MAX_COUNT = 10**12  # epochs, steps, characters
 MAX_THREADS = 4096
 MAX_SEED = 2**63 - 1
 SHORTEST_BUDGET = 10
+DEFAULT_FOLDER = Path("checkpoints")
+"""Where checkpoints are written, and looked for."""
 
 
 class TrainOptions(TypedDict, total=False):

@@ -176,6 +176,8 @@ WRONG = [
     ("sample -c ck --reject [", 2, "--reject must be a regular expression"),
     ("sample -c ck --match X --tries 0", 2, "--tries must be 1 or more; found 0"),
     ("sample -c ck --match X --tries 3", 1, "found 0 of 1 texts in 3 tries (3 no match)"),
+    ("completion", 2, "Missing argument '{bash|zsh|fish}'"),
+    ("completion tcsh", 2, "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
     ("novelty text", 2, "Missing option '--corpus'"),
     ("novelty --corpus text", 1, "no text to look at"),
     ("novelty - --corpus -", 2, "standard input is either TEXT or --corpus"),

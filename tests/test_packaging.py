@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from chargen.cli import COMMANDS
+
 
 @pytest.mark.slow
 def test_the_wheel_works_away_from_the_source(tmp_path: Path, checkpoint: Path):
@@ -19,6 +21,8 @@ def test_the_wheel_works_away_from_the_source(tmp_path: Path, checkpoint: Path):
     assert any(name.endswith("licenses/LICENSE") for name in names)
     tops = {name.split("/")[0].split("-")[0] for name in names}
     assert tops == {"chargen"}
+    pages = {name.rpartition("/")[2] for name in names if "/share/man/man1/" in name}
+    assert pages == {"chargen.1", *(f"chargen-{command}.1" for command in COMMANDS)}
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
     script = f"""

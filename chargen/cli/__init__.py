@@ -25,6 +25,7 @@ COMMANDS = {
     "novelty": "novelty",
     "info": "info",
     "list": "list_checkpoints",  # a module named list would hide the built-in in this one
+    "completion": "completion",
 }
 """Each command and its module."""
 

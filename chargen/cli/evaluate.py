@@ -12,6 +12,7 @@ import click
 
 from chargen.cli.options import (
     checkpoint_option,
+    complete_file,
     find_checkpoint,
     json_option,
     quiet_option,
@@ -36,7 +37,7 @@ Records: TypeAlias = Iterator[list[dict[str, Any]]]
     short_help="Score a text in bits per character.",
     epilog="Example: chargen evaluate mail.txt --per line --rank",
 )
-@click.argument("texts", nargs=-1, metavar="[TEXT]...")
+@click.argument("texts", nargs=-1, metavar="[TEXT]...", shell_complete=complete_file)
 @checkpoint_option
 @click.option(
     "--per",

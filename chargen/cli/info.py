@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli.options import find_checkpoint, json_option, quiet_option
+from chargen.cli.options import complete_checkpoint, find_checkpoint, json_option, quiet_option
 from chargen.cli.plain import figure, table, visible
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ RECENT = 5
     short_help="Show what a checkpoint is.",
     epilog="Example: chargen info checkpoints/poems",
 )
-@click.argument("checkpoint", required=False, metavar="[DIR]")
+@click.argument("checkpoint", required=False, metavar="[DIR]", shell_complete=complete_checkpoint)
 @json_option
 @quiet_option
 def command(checkpoint: str | None, as_json: bool, quiet: bool) -> None:

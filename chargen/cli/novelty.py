@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from chargen.cli.options import json_option, quiet_option
+from chargen.cli.options import complete_file, json_option, quiet_option
 from chargen.cli.plain import figure, table, visible
 from chargen.config import TrainConfig
 from chargen.errors import CorpusError, OptionError
@@ -23,12 +23,13 @@ SHOWN = 60
     short_help="Find what a text has copied.",
     epilog="Example: chargen novelty draft.txt --corpus poems.txt",
 )
-@click.argument("texts", nargs=-1, metavar="[TEXT]...")
+@click.argument("texts", nargs=-1, metavar="[TEXT]...", shell_complete=complete_file)
 @click.option(
     "--corpus",
     multiple=True,
     required=True,
     metavar="TEXT",
+    shell_complete=complete_file,
     help="Where the copies would come from; may be given several times.",
 )
 @json_option

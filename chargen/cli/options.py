@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
+from chargen.config import DEFAULT_FOLDER
 from chargen.errors import OptionError
 
 __all__ = [
     "checkpoint_option",
     "chosen",
+    "complete_checkpoint",
+    "complete_file",
     "find_checkpoint",
     "json_option",
     "quiet_option",
@@ -29,9 +33,30 @@ def checkpoint_option(command: Command) -> Command:
         "-c",
         "--checkpoint",
         metavar="DIR",
+        shell_complete=complete_checkpoint,
         help="The checkpoint to use.  [default: $CHARGEN_CHECKPOINT, else the newest under "
         "./checkpoints]",
     )(command)
+
+
+def complete_checkpoint(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The checkpoints under ./checkpoints, else directories: for the shell to offer.
+
+    It looks for files only, and loads nothing: it is waited for at each Tab.
+    """
+    found = sorted(str(path.parent) for path in DEFAULT_FOLDER.glob("*/config.json"))
+    offered = [CompletionItem(name) for name in found if name.startswith(incomplete)]
+    # Where there are none of that name, it may stand elsewhere.
+    return offered or [CompletionItem(incomplete, type="dir")]
+
+
+def complete_file(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Files: for the shell to offer."""
+    return [CompletionItem(incomplete, type="file")]
 
 
 def quiet_option(command: Command) -> Command:

@@ -15,6 +15,7 @@ import click
 from chargen.cli.options import (
     checkpoint_option,
     chosen,
+    complete_file,
     find_checkpoint,
     quiet_option,
     threads_option,
@@ -53,7 +54,12 @@ SEED_BYTES = 1 << 16
 )
 @checkpoint_option
 @click.option("-s", "--seed", default="", help="What the text begins with.  [default: a new line]")
-@click.option("--seeds", metavar="FILE|-", help="Read seeds, one a line, and write for each.")
+@click.option(
+    "--seeds",
+    metavar="FILE|-",
+    shell_complete=complete_file,
+    help="Read seeds, one a line, and write for each.",
+)
 @click.option(
     "-n",
     "--length",
@@ -109,6 +115,7 @@ SEED_BYTES = 1 << 16
     "--corpus",
     multiple=True,
     metavar="TEXT",
+    shell_complete=complete_file,
     help="The text for --max-copy and --unique; may be given several times.",
 )
 @click.option(

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from chargen.cli.options import chosen, quiet_option
+from chargen.cli.options import chosen, complete_checkpoint, complete_file, quiet_option
 from chargen.config import (
     ACTIVATIONS,
     CELLS,
@@ -38,11 +38,12 @@ class ShareOrFile(click.ParamType[float | str]):
     short_help="Learn from a text.",
     epilog="Example: chargen train poems.txt --units 256 --epochs 20",
 )
-@click.argument("texts", nargs=-1, metavar="TEXT...")
+@click.argument("texts", nargs=-1, metavar="TEXT...", shell_complete=complete_file)
 @click.option(
     "-o",
     "--checkpoint",
     metavar="DIR",
+    shell_complete=complete_checkpoint,
     help="Directory to write.  [default: checkpoints/<stem of the first TEXT>]",
 )
 @click.option(
@@ -55,6 +56,7 @@ class ShareOrFile(click.ParamType[float | str]):
 @click.option(
     "--init-from",
     metavar="DIR",
+    shell_complete=complete_checkpoint,
     help="Start from the network and weights of another checkpoint with the same characters.",
 )
 @click.option(

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from chargen.architecture import GATES, parameter_count
 from chargen.checkpoint import (
     CONFIG,
-    DEFAULT_FOLDER,
     FILES,
     RESUME,
     Checkpoint,
     CorpusRecord,
 )
-from chargen.config import ModelConfig, TrainConfig, TrainOptions
+from chargen.config import DEFAULT_FOLDER, ModelConfig, TrainConfig, TrainOptions
 from chargen.data.corpus import STANDARD_INPUT, Ids, fingerprint, read_corpus
 from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, OptionError, TrainingError, VocabularyError
