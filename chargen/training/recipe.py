@@ -133,7 +133,10 @@ PATIENT_EPOCHS = 60
 REACHES: tuple[tuple[float, Settings], ...] = (
     (1_500_000, Settings(units=128)),
     (30_000_000, Settings(units=256, weight_drop=0.1, average=0.99, weight_decay=0.05)),
-    (60_000_000, Settings(units=384, dropout=0.1, weight_drop=0.3, average=0.998)),
+    (
+        60_000_000,
+        Settings(units=384, dropout=0.1, weight_drop=0.3, average=0.998, weight_decay=0.05),
+    ),
     (
         math.inf,
         Settings(units=512, batch_size=64, dropout=0.1, weight_drop=0.3, average=0.998, rate=1.3),
