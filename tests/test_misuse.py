@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Run
+from stress.hostile_checkpoints import link, shape, with_first_array
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +66,10 @@ def broken(checkpoint: Path, tmp_path: Path) -> None:
 def harmful(checkpoint: Path, tmp_path: Path) -> None:
     """Checkpoints that were made to do harm."""
     names = ("lambda", "bomb", "huge", "units", "lines", "ids", "deep", "swapped", "nested")
-    for name in names:
+    for name in (*names, "link", "shape"):
         shutil.copytree(checkpoint, tmp_path / name)
+    with_first_array(tmp_path / "link", link)
+    with_first_array(tmp_path / "shape", shape)
     with zipfile.ZipFile(checkpoint / "model.keras") as archive:
         weights = archive.read("model.weights.h5")
     layers = json.dumps({"config": {"layers": [{"class_name": "Lambda", "code": "import os"}]}})
@@ -143,6 +146,8 @@ WRONG = [
     ("train text --init-from config", 1, "config/config.json is damaged"),
     ("sample -c lambda", 1, "describes a 'Lambda', which no model of chargen has"),
     ("sample -c bomb", 1, "bomb/model.keras is damaged"),
+    ("sample -c link", 1, "layers/lstm/cell/vars/0 is reached by a link"),
+    ("sample -c shape", 1, "should be float32 (12, 48); found float32 (50000, 50000)"),
     ("sample -c huge", 1, "10,000,000,000 bytes are too many"),
     ("sample -c units", 1, "cannot be in a file of"),
     ("sample -c deep", 1, "deep/config.json is damaged"),

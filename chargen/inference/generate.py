@@ -335,7 +335,7 @@ def _decoder(config: SampleConfig, vocabulary: Vocabulary) -> Decoder:
 def _chunks(config: SampleConfig, first: int, most: int) -> Iterator[int]:
     """How many characters to write at each time: few at first, so that the beginning comes soon."""
     if config.stop:
-        most //= STOP_SHARE
+        first, most = max(1, first // STOP_SHARE), most // STOP_SHARE
     size = min(first, most)
     while True:
         yield size

@@ -89,6 +89,11 @@ class CopyIndex:
         self._bounds = _view(bounds.astype(np.min_scalar_type(len(hashes))))
         self._hashes, self._ends = _view(hashes), _view(ends)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return self._bounds.nbytes + self._hashes.nbytes + self._ends.nbytes
+
     def ends_after(self, context: int) -> Sequence[int]:
         """The characters that a passage ends with which begins with the window of this hash."""
         place = context >> self._shift
