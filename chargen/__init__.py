@@ -25,7 +25,7 @@ from chargen.errors import (
 
 if TYPE_CHECKING:
     from chargen.inference.model import Model, load
-    from chargen.inference.score import Score
+    from chargen.inference.tally import Score
     from chargen.training.run import train
 
 __version__ = "0.1.0"
@@ -47,7 +47,7 @@ __all__ = [
 
 _LAZY = {
     "Model": "chargen.inference.model",
-    "Score": "chargen.inference.score",
+    "Score": "chargen.inference.tally",
     "load": "chargen.inference.model",
     "train": "chargen.training.run",
 }

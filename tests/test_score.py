@@ -16,14 +16,8 @@ from chargen.errors import NumericalError
 from chargen.inference import score as score_module
 from chargen.inference.model import Model
 from chargen.inference.network import WINDOWS, Network
-from chargen.inference.score import (
-    CharacterScores,
-    LineScorer,
-    Tally,
-    _Carried,
-    score_each,
-    score_ids,
-)
+from chargen.inference.score import LineScorer, _Carried, score_each, score_ids
+from chargen.inference.tally import CharacterScores, Tally
 
 
 def reference(model: Model, text: str) -> list[float]:

@@ -24,7 +24,7 @@ from chargen.errors import CorpusError, OptionError
 
 if TYPE_CHECKING:
     from chargen.inference.model import Model
-    from chargen.inference.score import CharacterScores, Score
+    from chargen.inference.tally import CharacterScores, Score
 
 __all__ = ["command"]
 
@@ -108,7 +108,8 @@ def command(
 
     from chargen.data.corpus import as_it_comes, read_text
     from chargen.inference.model import load
-    from chargen.inference.score import PART, Tally
+    from chargen.inference.score import PART
+    from chargen.inference.tally import Tally
 
     model = load(find_checkpoint(checkpoint), threads=threads)
     parts = (
@@ -208,7 +209,7 @@ def _comparison(model: "Model", score: "Score", others: dict[str, float]) -> str
 
 def _lines(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
     """A record a line; its line end is counted with it and left out of its text."""
-    from chargen.inference.score import Tally
+    from chargen.inference.tally import Tally
 
     number, line, tally = 0, "", Tally()
     for text, scores in scored:

@@ -24,7 +24,8 @@ from chargen.inference.guards import CopyIndex
 from chargen.inference.network import Network
 
 if TYPE_CHECKING:
-    from chargen.inference.score import LineScorer, Score, Scorer
+    from chargen.inference.score import LineScorer, Scorer
+    from chargen.inference.tally import Score
 
 __all__ = ["Model", "load"]
 

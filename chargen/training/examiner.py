@@ -10,7 +10,8 @@ from chargen.data.corpus import Ids
 from chargen.errors import NumericalError
 from chargen.inference.generate import Generation
 from chargen.inference.network import Network
-from chargen.inference.score import Score, score_ids
+from chargen.inference.score import score_ids
+from chargen.inference.tally import Score
 from chargen.models.sharded import Sharded
 
 __all__ = ["Examiner"]
