@@ -213,6 +213,15 @@ class Checkpoint:
             )
         return corpus
 
+    def train_ids(self) -> Ids:
+        """What the run learned from, read again from where it was.
+
+        Raises:
+            CorpusError: the text is gone or another.
+        """
+        corpus, validation = self.read_corpus(), self.training.validation
+        return corpus.ids if isinstance(validation, str) else corpus.split(validation)[0]
+
     def held_out_ids(self) -> Ids:
         """The run's own validation text, read again from where it was.
 

@@ -9,12 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from conftest import Run, make_checkpoint
+from conftest import ROOT, Run, make_checkpoint
 
 import chargen
 
 COMMAND = [sys.executable, "-m", "chargen"]
+FABLES = (ROOT / "corpora" / "fables.txt").read_text(encoding="utf-8")
 TEXT = "abc\n\nfade gag\nXYZ\naXbc\n" * 3 + "the end"
 
 
@@ -221,3 +223,34 @@ def test_novelty_says_what_was_copied_from_where(run: Run, tmp_path: Path):
     assert " counted the moons in the r" in sheet
     nothing = run("novelty", "--corpus", "one", stdin=b"XYZ").stdout.decode()
     assert "longest" not in nothing
+
+
+@pytest.mark.parametrize("held_out", ["0.2", "held-out"])
+def test_baselines_stand_beside_the_model(run: Run, tmp_path: Path, held_out: str):
+    (tmp_path / "text").write_text(FABLES[:5_000])
+    (tmp_path / "held-out").write_text(FABLES[5_000:6_000])
+    options = ("--units", "8", "--epochs", "1", "--validation", held_out, "--precision", "float32")
+    assert run("train", "text", "-o", "ck", "-q", *options).returncode == 0
+    found = json.loads(run("evaluate", "-c", "ck", "--baselines", "--json").stdout)
+    others = found["baselines"]
+    assert list(others) == ["order_0", "ngram", "order", "gzip", "bzip2", "xz", "zstd"]
+    assert 1 <= others["order"] <= 8
+    assert others["ngram"] < others["order_0"]
+    model = chargen.load(tmp_path / "ck")
+    learnt = 5_000 if held_out == "held-out" else 4_000
+    alphabet = {character: index for index, character in enumerate(model.vocabulary)}
+    counts = np.bincount([alphabet[c] for c in FABLES[:learnt]], minlength=len(alphabet))
+    frequencies = (counts + 1e-9) / counts.sum()
+    text = [c for c in FABLES[learnt : learnt + 1_000] if c in alphabet and counts[alphabet[c]]]
+    plain = -np.log2([frequencies[alphabet[c]] for c in text]).mean()
+    assert others["order_0"] == pytest.approx(plain, abs=0.1)
+    sheet = run("evaluate", "-c", "ck", "--baselines").stdout.decode()
+    assert "this model: LSTM 1x8" in sheet
+    assert f"n-grams, {others['order']} characters before" in sheet
+    # The text itself, which they have all seen, costs the compressors next to nothing.
+    seen = json.loads(run("evaluate", "text", "-c", "ck", "--baselines", "--json").stdout)
+    assert seen["baselines"]["xz"] < others["xz"] / 2
+    (tmp_path / "text").write_text("another one")
+    gone = run("evaluate", "-c", "ck", "text", "--baselines")
+    assert gone.returncode == 1
+    assert gone.stderr.startswith(b"chargen: error: this is not the text that the run")

@@ -171,10 +171,10 @@ def _scored(
 
 def _baselines(model: "Model", text: str) -> dict[str, float]:
     """Bits per character of the text by what has no network; order: that of the best n-grams."""
-    from chargen.inference.baselines import compressed_bits, ngram_bits
+    from chargen.inference.baselines import MOST_TRAINING, compressed_bits, ngram_bits
 
-    checkpoint, vocabulary = model.checkpoint, model.vocabulary
-    train, _ = checkpoint.read_corpus().split(checkpoint.training.validation)
+    vocabulary = model.vocabulary
+    train = model.checkpoint.train_ids()[-MOST_TRAINING:]
     ids = vocabulary.encode(text)
     known = ids != vocabulary.unknown
     if not known.any():

@@ -47,7 +47,7 @@ __all__ = [
 STANDARD_INPUT = "-"
 BLOCK_BYTES = 1 << 20
 """Read at a time: large enough that Python's share is small, small beside any corpus's ids."""
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.005
 """Of silence from a pipe, after which what it has sent is no longer kept waiting for more."""
 BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
