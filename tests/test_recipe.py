@@ -70,6 +70,16 @@ def test_a_budget_chooses_by_what_can_be_learnt_from_in_it(
     assert (training.weight_drop > 0) == drops
 
 
+def test_more_is_dropped_where_a_long_budget_reads_a_text_very_often():
+    def drops(reach: float) -> tuple[float, float]:
+        model, training = settle({"budget": 100.0}, 1_100_000, speed=lambda: reach / 100)
+        assert model.units == 512
+        return model.dropout, training.weight_drop
+
+    assert drops(1e8) == (0.1, 0.3)
+    assert drops(3e8) == (0.2, 0.4)
+
+
 def test_weights_decay_where_a_text_is_read_often_in_a_budget_and_with_adamw():
     def decay(reach: int, **options: Any) -> float:
         options |= {"budget": 100.0}

@@ -150,6 +150,9 @@ FEW_EPOCHS = 3
 """A text that is not read more often than this is not learnt by heart: dropping and decaying only
 slow, and larger steps get further."""
 FEW_EPOCHS_RATE = 4 / 3
+MANY_EPOCHS = 45
+MANY_EPOCHS_DROPOUT, MANY_EPOCHS_WEIGHT_DROP = 0.2, 0.4
+"""A text that 512 units read more often than this can do with more of them dropped."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The recipe of the usual first tutorial on RNN text generation, to the letter.
@@ -257,7 +260,12 @@ def _within(rung: Rung, characters: int, reach: float) -> Rung:
         return replace(rung, **asdict(PATIENT), epochs=PATIENT_EPOCHS)
     settings = next(settings for most, settings in REACHES if reach <= most)
     # A step's work grows with the square of the units.
-    if reach * min(1, (256 / settings.units) ** 2) <= FEW_EPOCHS * characters:
+    epochs = reach * min(1, (256 / settings.units) ** 2) / characters
+    if epochs > MANY_EPOCHS and settings is REACHES[-1][1]:
+        settings = replace(
+            settings, dropout=MANY_EPOCHS_DROPOUT, weight_drop=MANY_EPOCHS_WEIGHT_DROP
+        )
+    if epochs <= FEW_EPOCHS:
         settings = replace(
             settings, dropout=0.0, weight_drop=0.0, weight_decay=0.0, rate=FEW_EPOCHS_RATE
         )
