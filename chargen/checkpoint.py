@@ -145,8 +145,18 @@ class Checkpoint:
 
     def write(self) -> None:
         """Write `vocabulary.json`, then `config.json`, which makes the directory a checkpoint."""
+        for name, content in self._description().items():
+            write_file(self.path / name, content)
+
+    def mend(self) -> None:
+        """Write them again where somebody has removed or changed one."""
+        for name, content in self._description().items():
+            path = self.path / name
+            if not (path.is_file() and path.read_bytes() == content):
+                write_file(path, content)
+
+    def _description(self) -> dict[str, bytes]:
         characters = list(self.vocabulary.characters)
-        write_file(self.path / VOCABULARY, _dump({"characters": characters}))
         config = {
             "format": FORMAT,
             "model": self.model.to_json(),
@@ -154,12 +164,7 @@ class Checkpoint:
             "corpus": self.corpus.to_json(),
             "versions": self.versions,
         }
-        write_file(self.path / CONFIG, _dump(config))
-
-    def write_missing(self) -> None:
-        """Write them again where somebody has removed one."""
-        if not all((self.path / name).exists() for name in (VOCABULARY, CONFIG)):
-            self.write()
+        return {VOCABULARY: _dump({"characters": characters}), CONFIG: _dump(config)}
 
     def weights(self) -> list[NDArray[np.float32]]:
         """The model's arrays, float32, in the order of `chargen.architecture.describe`.

@@ -131,17 +131,29 @@ def test_a_disk_that_fails_costs_nothing_that_was_saved(
     assert not differences(tmp_path / "straight", tmp_path / "ended")
 
 
-@pytest.mark.parametrize("names", [*([name] for name in FILES), ["text"], list(FILES)])
-def test_files_removed_under_a_run_are_written_again(names: list[str], text: Path, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("names", "content"),
+    [
+        ([*FILES, "text"], None),
+        ([*FILES, "text"], b"somebody else's"),
+        *(pytest.param([name], None, marks=pytest.mark.slow) for name in FILES),
+    ],
+)
+def test_files_removed_or_changed_under_a_run_are_written_again(
+    names: list[str], content: bytes | None, text: Path, tmp_path: Path
+):
     path = tmp_path / "ck"
 
-    def remove(event: Event) -> None:
+    def meddle(event: Event) -> None:
         if isinstance(event, Evaluated) and event.record["step"] < 100:
             for name in names:
-                (tmp_path if name == "text" else path).joinpath(name).unlink(missing_ok=True)
+                file = (tmp_path if name == "text" else path) / name
+                file.unlink(missing_ok=True)
+                if content is not None:
+                    file.write_bytes(content)
 
     (tmp_path / "copy").write_bytes(text.read_bytes())
-    chargen.train(text, checkpoint=path, report=remove, validation=0.1, **SMALL)
+    chargen.train(text, checkpoint=path, report=meddle, validation=0.1, **SMALL)
     assert not unreadable(path)
     chargen.train(tmp_path / "copy", checkpoint=path, resume=True, epochs=5)
 

@@ -245,7 +245,7 @@ class Saving(keras.callbacks.Callback):
         evaluated = self._run.evaluations > self._evaluations
         overdue = time.monotonic() - self._saved >= self._checkpoint.training.save_every
         if evaluated or overdue or self.model.stop_training:
-            self._checkpoint.write_missing()
+            self._checkpoint.mend()
             state.save(self._checkpoint.path, self.model, self._run)
             self._evaluations = self._run.evaluations
             self._saved = time.monotonic()
