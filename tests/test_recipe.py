@@ -87,6 +87,8 @@ def test_weights_decay_where_a_text_is_read_often_in_a_budget_and_with_adamw():
 
     assert decay(12_000_000) == 0.05
     assert decay(2_000_000) == 0
+    assert decay(12_000_000, cell="gru") == 0.05
+    assert decay(12_000_000, cell="rnn") == 0
     assert decay(12_000_000, optimizer="sgd") == 0
     assert decay(12_000_000, weight_decay=0.2) == 0.2
     assert decay(2_000_000, optimizer="adamw") == 0.1

@@ -37,7 +37,7 @@ class Settings:
     weight_drop: float = 0.0
     average: float = 0.0
     weight_decay: float = 0.0
-    """With Adam; AdamW has its own, the others none."""
+    """With Adam and a gated cell; AdamW has its own, the others none."""
     rate: float = 1.0
     """Of `LEARNING_RATES`: more for larger batches, and where little is read more than once."""
 
@@ -307,7 +307,8 @@ def _set_sizes(
 
 def _set_steps(chosen: dict[str, Any], model: ModelConfig, rung: Rung) -> None:
     optimizer = chosen.get("optimizer", TrainConfig.optimizer)
-    decay = {"adam": rung.weight_decay, "adamw": ADAMW_DECAY}.get(optimizer, 0.0)
+    rung_decay = rung.weight_decay if model.cell != "rnn" else 0.0  # a plain RNN lost by it
+    decay = {"adam": rung_decay, "adamw": ADAMW_DECAY}.get(optimizer, 0.0)
     chosen.setdefault("weight_decay", decay)
     factor = OPTIMIZER_FACTORS.get(optimizer, 1.0)
     # Wider and deeper networks take smaller steps: rates found at 1x256, 1x512 and 2x192.
