@@ -135,7 +135,7 @@ def test_a_disk_that_fails_costs_nothing_that_was_saved(
     ("names", "content"),
     [
         ([*FILES, "text"], None),
-        ([*FILES, "text"], b"somebody else's"),
+        pytest.param([*FILES, "text"], b"somebody else's", marks=pytest.mark.slow),
         *(pytest.param([name], None, marks=pytest.mark.slow) for name in FILES),
     ],
 )
@@ -158,6 +158,7 @@ def test_files_removed_or_changed_under_a_run_are_written_again(
     chargen.train(tmp_path / "copy", checkpoint=path, resume=True, epochs=5)
 
 
+@pytest.mark.slow
 def test_a_directory_removed_under_a_run_is_an_error_of_one_line(text: Path, tmp_path: Path):
     path = tmp_path / "ck"
 
@@ -173,6 +174,7 @@ def test_a_directory_removed_under_a_run_is_an_error_of_one_line(text: Path, tmp
     assert not differences(tmp_path / "straight", tmp_path / "moved")
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_disturbs_neither_a_run_nor_its_budget(
     text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -225,7 +225,7 @@ def test_novelty_says_what_was_copied_from_where(run: Run, tmp_path: Path):
     assert "longest" not in nothing
 
 
-@pytest.mark.parametrize("held_out", ["0.2", "held-out"])
+@pytest.mark.parametrize("held_out", ["0.2", pytest.param("held-out", marks=pytest.mark.slow)])
 def test_baselines_stand_beside_the_model(run: Run, tmp_path: Path, held_out: str):
     (tmp_path / "text").write_text(FABLES[:5_000])
     (tmp_path / "held-out").write_text(FABLES[5_000:6_000])

@@ -96,7 +96,9 @@ def test_a_run_leaves_a_whole_checkpoint(text: Path, tmp_path: Path):
     "options",
     [
         {"cell": "gru", "layers": 2, "dropout": 0.2},
-        {"predict": "last", "cell": "rnn", "activation": "relu"},
+        pytest.param(
+            {"predict": "last", "cell": "rnn", "activation": "relu"}, marks=pytest.mark.slow
+        ),
         {"predict": "last", "bidirectional": True, "embedding": 4},
         {"batch_size": 1},
         {"predict": "last", "window": 1},
@@ -116,6 +118,7 @@ def test_evaluate_gives_the_figure_of_the_history(
     assert score.accuracy == pytest.approx(best["validation_accuracy"])
 
 
+@pytest.mark.slow
 def test_epochs_end_with_an_evaluation_and_may_hold_several(text: Path, tmp_path: Path):
     path = chargen.train(text, checkpoint=tmp_path / "ck", **SMALL | {"epochs": 3})
     epochs = [line["epoch"] for line in history(path)]
@@ -143,7 +146,10 @@ def without_seconds(path: Path) -> list[dict[str, Any]]:
             {"cell": "gru", "predict": "last", "optimizer": "sgd", "batch_size": 32},
             marks=pytest.mark.slow,
         ),
-        {"cell": "rnn", "optimizer": "rmsprop", "schedule": "constant", "embedding": 3},
+        pytest.param(
+            {"cell": "rnn", "optimizer": "rmsprop", "schedule": "constant", "embedding": 3},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_an_interrupted_run_ends_as_one_that_was_not(
@@ -454,7 +460,7 @@ def test_a_run_that_diverges_goes_back_and_on_with_half_the_rate(
     assert others[-1]["train_nats"] < others[0]["train_nats"]
 
 
-@pytest.mark.parametrize("validation", [0, 0.2])
+@pytest.mark.parametrize("validation", [0, pytest.param(0.2, marks=pytest.mark.slow)])
 def test_weights_that_are_no_numbers_never_replace_the_best(
     tmp_path: Path, validation: float, monkeypatch: pytest.MonkeyPatch
 ):
@@ -530,6 +536,7 @@ def test_a_held_out_file_must_stay_the_same(text: Path, tmp_path: Path):
         chargen.train(checkpoint=path, resume=True, epochs=3)
 
 
+@pytest.mark.slow
 def test_clipping_bounds_the_gradient(text: Path, tmp_path: Path):
     options = SMALL | {"optimizer": "sgd", "learning_rate": 1.0, "schedule": "constant"}
     free = chargen.train(text, checkpoint=tmp_path / "free", clip_norm=0, **options)
@@ -537,6 +544,7 @@ def test_clipping_bounds_the_gradient(text: Path, tmp_path: Path):
     assert history(free)[-1]["train_nats"] < history(tight)[-1]["train_nats"] - 0.1
 
 
+@pytest.mark.slow
 def test_weight_decay_shrinks_the_weights(text: Path, tmp_path: Path):
     options = SMALL | {"learning_rate": 0.1, "optimizer": "adamw"}
     plain = chargen.train(text, checkpoint=tmp_path / "plain", **options)
@@ -548,6 +556,7 @@ def test_weight_decay_shrinks_the_weights(text: Path, tmp_path: Path):
     assert size(decayed) < 0.8 * size(plain)
 
 
+@pytest.mark.slow
 def test_the_cosine_climbs_and_falls_and_constant_does_neither(text: Path, tmp_path: Path):
     cosine = chargen.train(text, checkpoint=tmp_path / "a", **SMALL | {"epochs": 20})
     rates = [line["learning_rate"] for line in history(cosine)]

@@ -13,13 +13,13 @@ import click
 from chargen.cli.options import (
     checkpoint_option,
     complete_file,
+    encoding_option,
     find_checkpoint,
     json_option,
     quiet_option,
     threads_option,
 )
 from chargen.cli.plain import figure, table, visible
-from chargen.config import TrainConfig
 from chargen.errors import CorpusError, OptionError
 
 if TYPE_CHECKING:
@@ -76,12 +76,7 @@ Records: TypeAlias = Iterator[list[dict[str, Any]]]
     "that have seen it.",
 )
 @json_option
-@click.option(
-    "--encoding",
-    default=TrainConfig.encoding,
-    metavar="NAME",
-    help=f"Of the texts.  [default: {TrainConfig.encoding}]",
-)
+@encoding_option
 @threads_option
 @quiet_option
 def command(

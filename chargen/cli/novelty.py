@@ -5,9 +5,8 @@ from typing import Any
 
 import click
 
-from chargen.cli.options import complete_file, json_option, quiet_option
+from chargen.cli.options import complete_file, encoding_option, json_option, quiet_option
 from chargen.cli.plain import figure, table, visible
-from chargen.config import TrainConfig
 from chargen.errors import CorpusError, OptionError
 
 __all__ = ["command"]
@@ -33,12 +32,7 @@ SHOWN = 60
     help="Where the copies would come from; may be given several times.",
 )
 @json_option
-@click.option(
-    "--encoding",
-    default=TrainConfig.encoding,
-    metavar="NAME",
-    help=f"Of the texts.  [default: {TrainConfig.encoding}]",
-)
+@encoding_option
 @quiet_option
 def command(
     texts: tuple[str, ...], corpus: tuple[str, ...], as_json: bool, encoding: str, quiet: bool

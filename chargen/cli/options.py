@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from chargen.config import DEFAULT_FOLDER
+from chargen.config import DEFAULT_FOLDER, TrainConfig
 from chargen.errors import OptionError
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "chosen",
     "complete_checkpoint",
     "complete_file",
+    "encoding_option",
     "find_checkpoint",
     "json_option",
     "quiet_option",
@@ -57,6 +58,16 @@ def complete_file(
 ) -> list[CompletionItem]:
     """Files: for the shell to offer."""
     return [CompletionItem(incomplete, type="file")]
+
+
+def encoding_option(command: Command) -> Command:
+    """`--encoding`: of texts that are read."""
+    return click.option(
+        "--encoding",
+        default=TrainConfig.encoding,
+        metavar="NAME",
+        help=f"Of the texts.  [default: {TrainConfig.encoding}]",
+    )(command)
 
 
 def quiet_option(command: Command) -> Command:
