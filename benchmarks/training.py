@@ -1,6 +1,6 @@
 """Characters learned from a second: ours, PyTorch's and plain Keras' layers.
 
-    python benchmarks/training.py [--rounds N] [--text FILE] [--cells lstm gru rnn]
+    python benchmarks/training.py [--rounds N] [--text FILE] [--cells lstm gru rnn] [--sizes 1x128]
     python benchmarks/training.py --overhead
     python benchmarks/training.py --profile
 
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from harness import parser, race, save
 
-SIZES = [(1, 128), (1, 256), (1, 512), (2, 256)]
+SIZES = ["1x128", "1x256", "1x512", "2x256"]
 BATCH, WINDOW = 64, 64
 SECONDS = 2.0
 
@@ -30,6 +30,7 @@ def main() -> None:
     """Run one contender, or race them all."""
     options = parser(__doc__)
     options.add_argument("--cells", nargs="+", default=["lstm", "gru", "rnn"])
+    options.add_argument("--sizes", nargs="+", default=SIZES)
     options.add_argument("--overhead", action="store_true")
     options.add_argument("--profile", action="store_true")
     chosen = options.parse_args()
@@ -41,18 +42,18 @@ def main() -> None:
     elif chosen.profile:
         race_parts(chosen.text, chosen.rounds)
     else:
-        race_all(chosen.text, chosen.rounds, chosen.cells)
+        race_all(chosen.text, chosen.rounds, chosen.cells, chosen.sizes)
 
 
-def race_all(text: Path, rounds: int, cells: list[str]) -> None:
+def race_all(text: Path, rounds: int, cells: list[str], sizes: list[str]) -> None:
     """The table of all cells and sizes."""
     machine = {"f32": ["product", "float32"], "bf16": ["product", "bfloat16"]}
     flops = race(__file__, machine, rounds, text)
     print({name: f"{value / 1e9:.0f} GFLOP/s" for name, value in flops.items()})
     rows = []
     for cell in cells:
-        for layers, units in SIZES:
-            model = [cell, str(layers), str(units)]
+        for size in sizes:
+            model = [cell, *size.split("x")]
             contenders = {
                 "ours bf16": ["ours", *model, "bfloat16"],
                 "ours f32": ["ours", *model, "float32"],
@@ -66,7 +67,7 @@ def race_all(text: Path, rounds: int, cells: list[str]) -> None:
             work = 6 * weights(text, *model) * speed["ours bf16"]
             rows.append(
                 {
-                    "model": f"{cell} {layers}x{units}",
+                    "model": f"{cell} {size}",
                     "chargen bfloat16": round(speed["ours bf16"]),
                     "float32": round(speed["ours f32"]),
                     "PyTorch bfloat16": round(speed["torch bf16"]),
@@ -78,7 +79,7 @@ def race_all(text: Path, rounds: int, cells: list[str]) -> None:
                 }
             )
             print(rows[-1], flush=True)
-    save("training", rows)
+    save("training" if sizes == SIZES else "_".join(["training", *sizes]), rows)
 
 
 def race_overhead(text: Path, rounds: int) -> None:

@@ -54,7 +54,7 @@ def main() -> None:
 
         # Whole files reach the same code, whichever of them is read again: all are kept.
         options = ["-keep_seed=1", "-len_control=0", f"-max_len={MOST_BYTES}"]
-        options += ["-artifact_prefix=/tmp/", *sys.argv[1:], str(seeds)]
+        options += [f"-artifact_prefix={tempfile.gettempdir()}/", *sys.argv[1:], str(seeds)]
         atheris.Setup([sys.argv[0], *options], attempt)
         atheris.Fuzz()
 
