@@ -1,12 +1,11 @@
 """`chargen sample`: a checkpoint in, text out."""
 
-import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from io import BufferedReader
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,13 +19,13 @@ from chargen.cli.options import (
     quiet_option,
     threads_option,
 )
-from chargen.cli.plain import harmless, visible
+from chargen.cli.plain import harmless
+from chargen.cli.texts import Output, report, search, write_chosen
 from chargen.config import MAX_SEED, UNKNOWNS, SampleConfig
-from chargen.errors import ChargenError, CorpusError, OptionError
+from chargen.errors import CorpusError, OptionError
 
 if TYPE_CHECKING:
-    from chargen.inference.model import Model
-    from chargen.inference.selection import Choice, Text, Writer
+    from chargen.inference.selection import Choice
 
 __all__ = ["command"]
 
@@ -233,10 +232,10 @@ def command(
     model = load(find_checkpoint(checkpoint), threads=threads)
     groups = [[seed]] if seeds is None else _read_seeds(seeds)
     shown = harmless if sys.stdout.isatty() and not raw else str
-    output = _Output(echo=echo, jsonl=jsonl, shown=shown)
+    output = Output(echo=echo, jsonl=jsonl, shown=shown)
     if beam is not None:
         for each in chain.from_iterable(groups):
-            _search(model, each, config, beam, count, unknown, output)
+            search(model, each, config, beam, count, unknown, output)
         return
     copies = model.copy_index(corpus, max_copy) if max_copy is not None else None
     base = draw_random_seed() if random_seed is None else random_seed
@@ -247,9 +246,9 @@ def command(
             model, config, choice, tries=tries, random_seed=base, unknown=unknown, copies=copies
         )
         for group in groups:
-            _write_chosen(writer, writer.write(group, count), output)
+            write_chosen(writer, writer.write(group, count), output)
         if not (quiet or choice.is_free):
-            click.echo(_report(output, writer, choice), err=True)
+            click.echo(report(output, writer, choice), err=True)
         return
     index = 0
     for group in groups:
@@ -284,83 +283,6 @@ def _choice(unique: bool, corpus: Sequence[str], match: str | None, reject: str 
         match=pattern("match", match),
         reject=pattern("reject", reject),
     )
-
-
-class _Output:
-    """Writes whole texts to standard output, and counts them."""
-
-    def __init__(self, *, echo: bool, jsonl: bool, shown: Callable[[str], str]) -> None:
-        self._echo, self.jsonl, self._shown = echo, jsonl, shown
-        self.count = 0
-
-    def write(self, seed: str, text: str, **more: object) -> None:
-        """Write one text."""
-        if self.jsonl:
-            record = {"seed": seed, "text": text, "index": self.count, **more}
-            line = json.dumps(record, ensure_ascii=False)
-        else:
-            line = seed + text if self._echo else text
-        sys.stdout.write(self._shown(line) + "\n")
-        self.count += 1
-
-
-def _write_chosen(writer: "Writer", texts: "Iterator[Text]", output: _Output) -> None:
-    """Write texts as they are found; those with their score several at a time."""
-    from chargen.inference.generate import TOGETHER
-
-    failure: ChargenError | None = None
-    while failure is None:
-        found: list[Text] = []
-        try:
-            for text in islice(texts, TOGETHER if output.jsonl else 1):
-                found.append(text)
-        except ChargenError as error:
-            failure = error
-        if not found:
-            break
-        scores = writer.bits_per_character(found) if output.jsonl else [None] * len(found)
-        for each, bits in zip(found, scores, strict=True):
-            output.write(
-                each.seed,
-                each.text,
-                random_seed=each.random_seed,
-                stopped=each.stopped,
-                bits_per_character=bits,
-            )
-        sys.stdout.flush()
-    if failure is not None:
-        raise failure
-
-
-def _search(
-    model: "Model",
-    seed: str,
-    config: SampleConfig,
-    beam: int,
-    count: int,
-    unknown: Any,
-    output: _Output,
-) -> None:
-    """Write the most likely texts."""
-    from chargen.inference.beam import most_likely
-
-    seed_ids = model.vocabulary.encode_seed(seed, unknown)
-    found = most_likely(
-        model, seed_ids, length=config.length or 0, beam=beam, count=count, stop=config.stop or ""
-    )
-    for each in found:
-        if count > 1 and not output.jsonl:
-            row = f"{each.log_probability:.4f}\t{visible(seed + each.text)}"
-            click.echo(row)
-            continue
-        output.write(seed, each.text, stopped=each.stopped, log_probability=each.log_probability)
-    sys.stdout.flush()
-
-
-def _report(output: _Output, writer: "Writer", choice: "Choice") -> str:
-    """What became of the texts."""
-    reasons = ", ".join(f"{n:,} {why}" for why, n in choice.refused.most_common())
-    return f"{output.count:,} texts out of {writer.written:,}" + (f": {reasons}" if reasons else "")
 
 
 def _read_seeds(source: str) -> Iterator[list[str]]:
