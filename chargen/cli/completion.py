@@ -1,7 +1,6 @@
 """`chargen completion`: what a shell needs to complete commands, options and checkpoints."""
 
 import click
-from click.shell_completion import get_completion_class
 
 __all__ = ["command"]
 
@@ -22,6 +21,8 @@ def command(shell: str) -> None:
     For bash and zsh it goes into ~/.bashrc or ~/.zshrc, for fish into
     ~/.config/fish/completions/chargen.fish; or try it with: eval "$(chargen completion bash)"
     """
+    from click.shell_completion import get_completion_class
+
     from chargen.cli import cli
 
     found = get_completion_class(shell)

@@ -3,13 +3,15 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
 from chargen.config import DEFAULT_FOLDER, TrainConfig
 from chargen.errors import OptionError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = [
     "checkpoint_option",
@@ -42,11 +44,13 @@ def checkpoint_option(command: Command) -> Command:
 
 def complete_checkpoint(
     context: click.Context, parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
+) -> "list[CompletionItem]":
     """The checkpoints under ./checkpoints, else directories: for the shell to offer.
 
     It looks for files only, and loads nothing: it is waited for at each Tab.
     """
+    from click.shell_completion import CompletionItem
+
     found = sorted(str(path.parent) for path in DEFAULT_FOLDER.glob("*/config.json"))
     offered = [CompletionItem(name) for name in found if name.startswith(incomplete)]
     # Where there are none of that name, it may stand elsewhere.
@@ -55,8 +59,10 @@ def complete_checkpoint(
 
 def complete_file(
     context: click.Context, parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
+) -> "list[CompletionItem]":
     """Files: for the shell to offer."""
+    from click.shell_completion import CompletionItem
+
     return [CompletionItem(incomplete, type="file")]
 
 

@@ -101,7 +101,7 @@ def read_text(
         name = "standard input" if source == STANDARD_INPUT else source
         try:
             with _open(source) as stream:
-                blocks = _arriving(stream) if pauses else _blocks(stream)
+                blocks = _blocks(stream, pauses)
                 yield from _decode(blocks, decoder_class("strict"), name, encoding)
         except FileNotFoundError:
             raise CorpusError(f"no such file: {name}; check the path") from None
@@ -216,21 +216,17 @@ def _open(source: str) -> AbstractContextManager[IO[bytes]]:
             return path.open("rb")
 
 
-def _blocks(stream: IO[bytes]) -> Iterator[bytes | None]:
-    """All of a stream in blocks; an empty one is its end."""
+def _blocks(stream: IO[bytes], pauses: bool) -> Iterator[bytes | None]:
+    """All of a stream in blocks; an empty one is its end.
+
+    With pauses each block is what there is, and None says that nothing is for the moment.
+    """
+    read = cast("BufferedReader", stream).read1 if pauses else stream.read
     block = None
     while block != b"":
-        block = stream.read(BLOCK_BYTES)
-        yield block
-
-
-def _arriving(stream: IO[bytes]) -> Iterator[bytes | None]:
-    """As `_blocks`, but each is what there is, and None says that nothing is for the moment."""
-    block = None
-    while block != b"":
-        if not _is_ready(stream):
+        if pauses and not _is_ready(stream):
             yield None
-        block = cast("BufferedReader", stream).read1(BLOCK_BYTES)
+        block = read(BLOCK_BYTES)
         yield block
 
 

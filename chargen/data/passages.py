@@ -52,8 +52,8 @@ def copied(text: Characters, corpus: Characters, length: int) -> NDArray[np.bool
     """Whether each character of the text is in a copy of at least so many characters, bool (N,)."""
     places, _ = _matches(text, corpus, length)
     steps = np.zeros(len(text) + 1, np.int64)
-    np.add.at(steps, places, 1)
-    np.add.at(steps, places + length, -1)
+    steps[places] += 1
+    steps[places + length] -= 1
     return np.asarray(np.cumsum(steps[:-1]) > 0)
 
 

@@ -56,16 +56,16 @@ def ngram_bits(
         seen = numbers >= 0
         pairs, counts = np.unique(numbers[seen] * size + train[seen], return_counts=True)
         yield -np.log2(_interpolated(pairs, counts, looked_up, wanted, shorter, size, discount))
-
+        if order == HIGHEST_ORDER:
+            return
         numbers, keys = _longer(numbers, train, order, size)
-        looked_up = _looked_up(looked_up, text, order, size, keys)
         seen = numbers >= 0
         longer = np.unique(numbers[seen] * size + train[seen])
         pairs, counts = np.unique(
             keys[longer // size] // size * size + longer % size, return_counts=True
         )
-        held = wanted // size  # -1 stays -1
-        shorter = _interpolated(pairs, counts, held, wanted, shorter, size, discount)
+        shorter = _interpolated(pairs, counts, looked_up, wanted, shorter, size, discount)
+        looked_up = _looked_up(looked_up, text, order, size, keys)
 
 
 def _interpolated(

@@ -1,7 +1,7 @@
 """Texts written until as many are found as were asked for that are new and look as they should."""
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -137,8 +137,7 @@ class Writer:
                 model never saw.
         """
         pending = [_Pending(seed, count, count * self._tries) for seed in seeds]
-        waiting = iter(pending)
-        first = next(waiting, None)
+        waiting = deque(pending)  # to be handed out, in this order
         while asked := self._asked([each for each in pending if each.asks]):
             generations = self._model.generate_many(
                 (each.seed for each in asked),
@@ -156,11 +155,11 @@ class Writer:
                     each.found.append(
                         Text(each.seed, text, generation.random_seed, generation.stopped)
                     )
-                while first is not None:
-                    yield from first.hand_out()
-                    if first.asks:
+                while waiting:
+                    yield from waiting[0].hand_out()
+                    if waiting[0].asks:
                         break
-                    first = next(waiting, None)
+                    waiting.popleft()
         if missing := sum(each.missing for each in pending):
             refused = ", ".join(f"{n:,} {why}" for why, n in self._choice.refused.most_common())
             raise GenerationError(
