@@ -73,6 +73,40 @@ def test_outputs_states_and_gradients_are_those_of_keras(
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(one).max())
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize(("stock", "fused", "options"), PAIRS[:3])
+def test_one_hot_inputs_are_looked_up_instead_of_multiplied(
+    stock: Any, fused: Any, options: dict[str, Any], backwards: bool
+):
+    more = {"return_sequences": True, "return_state": True, "go_backwards": backwards}
+    theirs, ours = pair(stock, fused, options, **more)
+    ours.one_hot = True
+    x = tf.one_hot(np.random.default_rng(0).integers(0, WIDTH, (ROWS, STEPS)), WIDTH)
+    expected, found = results(theirs, x), results(ours, x)
+    outputs = 1 + len(theirs.state_size)
+    del expected[outputs], found[outputs]  # the gradient of x, which nothing asks for
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(one).max())
+
+
+@pytest.mark.parametrize(("stock", "fused", "options"), PAIRS[:2])
+def test_products_of_a_large_inner_size_are_sums_of_pieces(
+    stock: Any, fused: Any, options: dict[str, Any]
+):
+    units = 360  # of 3 or 4 gates: more than 1,024, and no multiple of a piece
+    layers = [kind(units, return_sequences=True) for kind in (stock, fused)]
+    x = inputs(3)
+    gradients = []
+    for layer in layers:
+        layer.build(x.shape)
+        layer.set_weights(layers[0].get_weights())
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.sin(layer(x)))
+        gradients.append(tape.gradient(loss, layer.trainable_variables))
+    for one, other in zip(*gradients, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(one).max())
+
+
 @pytest.mark.parametrize(("stock", "fused", "options"), PAIRS[:3])
 def test_windows_may_change_their_length_and_states_are_carried(
     stock: Any, fused: Any, options: dict[str, Any]
@@ -131,9 +165,10 @@ def test_weight_drop_drops_recurrent_weights_while_training(masked: bool):
 
 
 def test_a_layer_is_rebuilt_from_its_configuration():
-    layer = FusedGRU(3, precision="bfloat16", weight_drop=0.25, return_sequences=True)
+    layer = FusedGRU(3, precision="bfloat16", weight_drop=0.25, one_hot=True, return_sequences=True)
     again = FusedGRU.from_config(layer.get_config())
     assert (again.units, again.precision, again.weight_drop) == (3, "bfloat16", 0.25)
+    assert again.one_hot
     assert again.return_sequences
 
 

@@ -101,6 +101,8 @@ def _layers(
     for index in range(config.layers):
         options = {"return_sequences": config.predict == "all" or index < config.layers - 1}
         options |= recurrent_options
+        if kinds is _FUSED and not (index or config.embedding):
+            options["one_hot"] = True
         layer = _recurrent(config, kinds, seeds, **options)
         if config.bidirectional:
             backward = _recurrent(config, kinds, seeds, go_backwards=True, **options)

@@ -4,7 +4,8 @@ The same weights, configuration, state and results as the stock layers; another 
 them. Keras runs a CPU's recurrence as a loop of some forty TensorFlow operations a time step, with
 the input's product inside, and differentiates each. Here
 
-- the products of all inputs are one product before the loop,
+- the products of all inputs are one product before the loop, and where the inputs are one-hot there
+  is none: the rows of the input kernel are looked up,
 - a time step is one product of the state and a few fused loops over its gates,
 - the forward pass keeps, instead of the gates, the slopes that the backward pass will multiply by,
   so that there a step is a product and a multiplication,
@@ -28,7 +29,14 @@ import tensorflow as tf
 
 from chargen.config import NumberFormat
 from chargen.models.dropout import dropped
-from chargen.models.products import compiled, product, rounded, transposed
+from chargen.models.products import (
+    compiled,
+    in_pieces,
+    product,
+    product_of_pieces,
+    rounded,
+    transposed,
+)
 
 __all__ = ["SLOPES", "FusedGRU", "FusedLSTM", "FusedSimpleRNN", "on_gpu"]
 
@@ -56,10 +64,10 @@ def _array(values: Tensor) -> tf.TensorArray:
     return array.unstack(values)
 
 
-def _room(outputs: int, inputs: Tensor, state: Tensor) -> list[tf.TensorArray]:
-    """Arrays to keep something of the state's shape in at each time step of the inputs."""
-    zeros = tf.zeros((inputs.shape[0], tf.shape(state)[0], state.shape[1]))
-    return [_array(zeros) for _ in range(outputs)]
+def _room(arrays: int, inputs: Tensor, width: int) -> list[tf.TensorArray]:
+    """Arrays to keep (B, width) in at each time step of the inputs (T, B, ...)."""
+    zeros = tf.zeros((inputs.shape[0], tf.shape(inputs)[1], width))
+    return [_array(zeros) for _ in range(arrays)]
 
 
 def _loop(steps: int, step: Callable[..., Any], *carried: Any) -> Any:
@@ -77,10 +85,36 @@ def _flat(values: Tensor) -> Tensor:
     return tf.reshape(values, (-1, values.shape[2]))
 
 
-def _project(x: Tensor, kernel: Tensor, bias: Tensor, precision: NumberFormat) -> Tensor:
-    """X W + b for all time steps at once: (T, B, D) to (T, B, gates)."""
-    projected = product(rounded(_flat(x), precision), rounded(kernel, precision)) + bias
-    return tf.reshape(projected, (x.shape[0], -1, kernel.shape[1]))
+def _project(
+    x: Tensor, kernel: Tensor, bias: Tensor, precision: NumberFormat
+) -> tuple[tf.TensorArray, Callable[[Tensor, tf.TensorArray], Tensor]]:
+    """What gives x W + b at a time step.
+
+    Inputs (T, B, D) are multiplied all at once. Ids (T, B) stand for one-hot inputs, whose product
+    is a row of W: looked up in the loop, it is not written and read again for all time steps, which
+    at 512 units and 64 steps of 32 rows would be 16 MB.
+
+    Returns:
+        An array of (B, gates) for each time step, and what reads x W + b at a time step from it.
+        The step may then write over its place in the array.
+    """
+    width = kernel.shape[1]
+    if x.dtype.is_integer:
+        rows = kernel + bias
+        (room,) = _room(1, x, width)
+        return room, lambda t, _: tf.gather(rows, x[t])
+    flat = product(rounded(_flat(x), precision), rounded(kernel, precision)) + bias
+    projected = tf.reshape(flat, (x.shape[0], -1, width))
+    return _array(projected), lambda t, array: array.read(t)
+
+
+def _ids(one_hot: Tensor) -> Tensor:
+    """The ids (B, T) of one-hot vectors (B, T, V).
+
+    They come from a sum, which XLA computes faster than `argmax`.
+    """
+    places = tf.range(one_hot.shape[-1], dtype=one_hot.dtype)
+    return tf.cast(tf.reduce_sum(one_hot * places, -1), tf.int32)
 
 
 def _before(outputs: Tensor, first: Tensor) -> Tensor:
@@ -89,18 +123,33 @@ def _before(outputs: Tensor, first: Tensor) -> Tensor:
 
 
 def _weight_gradients(
-    operands: list[Tensor], g: Tensor, precision: NumberFormat
+    operands: list[Tensor], width: int, g: Tensor, precision: NumberFormat
 ) -> tuple[Tensor, ...]:
-    """Of the bias and of the kernel of each operand (T, B, width): one product for them all."""
-    flat = [_flat(operand) for operand in operands]
-    # A column of ones sums the gradients up: that of the bias.
-    joined = tf.concat([tf.ones_like(flat[0][:, :1]), *flat], 1)
-    gradients = product(transposed(rounded(joined, precision)), rounded(_flat(g), precision))
-    bias, *kernels = tf.split(gradients, [1, *(each.shape[1] for each in flat)], 0)
+    """Of the bias and of the kernel of each operand: one product for them all.
+
+    Args:
+        operands: inputs (T, B, D), or ids (T, B) of one-hot ones; outputs (T, B, U).
+        width: of one-hot inputs.
+        g: (T, B, gates).
+        precision: of the product.
+    """
+    columns = [_columns(operand, width, precision) for operand in operands]
+    # A row of ones sums the gradients up: that of the bias.
+    joined = tf.concat([*columns, tf.ones_like(columns[0][:1])], 0)
+    gradients = product(joined, rounded(_flat(g), precision))
+    *kernels, bias = tf.split(gradients, [*(each.shape[0] for each in columns), 1], 0)
     return (bias[0], *kernels)
 
 
+def _columns(operand: Tensor, width: int, precision: NumberFormat) -> Tensor:
+    """(width, T * B) of vectors (T, B, width) or of ids (T, B) of one-hot ones."""
+    if operand.dtype.is_integer:
+        return tf.one_hot(tf.reshape(operand, [-1]), width, axis=0, dtype=tf.as_dtype(precision))
+    return transposed(rounded(_flat(operand), precision))
+
+
 def _input_gradient(g: Tensor, kernel: Tensor, precision: NumberFormat) -> Tensor:
+    """Of inputs (T, B, D); nothing asks for that of ids, and XLA leaves it out."""
     dx = product(rounded(_flat(g), precision), transposed(rounded(kernel, precision)))
     return tf.reshape(dx, (g.shape[0], -1, kernel.shape[0]))
 
@@ -119,7 +168,8 @@ def _lstm(
     def step(
         t: Tensor, h: Tensor, c: Tensor, gates: Any, outputs: Any, to_cell: Any, forget: Any
     ) -> Any:
-        i, f, candidate, o = tf.split(product(rounded(h, precision), u) + gates.read(t), 4, 1)
+        z = product(rounded(h, precision), u) + projected(t, gates)
+        i, f, candidate, o = tf.split(z, 4, 1)
         i, f, o = tf.sigmoid(i), tf.sigmoid(f), tf.sigmoid(o)
         candidate = tf.tanh(candidate)
         before, c = c, f * c + i * candidate
@@ -140,8 +190,8 @@ def _lstm(
             forget.write(t, f),
         )
 
-    gates = _array(_project(x, kernel, bias, precision))
-    last_h, last_c, *arrays = _loop(x.shape[0], step, h, c, gates, *_room(3, x, h))
+    gates, projected = _project(x, kernel, bias, precision)
+    last_h, last_c, *arrays = _loop(x.shape[0], step, h, c, gates, *_room(3, x, h.shape[1]))
     slopes, outputs, to_cell, forget = (array.stack() for array in arrays)
     return outputs, last_h, last_c, (slopes, outputs, to_cell, forget)
 
@@ -154,23 +204,20 @@ def _lstm_gradient(
     """Of x, kernel, recurrent kernel, bias, h and c, from those of the outputs and last states."""
     slopes, outputs, to_cell, forget = kept
     d_outputs, dh, dc = upstream
-    u = transposed(rounded(recurrent, precision))
+    u = in_pieces(transposed(rounded(recurrent, precision)))
     steps = x.shape[0]
 
-    def gates(dh: Tensor, dc: Tensor, slopes: Tensor) -> Tensor:
-        return tf.concat([dc, dc, dc, dh], -1) * slopes
-
-    def step(k: Tensor, dh: Tensor, dc: Tensor, all_dh: Any, all_dc: Any) -> Any:
+    def step(k: Tensor, dh: Tensor, dc: Tensor, gates: Any) -> Any:
         t = steps - 1 - k
         dh = dh + d_outputs[t]
         dc = dc + dh * to_cell[t]
-        g = rounded(gates(dh, dc, slopes[t]), precision)
-        return product(g, u), dc * forget[t], all_dh.write(t, dh), all_dc.write(t, dc)
+        g = tf.concat([dc, dc, dc, dh], 1) * slopes[t]
+        dh = product_of_pieces(rounded(g, precision), u)
+        return dh, dc * forget[t], gates.write(t, g)
 
-    dh, dc, *arrays = _loop(steps, step, dh, dc, *_room(2, x, h))
-    all_dh, all_dc = (array.stack() for array in arrays)
-    g = gates(all_dh, all_dc, slopes)
-    db, dw, du = _weight_gradients([x, _before(outputs, h)], g, precision)
+    dh, dc, gates = _loop(steps, step, dh, dc, *_room(1, x, slopes.shape[2]))
+    g = gates.stack()
+    db, dw, du = _weight_gradients([x, _before(outputs, h)], kernel.shape[0], g, precision)
     return _input_gradient(g, kernel, precision), dw, du, db, dh, dc
 
 
@@ -186,7 +233,7 @@ def _gru(
     u = rounded(recurrent, precision)
 
     def step(t: Tensor, h: Tensor, gates: Any, outputs: Any, to_candidate: Any, keep: Any) -> Any:
-        z_x, r_x, candidate_x = tf.split(gates.read(t), 3, 1)
+        z_x, r_x, candidate_x = tf.split(projected(t, gates), 3, 1)
         z_h, r_h, candidate_h = tf.split(product(rounded(h, precision), u) + bias[1], 3, 1)
         z, r = tf.sigmoid(z_x + z_h), tf.sigmoid(r_x + r_h)
         candidate = tf.tanh(candidate_x + r * candidate_h)
@@ -201,8 +248,8 @@ def _gru(
             keep.write(t, z),
         )
 
-    gates = _array(_project(x, kernel, bias[0], precision))
-    last, *arrays = _loop(x.shape[0], step, h, gates, *_room(3, x, h))
+    gates, projected = _project(x, kernel, bias[0], precision)
+    last, *arrays = _loop(x.shape[0], step, h, gates, *_room(3, x, h.shape[1]))
     slopes, outputs, to_candidate, keep = (array.stack() for array in arrays)
     return outputs, last, (slopes, outputs, to_candidate, keep)
 
@@ -215,7 +262,7 @@ def _gru_gradient(
     """Of x, kernel, recurrent kernel, bias and h, from those of the outputs and last state."""
     slopes, outputs, to_candidate, keep = kept
     d_outputs, dh = upstream
-    u = transposed(rounded(recurrent, precision))
+    u = in_pieces(transposed(rounded(recurrent, precision)))
     steps, units = x.shape[0], h.shape[1]
 
     def gates(dh: Tensor, slopes: Tensor) -> Tensor:
@@ -225,15 +272,15 @@ def _gru_gradient(
         t = steps - 1 - k
         dh = dh + d_outputs[t]
         g = rounded(gates(dh, slopes[t]), precision)
-        return product(g, u) + dh * keep[t], all_dh.write(t, dh)
+        return product_of_pieces(g, u) + dh * keep[t], all_dh.write(t, dh)
 
-    dh, array = _loop(steps, step, dh, *_room(1, x, h))
+    dh, array = _loop(steps, step, dh, *_room(1, x, h.shape[1]))
     all_dh = array.stack()
     # The candidate's gates meet input and state separately: the reset gate lies between.
     g_h = gates(all_dh, slopes)
     g_x = tf.concat([g_h[..., : 2 * units], all_dh * to_candidate], -1)
-    db_x, dw = _weight_gradients([x], g_x, precision)
-    db_h, du = _weight_gradients([_before(outputs, h)], g_h, precision)
+    db_x, dw = _weight_gradients([x], kernel.shape[0], g_x, precision)
+    db_h, du = _weight_gradients([_before(outputs, h)], units, g_h, precision)
     return _input_gradient(g_x, kernel, precision), dw, du, tf.stack([db_x, db_h]), dh
 
 
@@ -251,10 +298,11 @@ def _rnn(
     activate = keras.activations.get(activation)
 
     def step(t: Tensor, h: Tensor, outputs: Any) -> Any:
-        h = activate(product(rounded(h, precision), u) + outputs.read(t))
+        h = activate(product(rounded(h, precision), u) + projected(t, outputs))
         return h, outputs.write(t, h)
 
-    last, array = _loop(x.shape[0], step, h, _array(_project(x, kernel, bias, precision)))
+    outputs, projected = _project(x, kernel, bias, precision)
+    last, array = _loop(x.shape[0], step, h, outputs)
     outputs = array.stack()
     return outputs, last, (outputs,)
 
@@ -267,18 +315,18 @@ def _rnn_gradient(
     """Of x, kernel, recurrent kernel, bias and h, from those of the outputs and last state."""
     (outputs,) = kept
     d_outputs, dh = upstream
-    u = transposed(rounded(recurrent, precision))
+    u = in_pieces(transposed(rounded(recurrent, precision)))
     steps, slope = x.shape[0], SLOPES[activation]
 
     def step(k: Tensor, dh: Tensor, all_dh: Any) -> Any:
         t = steps - 1 - k
         dh = dh + d_outputs[t]
         g = rounded(dh * slope(outputs[t]), precision)
-        return product(g, u), all_dh.write(t, dh)
+        return product_of_pieces(g, u), all_dh.write(t, dh)
 
-    dh, array = _loop(steps, step, dh, *_room(1, x, h))
+    dh, array = _loop(steps, step, dh, *_room(1, x, h.shape[1]))
     g = array.stack() * slope(outputs)
-    db, dw, du = _weight_gradients([x, _before(outputs, h)], g, precision)
+    db, dw, du = _weight_gradients([x, _before(outputs, h)], kernel.shape[0], g, precision)
     return _input_gradient(g, kernel, precision), dw, du, db, dh
 
 
@@ -321,6 +369,8 @@ class _Fused:
         precision: of the products' operands.
         weight_drop: share of the recurrent kernel that is dropped while training, one mask for
             all time steps (Merity, Keskar, Socher 2017).
+        one_hot: the inputs are one-hot, so that rows of the kernel are looked up instead of
+            multiplied, and the inputs have no gradient.
         **options: of Keras' layer.
     """
 
@@ -329,11 +379,13 @@ class _Fused:
         units: int,
         precision: NumberFormat = "float32",
         weight_drop: float = 0.0,
+        one_hot: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(units, **options)  # type: ignore[call-arg]
         self.precision: NumberFormat = precision
         self.weight_drop = weight_drop
+        self.one_hot = one_hot
         if weight_drop:
             self.weight_drop_seed = keras.random.SeedGenerator(options.get("seed"))
 
@@ -343,7 +395,8 @@ class _Fused:
     def get_config(self) -> dict[str, Any]:
         """As of any Keras layer."""
         config: dict[str, Any] = super().get_config()  # type: ignore[misc]
-        return config | {"precision": self.precision, "weight_drop": self.weight_drop}
+        ours = ("precision", "weight_drop", "one_hot")
+        return config | {name: getattr(self, name) for name in ours}
 
     def inner_loop(
         self, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False
@@ -364,7 +417,8 @@ class _Fused:
                 )
             return outcome
         states = list(initial_state) if isinstance(initial_state, list | tuple) else [initial_state]
-        x = tf.transpose(sequences, (1, 0, 2))
+        x = _ids(sequences) if self.one_hot else sequences
+        x = tf.transpose(x, (1, 0, *range(2, x.shape.rank)))
         if self.go_backwards:
             x = tf.reverse(x, [0])
         outputs, *states = self._recur(
