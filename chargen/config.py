@@ -211,6 +211,8 @@ class TrainConfig(_Json):
     """Weight of the past in the running average of the weights, a step; 0 averages nothing."""
     precision: Precision = "float32"
     """Of the products' operands while training."""
+    precision_reason: str | None = None
+    """Why `auto` became that precision; None where it was asked for."""
     shards: int = 1
     """Parts of a batch that are computed side by side."""
     budget: float | None = None
@@ -242,6 +244,9 @@ class TrainConfig(_Json):
         _require_number("weight_drop", self.weight_drop, lambda x: 0 <= x < 1, below_1)
         _require_number("average", self.average, lambda x: 0 <= x < 1, below_1)
         _require_choice("precision", self.precision, PRECISIONS)
+        if self.precision_reason is not None:
+            found = self.precision_reason
+            _require(isinstance(found, str), "precision_reason", "a sentence", found)
         if self.budget is not None:
             wanted = f"{SHORTEST_BUDGET} seconds or more, as start-up alone takes half of that"
             _require_number("budget", self.budget, lambda x: x >= SHORTEST_BUDGET, wanted)

@@ -9,12 +9,9 @@ from chargen.config import ModelConfig
 from chargen.training import runtime
 
 runtime.start()
-from chargen.training.machine import (  # noqa: E402
-    faster_precision,
-    learning_speed,
-    product_seconds,
-    settled,
-)
+from chargen.models.recurrent import on_gpu  # noqa: E402
+from chargen.training.machine import settled  # noqa: E402
+from chargen.training.processor import bfloat16_feature  # noqa: E402
 
 ALL = ModelConfig(vocabulary_size=5, units=8, window=6)
 LAST = ModelConfig(vocabulary_size=5, units=8, window=6, predict="last")
@@ -39,15 +36,14 @@ def test_shards_divide_the_batch_among_the_threads(
     assert settled(model, training).shards == shards
 
 
-def test_auto_becomes_a_precision_and_another_choice_stays():
-    assert settled(ALL, make_training(precision="auto")).precision in ("float32", "bfloat16")
+def test_auto_follows_from_the_processor_and_another_choice_stays():
+    found = settled(ALL, make_training(precision="auto"))
+    feature = None if on_gpu() else bfloat16_feature()
+    assert found.precision == ("bfloat16" if feature else "float32")
+    assert found.precision_reason is not None
+    assert feature is None or feature in found.precision_reason
     for chosen in ("float32", "bfloat16"):
         precision: Any = chosen
-        assert settled(ALL, make_training(precision=precision)).precision == chosen
-
-
-def test_a_product_is_timed_in_both():
-    seconds = {name: product_seconds(name) for name in ("float32", "bfloat16")}  # type: ignore[arg-type]
-    assert all(value > 0 for value in seconds.values())
-    assert faster_precision() in seconds
-    assert learning_speed(2) > 0
+        asked_for = settled(ALL, make_training(precision=precision))
+        assert asked_for.precision == chosen
+        assert asked_for.precision_reason is None

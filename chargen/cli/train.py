@@ -187,8 +187,8 @@ class ShareOrFile(click.ParamType[float | str]):
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
-    help="Of the products' operands while training: bfloat16 is faster on CPUs that have it, auto "
-    "finds out.  [default: auto]",
+    help="Of the products' operands while training: auto is bfloat16 where the processor has "
+    "instructions for it, else float32.  [default: auto]",
 )
 @click.option(
     "--patience",

@@ -13,6 +13,7 @@ from chargen.training import runtime
 from chargen.training.events import Event, Report
 from chargen.training.lock import Lock
 from chargen.training.plan import default_checkpoint, plan_new, plan_resumed
+from chargen.training.processor import learning_speed
 
 __all__ = ["train"]
 
@@ -80,7 +81,7 @@ def train(
         plan = plan_resumed(folder, sources, options)
     else:
         source = Path(init_from) if init_from is not None else None
-        speed = partial(_learning_speed, options.get("threads"))
+        speed = partial(learning_speed, options.get("threads"))
         plan = plan_new(folder, sources, options, force=force, init_from=source, speed=speed)
     runtime.start(plan.checkpoint.training.threads)
     # Imported once TensorFlow has been told what it must be told before it starts.
@@ -97,13 +98,6 @@ def train(
                 "mend this and train again, by --resume where a run had begun"
             ) from None
     return folder
-
-
-def _learning_speed(threads: int | None) -> float:
-    runtime.start(threads)
-    from chargen.training.machine import learning_speed
-
-    return learning_speed(threads)
 
 
 def _ignore(event: Event) -> None:

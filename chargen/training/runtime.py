@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 import chargen
 from chargen.errors import TrainingError
 
-__all__ = ["library_versions", "start"]
+__all__ = ["library_versions", "multiplies_bfloat16", "start"]
 
 _MALLOC_OPTIONS = {
     -4: 0,  # M_MMAP_MAX: no allocation has pages of its own, which freeing would give back
@@ -64,6 +64,11 @@ def library_versions() -> dict[str, str]:
     return {"chargen": chargen.__version__, "python": python} | libraries
 
 
+def multiplies_bfloat16() -> bool:
+    """Whether XLA in this TensorFlow has the processor multiply bfloat16, where it can."""
+    return _version("tensorflow").startswith(FAST_PRODUCTS_VERSIONS)
+
+
 def _keep_memory() -> None:
     """Have the C library keep what a step frees for the next one.
 
@@ -85,7 +90,7 @@ def _set_xla_flags() -> None:
     Without the flag it turns them into products of float32. An unknown flag ends the process, so
     that it is given only to versions that are known to have it.
     """
-    if _version("tensorflow").startswith(FAST_PRODUCTS_VERSIONS):
+    if multiplies_bfloat16():
         flags = os.environ.get("XLA_FLAGS", "")
         if FAST_PRODUCTS.partition("=")[0] not in flags:
             os.environ["XLA_FLAGS"] = f"{flags} {FAST_PRODUCTS}".strip()
