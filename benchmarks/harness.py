@@ -20,6 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 SHARED_TEXT = ROOT.parent / "shared" / "data" / "tinyshakespeare.txt"
+TELLING_FEATURES = {"avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve"}
+"""Of a processor: those that decide how fast products are."""
 HELD_OUT = 111_540  # tinyshakespeare's last tenth
 
 
@@ -89,11 +91,14 @@ def save(name: str, rows: Sequence[Mapping[str, object]]) -> None:
 
 def machine() -> dict[str, object]:
     """What the figures were measured on."""
-    cpu = Path("/proc/cpuinfo")
-    models = [line for line in cpu.read_text().splitlines() if line.startswith("model name")]
+    from chargen.training.processor import CPUINFO, features
+
+    lines = CPUINFO.read_text().splitlines() if CPUINFO.exists() else []
+    models = [line for line in lines if line.startswith("model name")]
     names = ("numpy", "h5py", "tensorflow", "keras", "torch")
     return {
         "cpu": models[0].partition(": ")[2] if models else platform.processor(),
+        "features": sorted(features(CPUINFO) & TELLING_FEATURES),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "date": time.strftime("%Y-%m-%d"),

@@ -114,9 +114,8 @@ def race_parts(text: Path, rounds: int) -> None:
             {
                 "model": f"lstm 1x{units}",
                 "step of a shard": ms["shard"],
-                "input's product": ms["project"],
                 "products forwards": ms["chain"],
-                "gates forwards": forward - ms["project"] - ms["chain"],
+                "gates forwards": forward - ms["chain"],
                 "products backwards": ms["chain back"],
                 "gates backwards": backward - ms["chain back"] - ms["weights"],
                 "weight gradients": ms["weights"],
@@ -127,7 +126,7 @@ def race_parts(text: Path, rounds: int) -> None:
     save("training_profile", rows)
 
 
-PARTS = ["shard", "forward", "project", "chain", "backward", "chain back", "weights", "update"]
+PARTS = ["shard", "forward", "chain", "backward", "chain back", "weights", "update"]
 
 
 def part(text: Path, name: str, units_: str) -> float:
@@ -137,15 +136,12 @@ def part(text: Path, name: str, units_: str) -> float:
     import tensorflow as tf
 
     from chargen.models import recurrent as layers
-    from chargen.models.products import compiled, product, rounded
+    from chargen.models.products import compiled, in_pieces, product_of_pieces, rounded
 
     kernel, recurrent, bias, *_ = weights = [v.value for v in model.trainable_variables]
     ids, targets = (tf.constant(each) for each in windows.batch(0, 0))
     units, width = int(units_), kernel.shape[0]
-    x, above = (
-        tf.one_hot(tf.transpose(ids), width),
-        tf.random.normal((WINDOW, *ids.shape[:1], units)),
-    )
+    x, above = tf.transpose(ids), tf.random.normal((WINDOW, *ids.shape[:1], units))
     zeros = tf.zeros((ids.shape[0], units))
     states = [zeros, zeros]
     counters = [variable.value for variable in model._counters]
@@ -155,10 +151,10 @@ def part(text: Path, name: str, units_: str) -> float:
     gradients = tf.random.normal((WINDOW, ids.shape[0], 4 * units))
 
     def chain(state, matrix):
-        matrix = rounded(matrix, low)
+        pieces = in_pieces(rounded(matrix, low))
 
         def step(t, state):
-            after = product(rounded(state, low), matrix)
+            after = product_of_pieces(rounded(state, low), pieces)
             wide = after.shape[1] >= state.shape[1]
             return t + 1, after[:, :units] if wide else tf.concat([after] * 4, 1)
 
@@ -170,12 +166,11 @@ def part(text: Path, name: str, units_: str) -> float:
 
     def weight_gradients(x, outputs, gradients):
         operands = [x, layers._before(outputs, zeros)]
-        return layers._weight_gradients(operands, gradients, low)
+        return layers._weight_gradients(operands, width, gradients, low)
 
     works = {
         "shard": lambda: model._learn(ids, targets, weights, states, counters),
         "forward": lambda: layers._lstm(x, kernel, recurrent, bias, zeros, zeros, low),
-        "project": partial(compiled(layers._project), x, kernel, bias, low),
         "chain": partial(compiled(chain), zeros, recurrent),
         "backward": partial(compiled(backward), x, kernel, recurrent, kept, above),
         "chain back": partial(compiled(chain), gradients[0], tf.transpose(recurrent)),
