@@ -42,7 +42,8 @@ class Description(MetadataHookInterface):
         names = {line: re.split(r"[^\w-]", line)[0] for line in table["dependencies"]}
         metadata["dependencies"] = [line for line in names if names[line] not in left_out]
         metadata["optional-dependencies"] = {
-            "train": [line for line in names if names[line] in left_out]
+            "train": [line for line in names if names[line] in left_out],
+            "test": table["optional-dependencies"]["test"],
         }
         metadata.update({name: table[name] for name in SHARED})
 

@@ -16,7 +16,7 @@ from chargen.training.support import LIBRARIES
 
 REASON = "Skipped: training is not installed"
 REFUSED = re.compile(rf"with: pip install 'chargen-light|No module named '({'|'.join(LIBRARIES)})'")
-"""What a failure says of training in the test's own process, or of a process whose errors it has."""
+"""What a failure shows of training in the test's own process, or of the errors of another."""
 TRAIN = re.compile(r"\bchargen\b.*\btrain\b", re.DOTALL)
 """In the arguments of a process."""
 

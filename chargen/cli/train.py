@@ -20,7 +20,7 @@ from chargen.config import (
 __all__ = ["ShareOrFile", "command"]
 
 
-class ShareOrFile(click.ParamType[float | str]):
+class ShareOrFile(click.ParamType):  # type: ignore[type-arg]  # which it takes since Click 8.4
     """A number is a share of the text, anything else a file."""
 
     name = "share or file"
