@@ -75,8 +75,8 @@ arm: $(VENV)/dev.stamp
 
 dist: $(VENV)/dev.stamp
 	rm -rf dist
-	$(BIN)/python -m build --outdir dist .
-	$(BIN)/python -m build --wheel --outdir dist light
+	$(BIN)/python -m build --installer uv --outdir dist .
+	$(BIN)/python -m build --installer uv --wheel --outdir dist light
 	$(BIN)/twine check --strict dist/*
 
 clean:

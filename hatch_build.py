@@ -59,7 +59,7 @@ def absolute(page: str, address: str | None) -> str:
 
     def resolve(link: re.Match[str]) -> str:
         picture, text, target = link.groups()
-        if address is None:
+        if not address:
             return "" if picture else text
         base = address.replace("/blob/", "/raw/") if picture else address
         return f"{picture}[{text}]({base}/{target})"
