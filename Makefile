@@ -3,15 +3,17 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+LIGHT := $(VENV)/light
 DEMO := checkpoints/fables
 
-.PHONY: help demo test slow lint types check clean
+.PHONY: help demo test slow lint types check light versions arm dist clean
 
 help:
 	@echo "make demo   set up, train on corpora/fables.txt, print a sample and its score"
 	@echo "make test   set up and run the tests that take seconds"
-	@echo "make check  all that CI runs: format, lint, types, every test, branch coverage"
+	@echo "make check  format, lint, types, every test, branch coverage"
 	@echo "make clean  remove what the others made, checkpoints/ excepted"
+	@echo "CONTRIBUTING.md names the others; .ci/run runs what CI does"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -46,6 +48,7 @@ slow: $(VENV)/dev.stamp
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 types: $(VENV)/dev.stamp
 	$(BIN)/mypy
@@ -53,5 +56,29 @@ types: $(VENV)/dev.stamp
 check: lint types
 	$(BIN)/python -m pytest --cov --cov-report=term
 
+# An environment of its own, as a user makes it; then what the tests need.
+light: $(BIN)/python
+	rm -rf $(LIGHT)
+	$(BIN)/python -m venv $(LIGHT)
+	$(LIGHT)/bin/python -m pip install --quiet ./light
+	@echo "chargen-light, all that it needs and pip: $$(du -sm $(LIGHT) | cut -f 1) MB"
+	$(LIGHT)/bin/python -m pip install --quiet './light[test]'
+	PYTHONPATH=tests $(LIGHT)/bin/pytest -p light -m "not slow"
+
+# pyenv offers only the versions that it is told of; Pythons that are missing are named and skipped.
+versions: $(VENV)/dev.stamp
+	PYENV_VERSION="$$(pyenv versions --bare 2> /dev/null | paste -s -d : -)" \
+		UV_PYTHON_DOWNLOADS=never $(BIN)/tox run
+
+arm: $(VENV)/dev.stamp
+	VENV=$(VENV) .ci/arm
+
+dist: $(VENV)/dev.stamp
+	rm -rf dist
+	$(BIN)/python -m build --installer uv --outdir dist .
+	$(BIN)/python -m build --installer uv --wheel --outdir dist light
+	$(BIN)/twine check --strict dist/*
+
 clean:
-	rm -rf $(VENV) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .tox build dist light/build
+	rm -rf .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

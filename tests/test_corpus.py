@@ -202,9 +202,11 @@ def test_memory_stays_proportional_to_the_ids(tmp_path: Path):
     size = 20_000_000
     line = b"It was a line much like the next.\n"
     source = write(tmp_path / "text", line * (size // len(line)))
+    read_corpus([write(tmp_path / "line", line)])  # imports what NumPy and codecs do at first use
     tracemalloc.start()
     corpus = read_corpus([source])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # The ids, a byte each, and blocks of a fixed size around them.
-    assert peak < len(corpus.ids) + 24 * corpus_module.BLOCK_BYTES
+    # The ids, a byte each, and blocks of a fixed size around them; NumPy before 2.3 sorts a block to
+    # find what is in it, which takes another.
+    assert peak < len(corpus.ids) + 25 * corpus_module.BLOCK_BYTES

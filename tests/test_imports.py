@@ -135,6 +135,47 @@ def test_importing_the_package_loads_nothing_heavy(tmp_path: Path):
     assert not loaded_by("import chargen", tmp_path) & {"keras", "tensorflow", "numpy", "h5py"}
 
 
+# What only some systems have: modules, and names of modules that all have.
+ELSEWHERE = """
+import os, pkgutil, signal, sys
+from importlib import import_module
+for name in ("h5py", "rich.progress", "tensorflow", "threadpoolctl", "zstandard"):
+    try:
+        import_module(name)  # what others need of their system is no matter of ours
+    except ModuleNotFoundError:
+        pass
+without = "fcntl grp pty pwd readline resource syslog termios tty _curses"
+sys.modules.update(dict.fromkeys(without.split()))
+for name in ("O_DIRECTORY", "fork", "getuid", "sched_getaffinity", "sysconf"):
+    delattr(os, name)
+for name in ("SIGHUP", "SIGKILL", "SIGPIPE", "SIGUSR1"):
+    delattr(signal, name)
+import chargen
+for module in pkgutil.walk_packages(chargen.__path__, "chargen."):
+    if module.name == "chargen.__main__":
+        continue  # runs the command
+    try:
+        import_module(module.name)
+        print(module.name)
+    except ModuleNotFoundError as error:
+        if error.name not in {"keras", "rich", "tensorflow"}:  # as in a light install
+            raise
+"""
+
+
+def test_nothing_at_import_is_for_some_systems_only(tmp_path: Path):
+    result = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    found = set(result.stdout.split())
+    assert {"chargen.replacement", "chargen.training.lock", "chargen.training.plan"} <= found
+
+
 def test_what_all_names_is_there():
     for name in chargen.__all__:
         assert getattr(chargen, name) is not None

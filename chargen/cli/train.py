@@ -20,7 +20,7 @@ from chargen.config import (
 __all__ = ["ShareOrFile", "command"]
 
 
-class ShareOrFile(click.ParamType[float | str]):
+class ShareOrFile(click.ParamType):  # type: ignore[type-arg]  # which it takes since Click 8.4
     """A number is a share of the text, anything else a file."""
 
     name = "share or file"
@@ -234,6 +234,9 @@ def command(
     no options, the size of the network and all else follow from the size of the text. Ctrl-C
     saves and stops; --resume goes on.
     """
+    from chargen.training.support import check_support
+
+    check_support()  # before Rich is imported, which a light install leaves out
     from chargen.cli.console import TrainingDisplay
     from chargen.training.run import train
 

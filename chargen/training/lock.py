@@ -1,7 +1,6 @@
 """One trainer at a time in a checkpoint's directory."""
 
 import errno
-import fcntl
 import os
 from pathlib import Path
 from typing import Self
@@ -37,6 +36,8 @@ class Lock:
         Raises:
             CheckpointError: another process trains there.
         """
+        import fcntl  # here, so that systems without it can import what they cannot use
+
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         if any(os.path.sameopenfile(descriptor, held) for held in self._descriptors):
             os.close(descriptor)

@@ -14,6 +14,7 @@ from chargen.training.events import Event, Report
 from chargen.training.lock import Lock
 from chargen.training.plan import default_checkpoint, plan_new, plan_resumed
 from chargen.training.processor import learning_speed
+from chargen.training.support import check_support
 
 __all__ = ["train"]
 
@@ -51,13 +52,14 @@ def train(
         CorpusError: a text cannot be read.
         CheckpointError: a checkpoint is in the way, missing, or cannot be written.
         OptionError: an option is out of range, or two do not go together.
-        TrainingError: the text is too short for the options, or training diverged again
-            and again.
+        TrainingError: the text is too short for the options, training diverged again and
+            again, or this installation or system cannot train.
         VocabularyError: the text's characters are not those of `init_from`.
         KeyboardInterrupt: after SIGINT; the run is saved, and `resume` goes on with it. Other
             signals that stop a run, such as SIGTERM, are handed on in the same way.
     """
     started = time.monotonic()
+    check_support()
     if unknown := set(options) - set(TrainOptions.__annotations__):
         raise TypeError(f"train() got unknown options: {', '.join(sorted(unknown))}")
     if "budget" in options:
