@@ -207,6 +207,6 @@ def test_memory_stays_proportional_to_the_ids(tmp_path: Path):
     corpus = read_corpus([source])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # The ids, a byte each, and blocks of a fixed size around them; NumPy before 2.3 sorts a block to
-    # find what is in it, which takes another.
+    # The ids, a byte each, and blocks of a fixed size around them; NumPy before 2.3 sorts a block
+    # to find what is in it, which takes another.
     assert peak < len(corpus.ids) + 25 * corpus_module.BLOCK_BYTES
