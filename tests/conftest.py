@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, chdir, contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 TINY_SHAKESPEARE = ROOT.parent / "shared" / "data" / "tinyshakespeare.txt"
+
+CLOSE = {"rel": 1e-4, "abs": 1e-5}
+"""How far figures that were computed in two ways may lie apart: `pytest.approx(figure, **CLOSE)`.
+
+float32 has seven digits. Another kernel of BLAS, or another number of rows, adds the hundreds of
+products of a sum in another order, and later steps of the network carry the difference on: two or
+three of the digits are lost.
+"""
+HANG = 600
+"""Seconds after which a process is given up for hanging, on the slowest machine under any load."""
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
@@ -95,6 +106,22 @@ def make_checkpoint(
     return checkpoint
 
 
+@cache
+def sees_gpu() -> bool:
+    from chargen.training import runtime
+
+    runtime.start()
+    from chargen.models.recurrent import on_gpu
+
+    return on_gpu()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is marked `cpu` where there is a GPU; only then is TensorFlow asked."""
+    if item.get_closest_marker("cpu") and sees_gpu():
+        pytest.skip("TensorFlow sees a GPU here, and trains on it by Keras' own layers")
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of an LSTM with random weights; not to be changed."""
@@ -112,7 +139,7 @@ def run_process(
         cwd=folder,
         # Unbuffered output would hide what is still unwritten at exit.
         env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"} | environment,
-        timeout=600,
+        timeout=HANG,
         check=False,
     )
 
@@ -178,6 +205,19 @@ def _descriptor_replaced(number: int, other: int) -> Iterator[None]:
 
 
 @pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that goes on by 10 ms each time it is looked at, however fast the machine is."""
+    now = time.monotonic()
+
+    def tick() -> float:
+        nonlocal now
+        now += 0.01
+        return now
+
+    monkeypatch.setattr(time, "monotonic", tick)
+
+
+@pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Run the real command in an empty directory."""
     return partial(run_process, tmp_path)
@@ -185,10 +225,14 @@ def run(tmp_path: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint trained by the real command with the tutorial's recipe on its sentence."""
+    """A checkpoint trained by the real command with the tutorial's recipe on its sentence.
+
+    What the command showed lies beside it, in `shown`.
+    """
     folder = tmp_path_factory.mktemp("tutorial")
     sentence = b"This is GeeksforGeeks a software training institute"
-    result = run_process(folder, "train", "-", "--preset", "tutorial", "-o", "ck", stdin=sentence)
+    result = run_process(folder, "train", "-", "--preset", "tutorial", stdin=sentence)
+    (folder / "shown").write_bytes(result.stderr)
     assert result.returncode == 0, result.stderr.decode()
-    assert result.stdout == b"ck\n"
-    return folder / "ck"
+    assert result.stdout == b"checkpoints/stdin\n"
+    return folder / "checkpoints" / "stdin"

@@ -16,6 +16,7 @@ from chargen.training.machine import (  # noqa: E402
     settled,
 )
 
+pytestmark = pytest.mark.cpu
 ALL = ModelConfig(vocabulary_size=5, units=8, window=6)
 LAST = ModelConfig(vocabulary_size=5, units=8, window=6, predict="last")
 
