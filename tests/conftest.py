@@ -5,8 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, chdir, contextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from hypothesis import settings
 
 from chargen.architecture import describe
 from chargen.checkpoint import Checkpoint, CorpusRecord
+from chargen.cli import main
 from chargen.config import ModelConfig, TrainConfig
 from chargen.data.vocabulary import Vocabulary
 from chargen.replacement import write_file
@@ -30,6 +35,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 TINY_SHAKESPEARE = ROOT.parent / "shared" / "data" / "tinyshakespeare.txt"
+
+CLOSE = {"rel": 1e-4, "abs": 1e-5}
+"""How far figures that were computed in two ways may lie apart: `pytest.approx(figure, **CLOSE)`.
+
+float32 has seven digits. Another kernel of BLAS, or another number of rows, adds the hundreds of
+products of a sum in another order, and later steps of the network carry the difference on: two or
+three of the digits are lost.
+"""
+HANG = 600
+"""Seconds after which a process is given up for hanging, on the slowest machine under any load."""
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
@@ -91,45 +106,133 @@ def make_checkpoint(
     return checkpoint
 
 
+@cache
+def sees_gpu() -> bool:
+    from chargen.training import runtime
+
+    runtime.start()
+    from chargen.models.recurrent import on_gpu
+
+    return on_gpu()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is marked `cpu` where there is a GPU; only then is TensorFlow asked."""
+    if item.get_closest_marker("cpu") and sees_gpu():
+        pytest.skip("TensorFlow sees a GPU here, and trains on it by Keras' own layers")
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of an LSTM with random weights; not to be changed."""
     return make_checkpoint(tmp_path_factory.mktemp("checkpoints") / "random").path
 
 
+def run_process(
+    folder: Path, *arguments: str | Path, stdin: bytes = b"", **environment: str
+) -> "subprocess.CompletedProcess[bytes]":
+    """Run the real command in a folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "chargen", *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        cwd=folder,
+        # Unbuffered output would hide what is still unwritten at exit.
+        env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"} | environment,
+        timeout=HANG,
+        check=False,
+    )
+
+
+def run_here(
+    folder: Path, *arguments: str | Path, stdin: bytes = b""
+) -> "subprocess.CompletedProcess[bytes]":
+    """Do what `run_process` does, in this process, without the quarter of a second of a start.
+
+    The entry point is the command's, and its standard streams are files, so that what is written
+    below Python is seen too.
+    """
+    line = ["chargen", *map(str, arguments)]
+    with ExitStack() as stack:
+        files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+        files[0].write(stdin)
+        files[0].seek(0)
+        stack.enter_context(_handlers_kept())
+        stack.enter_context(chdir(folder))
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(sys, "argv", line)
+        for number, (name, file) in enumerate(
+            zip(("stdin", "stdout", "stderr"), files, strict=True)
+        ):
+            stack.enter_context(_descriptor_replaced(number, file.fileno()))
+            mode = "w" if number else "r"
+            stream = stack.enter_context(open(number, mode, encoding="utf-8", closefd=False))
+            patch.setattr(sys, name, stream)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        written = []
+        for file in files[1:]:
+            file.seek(0)
+            written.append(file.read())
+    status = ended.value.code
+    assert isinstance(status, int)
+    return subprocess.CompletedProcess(line, status, *written)
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Put the handlers of signals back that the command sets for its process."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGPIPE, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _descriptor_replaced(number: int, other: int) -> Iterator[None]:
+    """Have a descriptor mean what another one does."""
+    kept = os.dup(number)
+    os.dup2(other, number)
+    try:
+        yield
+    finally:
+        os.dup2(kept, number)
+        os.close(kept)
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that goes on by 10 ms each time it is looked at, however fast the machine is."""
+    now = time.monotonic()
+
+    def tick() -> float:
+        nonlocal now
+        now += 0.01
+        return now
+
+    monkeypatch.setattr(time, "monotonic", tick)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Run the real command in an empty directory."""
-
-    def run_command(
-        *arguments: str | Path, stdin: bytes = b"", **environment: str
-    ) -> "subprocess.CompletedProcess[bytes]":
-        return subprocess.run(
-            [sys.executable, "-m", "chargen", *map(str, arguments)],
-            input=stdin,
-            capture_output=True,
-            cwd=tmp_path,
-            # Unbuffered output would hide what is still unwritten at exit.
-            env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"} | environment,
-            timeout=600,
-            check=False,
-        )
-
-    return run_command
+    return partial(run_process, tmp_path)
 
 
 @pytest.fixture(scope="session")
 def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint trained by the real command with the tutorial's recipe on its sentence."""
+    """A checkpoint trained by the real command with the tutorial's recipe on its sentence.
+
+    What the command showed lies beside it, in `shown`.
+    """
     folder = tmp_path_factory.mktemp("tutorial")
-    result = subprocess.run(
-        [sys.executable, "-m", "chargen", "train", "-", "--preset", "tutorial", "-o", "ck"],
-        input=b"This is GeeksforGeeks a software training institute",
-        capture_output=True,
-        cwd=folder,
-        timeout=600,
-        check=False,
-    )
+    sentence = b"This is GeeksforGeeks a software training institute"
+    result = run_process(folder, "train", "-", "--preset", "tutorial", stdin=sentence)
+    (folder / "shown").write_bytes(result.stderr)
     assert result.returncode == 0, result.stderr.decode()
-    assert result.stdout == b"ck\n"
-    return folder / "ck"
+    assert result.stdout == b"checkpoints/stdin\n"
+    return folder / "checkpoints" / "stdin"

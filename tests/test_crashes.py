@@ -176,7 +176,7 @@ def test_a_directory_removed_under_a_run_is_an_error_of_one_line(text: Path, tmp
 
 @pytest.mark.slow
 def test_a_clock_that_jumps_disturbs_neither_a_run_nor_its_budget(
-    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ticking: None, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     chargen.train(text, checkpoint=tmp_path / "straight", **SMALL)
     straight_time = time.time
@@ -185,4 +185,4 @@ def test_a_clock_that_jumps_disturbs_neither_a_run_nor_its_budget(
     assert not differences(tmp_path / "straight", tmp_path / "jumped")
     options = SMALL | {"epochs": 10**6, "patience": 0}
     path = chargen.train(text, checkpoint=tmp_path / "budget", budget="10s", **options)
-    assert 5 < Checkpoint.open(path).history()[-1]["seconds"] < 13
+    assert 8 < Checkpoint.open(path).history()[-1]["seconds"] <= 10

@@ -13,6 +13,7 @@ from chargen.models.recurrent import on_gpu  # noqa: E402
 from chargen.training.machine import settled  # noqa: E402
 from chargen.training.processor import bfloat16_feature  # noqa: E402
 
+pytestmark = pytest.mark.cpu
 ALL = ModelConfig(vocabulary_size=5, units=8, window=6)
 LAST = ModelConfig(vocabulary_size=5, units=8, window=6, predict="last")
 

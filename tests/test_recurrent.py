@@ -13,6 +13,7 @@ import tensorflow as tf  # noqa: E402
 
 from chargen.models.recurrent import FusedGRU, FusedLSTM, FusedSimpleRNN  # noqa: E402
 
+pytestmark = pytest.mark.cpu
 PAIRS = [
     pytest.param(keras.layers.LSTM, FusedLSTM, {}, id="lstm"),
     pytest.param(keras.layers.GRU, FusedGRU, {}, id="gru"),

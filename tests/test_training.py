@@ -4,13 +4,17 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 import signal
+from collections.abc import Callable
+from contextlib import chdir
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import CLOSE, ROOT
 
 import chargen
 from chargen.checkpoint import Checkpoint
@@ -25,6 +29,7 @@ from chargen.errors import (
 from chargen.training.events import Evaluated, Event, Progressed, Recovered, Started, Stopped
 from chargen.training.plan import default_checkpoint
 
+OTHER = "The heron said £5.\n"
 FABLES = (ROOT / "corpora" / "fables.txt").read_text(encoding="utf-8")
 TEXT = "".join(FABLES.splitlines(keepends=True)[:60])
 SMALL: dict[str, Any] = {
@@ -34,7 +39,20 @@ SMALL: dict[str, Any] = {
     "epochs": 2,
     "learning_rate": 0.01,
     "random_seed": 1,
+    "precision": "float32",  # runs are compared: `auto` may settle for either
 }
+
+DEEP: dict[str, Any] = {"cell": "gru", "layers": 2, "dropout": 0.2, "epochs": 1}
+BOTH_WAYS: dict[str, Any] = {
+    "predict": "last",
+    "bidirectional": True,
+    "embedding": 4,
+    "precision": "bfloat16",
+    "batch_size": 5,  # so that no batch is smaller: each size is compiled by itself
+}
+DROPPING: dict[str, Any] = {"layers": 2, "dropout": 0.3, "batch_size": 1, "epochs": 2}
+
+SAVE_EVERY = (0, "1h")
 
 HISTORY_NAMES = [
     "step",
@@ -51,6 +69,67 @@ HISTORY_NAMES = [
 ]
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended, in a folder of its own with its texts; not to be changed.
+
+    Attributes:
+        path: what `train` returned.
+        events: all that it told.
+        saved: the steps at which it saved its state.
+    """
+
+    folder: Path
+    path: Path
+    events: list[Event]
+    saved: list[int]
+
+    def copy(self, folder: Path) -> Path:
+        """Copy the folder, so that the run was done in the copy; returns its checkpoint."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        config = folder / "ck" / "config.json"
+        config.write_text(config.read_text().replace(str(self.folder), str(folder)))
+        return folder / "ck"
+
+
+Trained = Callable[..., Run]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Runs on `TEXT` in fables.txt, each done once: most of their time goes into compiling."""
+    from chargen.training import state
+
+    runs: dict[str, Run] = {}
+    save = state.save
+
+    def train(**options: Any) -> Run:
+        key = repr(sorted(options.items()))
+        if key not in runs:
+            folder = tmp_path_factory.mktemp("run")
+            (folder / "fables.txt").write_text(TEXT, encoding="utf-8")
+            (folder / "other.txt").write_text(OTHER, encoding="utf-8")
+            events: list[Event] = []
+            saved: list[int] = []
+
+            def note(folder: Path, model: Any, run: Any) -> None:
+                saved.append(run.step)
+                save(folder, model, run)
+
+            with pytest.MonkeyPatch.context() as patch, chdir(folder):
+                patch.setattr(state, "save", note)
+                path = chargen.train(
+                    "fables.txt",
+                    checkpoint=folder / "ck",
+                    report=events.append,
+                    **SMALL | options,
+                )
+            runs[key] = Run(folder, path, events, saved)
+        return runs[key]
+
+    return train
+
+
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
     path = tmp_path / "fables.txt"
@@ -58,14 +137,34 @@ def text(tmp_path: Path) -> Path:
     return path
 
 
+def stop_when(due: Callable[[Event], bool]) -> Callable[[Event], None]:
+    """Press Ctrl-C, once, after the first event that is the one."""
+    pressed = False
+
+    def report(event: Event) -> None:
+        nonlocal pressed
+        if not pressed and due(event):
+            pressed = True
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return report
+
+
+def begin(*arguments: Any, **options: Any) -> None:
+    """Start a run and stop it before its first step, which saves the seconds of compiling."""
+    report = stop_when(lambda event: isinstance(event, Started))
+    with pytest.raises(KeyboardInterrupt):
+        chargen.train(*arguments, report=report, **options)
+
+
 def history(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (path / "history.jsonl").read_text().splitlines()]
 
 
-def test_a_run_leaves_a_whole_checkpoint(text: Path, tmp_path: Path):
-    events: list[Event] = []
-    path = chargen.train(text, checkpoint=tmp_path / "ck", report=events.append, **SMALL)
-    assert path == tmp_path / "ck"
+def test_a_run_leaves_a_whole_checkpoint(trained: Trained):
+    run = trained()
+    path, events = run.path, run.events
+    assert path == run.folder / "ck"
     assert sorted(p.name for p in path.iterdir()) == [
         "config.json",
         "history.jsonl",
@@ -95,37 +194,33 @@ def test_a_run_leaves_a_whole_checkpoint(text: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     "options",
     [
-        {"cell": "gru", "layers": 2, "dropout": 0.2},
+        DEEP,
         pytest.param(
             {"predict": "last", "cell": "rnn", "activation": "relu"}, marks=pytest.mark.slow
         ),
-        {"predict": "last", "bidirectional": True, "embedding": 4},
-        {"batch_size": 1},
-        {"predict": "last", "window": 1},
+        pytest.param(BOTH_WAYS, marks=pytest.mark.cpu),
+        DROPPING,
+        {"predict": "last", "window": 1, "cell": "rnn"},
     ],
 )
-def test_evaluate_gives_the_figure_of_the_history(
-    text: Path, tmp_path: Path, options: dict[str, Any]
-):
-    path = chargen.train(text, checkpoint=tmp_path / "ck", **SMALL | {"epochs": 1} | options)
+def test_evaluate_gives_the_figure_of_the_history(trained: Trained, options: dict[str, Any]):
+    path = trained(**{"epochs": 1} | options).path
     checkpoint = Checkpoint.open(path)
     best = checkpoint.best()
     assert best is not None
     held_out = "".join(checkpoint.held_out_parts(1000))
     assert held_out == TEXT[int(len(TEXT) * 0.9) :]
     score = chargen.load(path).evaluate(held_out)
-    assert score.nats_per_character == pytest.approx(best["validation_nats"], abs=1e-5)
+    assert score.nats_per_character == pytest.approx(best["validation_nats"], **CLOSE)
     assert score.accuracy == pytest.approx(best["validation_accuracy"])
 
 
 @pytest.mark.slow
-def test_epochs_end_with_an_evaluation_and_may_hold_several(text: Path, tmp_path: Path):
-    path = chargen.train(text, checkpoint=tmp_path / "ck", **SMALL | {"epochs": 3})
-    epochs = [line["epoch"] for line in history(path)]
+def test_epochs_end_with_an_evaluation_and_may_hold_several(trained: Trained):
+    epochs = [line["epoch"] for line in history(trained(epochs=3).path)]
     assert {1.0, 2.0, 3.0} <= set(epochs)
     assert len(epochs) > 3
-    last = SMALL | {"predict": "last", "epochs": 1, "batch_size": 100}
-    path = chargen.train(text, checkpoint=tmp_path / "last", **last)
+    path = trained(predict="last", epochs=1, batch_size=100).path
     assert history(path)[-1]["characters"] == Checkpoint.open(path).corpus.train_characters - 8
 
 
@@ -138,10 +233,29 @@ def without_seconds(path: Path) -> list[dict[str, Any]]:
     return [{**line, "seconds": None} for line in history(path)]
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"cell": "lstm", "dropout": 0.3, "layers": 2},
+@dataclass(frozen=True)
+class Stops:
+    """A run that was stopped twice, within its first epoch and at an evaluation, and ended.
+
+    Attributes:
+        straight: the same without a stop.
+        first: a copy of its checkpoint after the first stop.
+        second: another after the second.
+        step: of the first stop.
+        ended: its checkpoint.
+    """
+
+    straight: Path
+    first: Path
+    second: Path
+    step: int
+    ended: Path
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        DROPPING,
         pytest.param(
             {"cell": "gru", "predict": "last", "optimizer": "sgd", "batch_size": 32},
             marks=pytest.mark.slow,
@@ -151,70 +265,89 @@ def without_seconds(path: Path) -> list[dict[str, Any]]:
             marks=pytest.mark.slow,
         ),
     ],
+    ids=["lstm", "gru", "rnn"],
 )
-def test_an_interrupted_run_ends_as_one_that_was_not(
-    text: Path, tmp_path: Path, options: dict[str, Any]
-):
-    options = SMALL | options
-    straight = chargen.train(text, checkpoint=tmp_path / "straight", **options)
+def stops(
+    request: pytest.FixtureRequest, trained: Trained, tmp_path_factory: pytest.TempPathFactory
+) -> Stops:
+    straight = trained(**request.param)
+    text = straight.folder / "fables.txt"
+    evaluated = [line["step"] for line in history(straight.path)]
+    middle = evaluated[len(evaluated) // 2]
+    folder = tmp_path_factory.mktemp("stops")
+    path = folder / "ended"
+    steps: list[int] = []
 
-    def interrupt_at(steps: set[int]) -> Any:
-        def report(event: Event) -> None:
-            if isinstance(event, Evaluated) and event.record["step"] in steps:
-                os.kill(os.getpid(), signal.SIGINT)
+    def has_progressed(event: Event) -> bool:
+        if isinstance(event, Progressed):
+            steps.append(event.step)
+        return bool(steps)
 
-        return report
+    def is_in_the_middle(event: Event) -> bool:
+        return isinstance(event, Evaluated) and event.record["step"] == middle
 
-    evaluated = [line["step"] for line in history(straight)]
-    at = {evaluated[0], evaluated[len(evaluated) // 2]}
-    stopped = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
-        chargen.train(text, checkpoint=stopped, report=interrupt_at(at), **options)
-    assert len(history(stopped)) == 1
+        chargen.train(
+            text, checkpoint=path, report=stop_when(has_progressed), **SMALL | request.param
+        )
+    shutil.copytree(path, folder / "first")
     with pytest.raises(KeyboardInterrupt):
-        chargen.train(checkpoint=stopped, resume=True, report=interrupt_at(at))
-    chargen.train(text, checkpoint=stopped, resume=True)
-    assert without_seconds(stopped) == without_seconds(straight)
-    for array, expected in zip(weights_of(stopped), weights_of(straight), strict=True):
+        chargen.train(checkpoint=path, resume=True, report=stop_when(is_in_the_middle))
+    shutil.copytree(path, folder / "second")
+    chargen.train(text, checkpoint=path, resume=True)
+    return Stops(straight.path, folder / "first", folder / "second", steps[0], path)
+
+
+def arrays_of(path: Path) -> list[np.ndarray]:
+    """Weights, moments of the optimizer, states: everything that a run goes on with."""
+    with np.load(path / "resume.npz", allow_pickle=False) as file:
+        return [file[name] for name in file.files if name != "run"]
+
+
+def test_an_interrupted_run_ends_as_one_that_was_not(stops: Stops):
+    assert without_seconds(stops.ended) == without_seconds(stops.straight)
+    for array, expected in zip(arrays_of(stops.ended), arrays_of(stops.straight), strict=True):
         np.testing.assert_array_equal(array, expected)
     for array, expected in zip(
-        Checkpoint.open(stopped).weights(), Checkpoint.open(straight).weights(), strict=True
+        Checkpoint.open(stops.ended).weights(),
+        Checkpoint.open(stops.straight).weights(),
+        strict=True,
     ):
         np.testing.assert_array_equal(array, expected)
 
 
-def test_a_run_stopped_within_an_epoch_goes_on_in_its_middle(text: Path, tmp_path: Path):
-    options = SMALL | {"epochs": 2, "batch_size": 1, "dropout": 0.2}
-    straight = chargen.train(text, checkpoint=tmp_path / "straight", **options)
-    steps: list[int] = []
+def test_a_run_stopped_within_an_epoch_goes_on_in_its_middle(stops: Stops):
+    straight = without_seconds(stops.straight)
+    epoch_steps = round(straight[-1]["step"] / straight[-1]["epoch"])
+    assert stops.step % epoch_steps != 0
+    until = without_seconds(stops.second)
+    assert until == straight[: len(until)]
+    assert 0 < len(until) < len(straight)
 
-    def report(event: Event) -> None:
-        if isinstance(event, Progressed) and not steps:
-            steps.append(event.step)
-            os.kill(os.getpid(), signal.SIGINT)
 
-    stopped = tmp_path / "stopped"
-    with pytest.raises(KeyboardInterrupt):
-        chargen.train(text, checkpoint=stopped, report=report, **options)
-    epoch_steps = round(history(straight)[-1]["step"] / 2)
-    assert steps[0] % epoch_steps != 0
-    chargen.train(checkpoint=stopped, resume=True)
-    assert without_seconds(stopped) == without_seconds(straight)
-    for array, expected in zip(weights_of(stopped), weights_of(straight), strict=True):
+def test_a_run_stopped_before_its_first_evaluation_leaves_what_it_learned(stops: Stops):
+    assert history(stops.first) == []
+    weights = Checkpoint.open(stops.first).weights()
+    np.testing.assert_array_equal(weights[0], arrays_of(stops.first)[0])
+
+
+def test_the_random_seed_settles_the_run(trained: Trained, text: Path, tmp_path: Path):
+    one, again = (trained(validation=0, save_every=often).path for often in SAVE_EVERY)
+    assert without_seconds(one) == without_seconds(again)
+    for array, expected in zip(arrays_of(one), arrays_of(again), strict=True):
         np.testing.assert_array_equal(array, expected)
 
+    def first_weights(name: str, seed: int) -> list[np.ndarray]:
+        begin(text, checkpoint=tmp_path / name, **SMALL | {"random_seed": seed})
+        return Checkpoint.open(tmp_path / name).weights()
 
-def test_the_random_seed_settles_the_run(text: Path, tmp_path: Path):
-    one, again, other = (
-        chargen.train(text, checkpoint=tmp_path / name, **SMALL | {"random_seed": seed})
-        for name, seed in (("one", 1), ("again", 1), ("other", 2))
-    )
-    assert without_seconds(one) == without_seconds(again)
-    assert without_seconds(one) != without_seconds(other)
+    initial, equal, other = (first_weights(*run) for run in (("a", 1), ("b", 1), ("c", 2)))
+    assert all(np.array_equal(a, b) for a, b in zip(initial, equal, strict=True))
+    assert not np.array_equal(initial[0], other[0])
 
 
-def test_a_finished_run_can_be_given_more_epochs(text: Path, tmp_path: Path):
-    path = chargen.train(text, checkpoint=tmp_path / "ck", **SMALL)
+def test_a_finished_run_can_be_given_more_epochs(trained: Trained, tmp_path: Path):
+    path = trained().copy(tmp_path)
     steps = history(path)[-1]["step"]
     events: list[Event] = []
     chargen.train(checkpoint=path, resume=True, report=events.append)
@@ -225,8 +358,9 @@ def test_a_finished_run_can_be_given_more_epochs(text: Path, tmp_path: Path):
     assert Checkpoint.open(path).training.epochs == 3
 
 
-def test_a_resumed_run_stays_what_it_is(text: Path, tmp_path: Path):
-    path = chargen.train(text, checkpoint=tmp_path / "ck", **SMALL | {"epochs": 1})
+def test_a_resumed_run_stays_what_it_is(trained: Trained, tmp_path: Path):
+    path = trained().copy(tmp_path)
+    text = tmp_path / "fables.txt"
     with pytest.raises(OptionError, match="--units 9 does not go with --resume: .* with 8"):
         chargen.train(text, checkpoint=path, resume=True, units=9)
     other = tmp_path / "other"
@@ -247,24 +381,35 @@ def test_a_resumed_run_stays_what_it_is(text: Path, tmp_path: Path):
         chargen.train(text, checkpoint=tmp_path / "nowhere", resume=True)
 
 
-def test_patience_stops_a_run_that_gets_worse(text: Path, tmp_path: Path):
-    options = SMALL | {"epochs": 50, "learning_rate": 1.0, "patience": 2, "schedule": "constant"}
-    events: list[Event] = []
-    path = chargen.train(text, checkpoint=tmp_path / "ck", report=events.append, **options)
+def test_patience_stops_a_run_that_gets_worse(trained: Trained):
+    run = trained(epochs=50, learning_rate=1.0, patience=2, schedule="constant")
+    path = run.path
     lines = history(path)
-    assert isinstance(events[-1], Stopped)
-    assert events[-1].reason == "patience"
+    assert isinstance(run.events[-1], Stopped)
+    assert run.events[-1].reason == "patience"
     assert lines[-1]["epoch"] < 50
     assert not lines[-1]["best"]
     assert not lines[-2]["best"]
     best = Checkpoint.open(path).best()
     assert best is not None
     score = chargen.load(path).evaluate("".join(Checkpoint.open(path).held_out_parts(1000)))
-    assert score.nats_per_character == pytest.approx(best["validation_nats"], abs=1e-5)
+    assert score.nats_per_character == pytest.approx(best["validation_nats"], **CLOSE)
 
 
 @pytest.mark.slow
-def test_a_budget_ends_the_run_in_time_and_keeps_its_best_weights(text: Path, tmp_path: Path):
+def test_a_budget_ends_a_run_by_the_clock_of_this_machine(trained: Trained):
+    run = trained(budget="10s", epochs=10**6, patience=0)
+    stopped = run.events[-1]
+    assert isinstance(stopped, Stopped)
+    assert stopped.reason == "budget"
+    assert history(run.path)[-1]["step"] == stopped.step
+    assert Checkpoint.open(run.path).best() is not None
+
+
+@pytest.mark.slow
+def test_a_budget_ends_the_run_in_time_and_keeps_its_best_weights(
+    ticking: None, text: Path, tmp_path: Path
+):
     events: list[Event] = []
     path = chargen.train(
         text,
@@ -285,27 +430,17 @@ def test_a_budget_ends_the_run_in_time_and_keeps_its_best_weights(text: Path, tm
     checkpoint = Checkpoint.open(path)
     assert checkpoint.training.budget == 10.0
     assert checkpoint.best() is not None
-    chargen.train(checkpoint=path, resume=True, report=events.append)
-    assert events[-1].step == stopped.step  # type: ignore[union-attr]
-
-
-@pytest.mark.slow
-def test_a_resumed_budget_run_has_what_is_left_of_its_time(text: Path, tmp_path: Path):
-    options = SMALL | {"epochs": 10**4, "patience": 0, "budget": 10}
-    path = chargen.train(text, checkpoint=tmp_path / "ck", **options)
-    before = history(path)[-1]
-    chargen.train(checkpoint=path, resume=True, budget=before["seconds"] + 3)
+    # A resumed run has what is left of its time, or of a longer one.
+    chargen.train(checkpoint=path, resume=True)
+    assert history(path)[-1]["seconds"] <= 10
+    chargen.train(checkpoint=path, resume=True, budget=13)
     after = history(path)[-1]
-    assert after["step"] > before["step"]
-    assert before["seconds"] < after["seconds"] <= before["seconds"] + 3
+    assert after["step"] > stopped.step
+    assert 10 < after["seconds"] <= 13
 
 
-def test_weights_that_are_averaged_are_the_ones_that_are_scored_and_kept(
-    text: Path, tmp_path: Path
-):
-    options = SMALL | {"schedule": "constant", "learning_rate": 0.05}
-    plain = chargen.train(text, checkpoint=tmp_path / "a", **options)
-    averaged = chargen.train(text, checkpoint=tmp_path / "b", average=0.99, **options)
+def test_weights_that_are_averaged_are_the_ones_that_are_scored_and_kept(trained: Trained):
+    plain, averaged = trained().path, trained(average=0.99).path
     one, other = history(plain)[-1], history(averaged)[-1]
     assert one["train_nats"] == pytest.approx(other["train_nats"], abs=1e-4)  # learned alike
     assert one["validation_nats"] != pytest.approx(other["validation_nats"], abs=1e-3)
@@ -313,11 +448,11 @@ def test_weights_that_are_averaged_are_the_ones_that_are_scored_and_kept(
     assert best is not None
     held_out = "".join(Checkpoint.open(averaged).held_out_parts(1000))
     score = chargen.load(averaged).evaluate(held_out)
-    assert score.nats_per_character == pytest.approx(best["validation_nats"], abs=1e-5)
+    assert score.nats_per_character == pytest.approx(best["validation_nats"], **CLOSE)
 
 
-def test_with_nothing_held_out_the_newest_weights_are_kept(text: Path, tmp_path: Path):
-    path = chargen.train(text, checkpoint=tmp_path / "ck", validation=0, **SMALL)
+def test_with_nothing_held_out_the_newest_weights_are_kept(trained: Trained):
+    path = trained(validation=0, save_every=SAVE_EVERY[1]).path
     lines = history(path)
     assert all(line["best"] for line in lines)
     for name in ("validation_nats", "validation_bits", "validation_accuracy"):
@@ -327,23 +462,22 @@ def test_with_nothing_held_out_the_newest_weights_are_kept(text: Path, tmp_path:
     np.testing.assert_array_equal(Checkpoint.open(path).weights()[0], newest)
 
 
-def test_a_file_can_be_held_out(text: Path, tmp_path: Path):
-    other = tmp_path / "other.txt"
-    other.write_text("The heron said £5.\n")
-    path = chargen.train(text, checkpoint=tmp_path / "ck", validation=str(other), **SMALL)
+def test_a_file_can_be_held_out(trained: Trained):
+    path = trained(validation="other.txt").path
     checkpoint = Checkpoint.open(path)
     assert checkpoint.corpus.train_characters == len(TEXT)
     best = checkpoint.best()
     assert best is not None
-    score = chargen.load(path).evaluate("The heron said £5.\n")
+    score = chargen.load(path).evaluate(OTHER)
     assert score.unknown_characters == 2
-    assert score.nats_per_character == pytest.approx(best["validation_nats"], abs=1e-5)
+    assert score.nats_per_character == pytest.approx(best["validation_nats"], **CLOSE)
 
 
-def test_a_run_can_start_from_another_runs_weights(text: Path, tmp_path: Path):
-    first = chargen.train(text, checkpoint=tmp_path / "a", **SMALL | {"cell": "gru", "layers": 2})
-    tiny = {"epochs": 1, "learning_rate": 1e-9, "schedule": "constant", "batch_size": 4}
-    second = chargen.train(text, checkpoint=tmp_path / "b", init_from=first, **tiny)  # type: ignore[arg-type]
+def test_a_run_can_start_from_another_runs_weights(trained: Trained, text: Path, tmp_path: Path):
+    first = trained(**DEEP).path
+    tiny: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-9, "schedule": "constant"}
+    tiny |= {"batch_size": 4, "precision": "float32"}
+    second = chargen.train(text, checkpoint=tmp_path / "b", init_from=first, **tiny)
     assert Checkpoint.open(second).model == Checkpoint.open(first).model
     for array, expected in zip(
         Checkpoint.open(second).weights(), Checkpoint.open(first).weights(), strict=True
@@ -358,14 +492,15 @@ def test_a_run_can_start_from_another_runs_weights(text: Path, tmp_path: Path):
     assert not (tmp_path / "c").exists()
 
 
-def test_an_existing_checkpoint_is_replaced_only_by_force(text: Path, tmp_path: Path):
-    path = chargen.train(text, checkpoint=tmp_path / "ck", **SMALL | {"epochs": 1})
+def test_an_existing_checkpoint_is_replaced_only_by_force(trained: Trained, tmp_path: Path):
+    path = trained().copy(tmp_path)
+    text = tmp_path / "fables.txt"
     before = (path / "model.keras").read_bytes()
     with pytest.raises(CheckpointError, match="already holds a checkpoint; give --resume"):
         chargen.train(text, checkpoint=path, **SMALL)
     assert (path / "model.keras").read_bytes() == before
     (path / "notes.txt").write_text("mine")
-    chargen.train(text, checkpoint=path, force=True, **SMALL | {"units": 9})
+    begin(text, checkpoint=path, force=True, **SMALL | {"units": 9})
     assert Checkpoint.open(path).model.units == 9
     assert (path / "notes.txt").read_text() == "mine"
 
@@ -395,26 +530,10 @@ def test_an_exploding_loss_is_an_error_that_says_what_to_do(text: Path, tmp_path
     assert len(chargen.load(tmp_path / "ck").sample("The", length=5)) == 5
 
 
-def test_the_state_is_saved_as_often_as_asked_for(
-    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    from chargen.training import state
-
-    saved: list[int] = []
-    save = state.save
-
-    def note(folder: Path, model: Any, run: Any) -> None:
-        saved.append(run.step)
-        save(folder, model, run)
-
-    monkeypatch.setattr(state, "save", note)
-    options = SMALL | {"validation": 0}
-    chargen.train(text, checkpoint=tmp_path / "always", save_every=0, **options)
-    always = list(saved)
-    saved.clear()
-    chargen.train(text, checkpoint=tmp_path / "seldom", save_every="1h", **options)
-    assert len(always) > len(saved)
-    assert set(saved) <= {0} | {line["step"] for line in history(tmp_path / "seldom")}
+def test_the_state_is_saved_as_often_as_asked_for(trained: Trained):
+    always, seldom = (trained(validation=0, save_every=often) for often in SAVE_EVERY)
+    assert len(always.saved) > len(seldom.saved)
+    assert set(seldom.saved) <= {0} | {line["step"] for line in history(seldom.path)}
 
 
 def test_two_trainers_in_one_directory_are_refused(text: Path, tmp_path: Path):
@@ -423,26 +542,27 @@ def test_two_trainers_in_one_directory_are_refused(text: Path, tmp_path: Path):
             for how in ({"resume": True}, {"force": True}):
                 with pytest.raises(CheckpointError, match="another process is training in"):
                     chargen.train(text, checkpoint=tmp_path / "ck", **how)
+            os.kill(os.getpid(), signal.SIGINT)
 
-    chargen.train(text, checkpoint=tmp_path / "ck", report=train_too, **SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        chargen.train(text, checkpoint=tmp_path / "ck", report=train_too, **SMALL)
 
 
 def test_a_run_that_diverges_goes_back_and_on_with_half_the_rate(
-    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Trained, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     from chargen.training import session
 
     asked: list[float] = []
+    plain = [line["step"] for line in history(trained().path)]
+    explode_at = plain[-1] * 3 // 4
 
     def explode_once(training: Any, fraction: float) -> float:
         asked.append(fraction)
         return 1e30 if len(asked) == explode_at else 0.01
 
     monkeypatch.setattr(session, "learning_rate", explode_once)
-    options = SMALL | {"epochs": 6, "clip_norm": 0, "optimizer": "sgd"}
-    explode_at = 0
-    plain = chargen.train(text, checkpoint=tmp_path / "plain", **options)
-    explode_at = len(asked) + len(asked) // 2
+    options = SMALL | {"clip_norm": 0, "optimizer": "sgd"}
     events: list[Event] = []
     path = chargen.train(text, checkpoint=tmp_path / "ck", report=events.append, **options)
     recovered = [event for event in events if isinstance(event, Recovered)]
@@ -454,7 +574,7 @@ def test_a_run_that_diverges_goes_back_and_on_with_half_the_rate(
     assert noted["step"] == recovered[0].step
     assert not noted["best"]
     others = [line for line in lines if not line.get("diverged")]
-    assert [line["step"] for line in others] == [line["step"] for line in history(plain)]
+    assert [line["step"] for line in others] == plain
     after = others[-1]["learning_rate"]
     assert after == pytest.approx(0.005)
     assert others[-1]["train_nats"] < others[0]["train_nats"]
@@ -462,12 +582,10 @@ def test_a_run_that_diverges_goes_back_and_on_with_half_the_rate(
 
 @pytest.mark.parametrize("validation", [0, pytest.param(0.2, marks=pytest.mark.slow)])
 def test_weights_that_are_no_numbers_never_replace_the_best(
-    tmp_path: Path, validation: float, monkeypatch: pytest.MonkeyPatch
+    trained: Trained, tmp_path: Path, validation: float, monkeypatch: pytest.MonkeyPatch
 ):
     """An evaluation right after the step that explodes: the loss before it was a number."""
-    text = tmp_path / "text"
-    text.write_text("to be or not to be " * 40)
-    path = chargen.train(text, checkpoint=tmp_path / "ck", validation=validation, **SMALL)
+    path = trained(validation=validation, save_every=SAVE_EVERY[1]).copy(tmp_path)
     before = (path / "model.keras").read_bytes()
 
     def explode(model: Any, folder: Path) -> Any:
@@ -485,37 +603,23 @@ def test_weights_that_are_no_numbers_never_replace_the_best(
     assert (path / "model.keras").read_bytes() == before
 
 
-def test_force_replaces_a_damaged_checkpoint(text: Path, tmp_path: Path):
-    path = chargen.train(text, checkpoint=tmp_path / "ck", **SMALL)
+def test_force_replaces_a_damaged_checkpoint(trained: Trained, tmp_path: Path):
+    path = trained().copy(tmp_path)
+    text = tmp_path / "fables.txt"
     for damage in ("{", json.dumps({"format": 99, "model": {}, "training": {}})):
         (path / "config.json").write_text(damage)
-        chargen.train(text, checkpoint=path, force=True, **SMALL | {"epochs": 1})
+        begin(text, checkpoint=path, force=True, **SMALL | {"epochs": 1})
         assert Checkpoint.open(path).training.epochs == 1
+        assert history(path) == []
+        chargen.load(path).sample("The", length=5)
     (path / "config.json").unlink()
     with pytest.raises(CheckpointError, match="already holds"):
         chargen.train(text, checkpoint=path, **SMALL)
 
 
-def test_a_run_stopped_before_its_first_evaluation_leaves_what_it_learned(
-    text: Path, tmp_path: Path
-):
-    def report(event: Event) -> None:
-        if isinstance(event, Progressed):
-            os.kill(os.getpid(), signal.SIGINT)
-
-    options = SMALL | {"batch_size": 1, "epochs": 30}
-    with pytest.raises(KeyboardInterrupt):
-        chargen.train(text, checkpoint=tmp_path / "ck", report=report, **options)
-    assert history(tmp_path / "ck") == []
-    with np.load(tmp_path / "ck" / "resume.npz", allow_pickle=False) as file:
-        np.testing.assert_array_equal(
-            Checkpoint.open(tmp_path / "ck").weights()[0], file["weight0"]
-        )
-
-
-def test_resuming_follows_the_text_to_its_new_place(text: Path, tmp_path: Path):
-    path = chargen.train(text, checkpoint=tmp_path / "ck", threads=None, **SMALL)
-    moved = text.rename(tmp_path / "moved.txt")
+def test_resuming_follows_the_text_to_its_new_place(trained: Trained, tmp_path: Path):
+    path = trained().copy(tmp_path)
+    moved = (tmp_path / "fables.txt").rename(tmp_path / "moved.txt")
     with pytest.raises(CorpusError, match="no such file"):
         chargen.train(checkpoint=path, resume=True)
     chargen.train(moved, checkpoint=path, resume=True)
@@ -524,10 +628,9 @@ def test_resuming_follows_the_text_to_its_new_place(text: Path, tmp_path: Path):
         chargen.train(checkpoint=path, resume=True, epochs=1)
 
 
-def test_a_held_out_file_must_stay_the_same(text: Path, tmp_path: Path):
+def test_a_held_out_file_must_stay_the_same(trained: Trained, tmp_path: Path):
+    path = trained(validation="other.txt").copy(tmp_path)
     other = tmp_path / "other.txt"
-    other.write_text("The heron said so.\n")
-    path = chargen.train(text, checkpoint=tmp_path / "ck", validation=str(other), **SMALL)
     assert len(Checkpoint.open(path).held_out_ids()) == 19
     other.write_text("The heron said no.\n")
     with pytest.raises(CorpusError, match="is not the text that the run in"):
@@ -537,54 +640,55 @@ def test_a_held_out_file_must_stay_the_same(text: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_clipping_bounds_the_gradient(text: Path, tmp_path: Path):
-    options = SMALL | {"optimizer": "sgd", "learning_rate": 1.0, "schedule": "constant"}
-    free = chargen.train(text, checkpoint=tmp_path / "free", clip_norm=0, **options)
-    tight = chargen.train(text, checkpoint=tmp_path / "tight", clip_norm=1e-6, **options)
+def test_clipping_bounds_the_gradient(trained: Trained):
+    options: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 1.0, "schedule": "constant"}
+    free, tight = (trained(clip_norm=norm, **options).path for norm in (0, 1e-6))
     assert history(free)[-1]["train_nats"] < history(tight)[-1]["train_nats"] - 0.1
 
 
 @pytest.mark.slow
-def test_weight_decay_shrinks_the_weights(text: Path, tmp_path: Path):
-    options = SMALL | {"learning_rate": 0.1, "optimizer": "adamw"}
-    plain = chargen.train(text, checkpoint=tmp_path / "plain", **options)
-    decayed = chargen.train(text, checkpoint=tmp_path / "decayed", weight_decay=0.5, **options)
-
-    def size(path: Path) -> float:
+def test_weight_decay_shrinks_the_weights(trained: Trained):
+    def size(**options: Any) -> float:
+        path = trained(learning_rate=0.1, optimizer="adamw", **options).path
         return float(sum((w**2).sum() for w in Checkpoint.open(path).weights()))
 
-    assert size(decayed) < 0.8 * size(plain)
+    assert size(weight_decay=0.5) < 0.8 * size()
 
 
 @pytest.mark.slow
-def test_the_cosine_climbs_and_falls_and_constant_does_neither(text: Path, tmp_path: Path):
-    cosine = chargen.train(text, checkpoint=tmp_path / "a", **SMALL | {"epochs": 20})
-    rates = [line["learning_rate"] for line in history(cosine)]
+def test_the_cosine_climbs_and_falls_and_constant_does_neither(trained: Trained):
+    rates = [line["learning_rate"] for line in history(trained(epochs=20).path)]
     assert rates == sorted(rates, reverse=True)
     assert rates[0] > 0.009
     assert rates[-1] == pytest.approx(0.0002, rel=0.02)
-    constant = chargen.train(text, checkpoint=tmp_path / "b", schedule="constant", **SMALL)
-    assert {round(line["learning_rate"], 6) for line in history(constant)} == {0.01}
+    constant = history(trained(schedule="constant").path)
+    assert {round(line["learning_rate"], 6) for line in constant} == {0.01}
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("Chinese", "山高月小，水落石出。\n" * 30),
-        ("emoji", "🙂🚀👩\u200d👩\u200d👧 ok\n" * 30),
-        ("combining", "e\u0301a\u0308o\u0302n\u0303 \u0915\u094d\u0937\n" * 30),
-    ],
-)
-def test_any_script_trains_and_samples_unharmed(tmp_path: Path, name: str, content: str):
-    text = tmp_path / "text"
-    text.write_text(content, encoding="utf-8")
-    options = SMALL | {"units": 48, "epochs": 60, "validation": 0, "learning_rate": 0.02}
-    path = chargen.train(text, checkpoint=tmp_path / "ck", **options)
-    model = chargen.load(path)
+SCRIPTS = {
+    "Chinese": "山高月小，水落石出。\n" * 30,
+    "emoji": "🙂🚀👩\u200d👩\u200d👧 ok\n" * 30,
+    "combining": "e\u0301a\u0308o\u0302n\u0303 \u0915\u094d\u0937\n" * 30,
+}
+
+
+@pytest.fixture(scope="module")
+def polyglot(tmp_path_factory: pytest.TempPathFactory) -> chargen.Model:
+    """A model that has memorised a line of each script."""
+    folder = tmp_path_factory.mktemp("scripts")
+    (folder / "text").write_text("".join(SCRIPTS.values()), encoding="utf-8")
+    options = SMALL | {"units": 48, "epochs": 15, "validation": 0, "learning_rate": 0.02}
+    return chargen.load(chargen.train(folder / "text", checkpoint=folder / "ck", **options))
+
+
+@pytest.mark.parametrize("content", SCRIPTS.values(), ids=SCRIPTS)
+def test_any_script_trains_and_samples_unharmed(polyglot: chargen.Model, content: str):
     line = content[: content.index("\n") + 1]
-    assert model.sample(line[:2], length=len(line) * 2 - 2, temperature=0) == (line * 2)[2:]
-    assert model.evaluate(content).unknown_characters == 0
-    assert model.evaluate(content).bits_per_character < 0.5
+    again = polyglot.sample(line[:2], length=len(line) * 2 - 2, temperature=0)
+    assert again == (line * 2)[2:]
+    score = polyglot.evaluate(content)
+    assert score.unknown_characters == 0
+    assert score.bits_per_character < 0.5
 
 
 def test_rare_characters_are_folded_by_min_count(tmp_path: Path):
@@ -606,9 +710,9 @@ def test_a_text_of_a_few_characters_trains_with_no_options(tmp_path: Path, chara
 
 
 def test_settings_are_recorded(text: Path, tmp_path: Path):
-    path = chargen.train(
-        [text, str(text)], checkpoint=tmp_path / "ck", preset="tutorial", epochs=1, units=5
-    )
+    path = tmp_path / "ck"
+    options: dict[str, Any] = {"preset": "tutorial", "epochs": 1, "units": 5, "threads": None}
+    begin([text, str(text)], checkpoint=path, **options)
     opened = Checkpoint.open(path)
     assert opened.corpus.texts == (str(text), str(text))
     assert opened.corpus.characters == 2 * len(TEXT)
@@ -634,7 +738,9 @@ def test_the_default_checkpoint_is_named_after_the_text(source: str, name: str):
     assert default_checkpoint(source) == Path("checkpoints") / name
 
 
-def test_wrong_calls_are_refused(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_wrong_calls_are_refused(
+    trained: Trained, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(TypeError, match="unknown options: unit"):
         chargen.train(text, unit=3)  # type: ignore[call-arg]
@@ -646,13 +752,13 @@ def test_wrong_calls_are_refused(text: Path, tmp_path: Path, monkeypatch: pytest
         chargen.train(text, threads=0)
     with pytest.raises(OptionError, match="--min-count must be 1 or more"):
         chargen.train(text, checkpoint=tmp_path / "ck", min_count=0)
-    path = chargen.train(text, checkpoint=tmp_path / "ck", **SMALL)
+    path = trained().path
     with pytest.raises(OptionError, match="give one of them"):
         chargen.train(text, checkpoint=tmp_path / "b", init_from=path, preset="tutorial")
 
 
-def test_a_record_of_a_run_holds_its_options(text: Path, tmp_path: Path):
-    path = chargen.train(text, checkpoint=tmp_path / "ck", **SMALL)
+def test_a_record_of_a_run_holds_its_options(trained: Trained):
+    path = trained().path
     training = dataclasses.asdict(Checkpoint.open(path).training)
     model = dataclasses.asdict(Checkpoint.open(path).model)
     for name, value in SMALL.items():
