@@ -24,6 +24,8 @@ import tensorflow as tf  # noqa: E402
 
 from chargen.models.factory import build_learner, build_model  # noqa: E402
 
+pytestmark = pytest.mark.numeric
+
 CELLS = [
     ("lstm", "tanh"),
     ("gru", "tanh"),
