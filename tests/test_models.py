@@ -24,8 +24,6 @@ import tensorflow as tf  # noqa: E402
 
 from chargen.models.factory import build_learner, build_model  # noqa: E402
 
-pytestmark = pytest.mark.numeric
-
 CELLS = [
     ("lstm", "tanh"),
     ("gru", "tanh"),
@@ -66,6 +64,7 @@ def name(config: ModelConfig) -> str:
     return title(config).replace(", ", "-").replace(" ", "-") + f"-{config.predict}"
 
 
+@pytest.mark.numeric
 @pytest.mark.cpu  # a GPU multiplies with fewer digits
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
 def test_numpy_predicts_what_keras_predicts_over_200_steps(config: ModelConfig):
