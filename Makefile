@@ -44,8 +44,9 @@ demo: $(VENV)/run.stamp
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m "not slow"
 
+# Without flags, the tests leave the compiler as it is for users.
 slow: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -m slow
+	XLA_FLAGS= $(BIN)/python -m pytest -m slow
 
 kernels: $(VENV)/dev.stamp
 	@for each in $(KERNELS); do \
@@ -65,7 +66,7 @@ types: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 check: lint types
-	$(BIN)/python -m pytest --cov --cov-report=term
+	XLA_FLAGS= $(BIN)/python -m pytest --cov --cov-report=term
 
 clean:
 	rm -rf $(VENV) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
