@@ -9,8 +9,9 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, chdir, contextmanager
+from contextlib import ExitStack, chdir, contextmanager, suppress
 from functools import cache, partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import h5py
 import numpy as np
 import pytest
 from hypothesis import settings
+from threadpoolctl import threadpool_info
 
 from chargen.architecture import describe
 from chargen.checkpoint import Checkpoint, CorpusRecord
@@ -32,6 +34,14 @@ settings.load_profile("no deadline")
 
 # A test run started in the background inherits an ignored SIGINT, and hands it on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Trainings of this size spend most of their time in XLA's compiler, which is five times as fast
+# without the last of its optimisations. `make slow` compiles as users do. An unknown flag ends
+# the process, so that it is given to versions that were seen to have both.
+QUICK_COMPILATION = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+with suppress(PackageNotFoundError):
+    if version("tensorflow").startswith(("2.20.", "2.21.")):
+        os.environ.setdefault("XLA_FLAGS", QUICK_COMPILATION)
 
 ROOT = Path(__file__).parent.parent
 TINY_SHAKESPEARE = ROOT.parent / "shared" / "data" / "tinyshakespeare.txt"
@@ -114,6 +124,17 @@ def sees_gpu() -> bool:
     from chargen.models.recurrent import on_gpu
 
     return on_gpu()
+
+
+def pytest_report_header() -> list[str]:
+    """Say what computes: the last digits of figures depend on it."""
+    libraries = threadpool_info()
+    kernels = [
+        f"{each['internal_api']} for {each['architecture']}"
+        for each in libraries
+        if each["user_api"] == "blas"
+    ]
+    return ["BLAS: " + (", ".join(kernels) or "none that is known")]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -7,6 +7,8 @@ from conftest import ROOT
 
 from chargen.inference.baselines import HIGHEST_ORDER, compressed_bits, ngram_bits
 
+pytestmark = pytest.mark.numeric
+
 FABLES = (ROOT / "corpora" / "fables.txt").read_text(encoding="utf-8")
 
 

@@ -13,6 +13,8 @@ from chargen.errors import OptionError
 from chargen.inference.beam import most_likely
 from chargen.inference.model import Model
 
+pytestmark = pytest.mark.numeric
+
 CHARACTERS = "\nab "
 NETWORKS: list[dict[str, Any]] = [
     {},

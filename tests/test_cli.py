@@ -126,6 +126,7 @@ def test_sample_writes_the_seed_and_its_continuation(checkpoint: Path, run: Run)
     assert named.stdout == echoed.stdout
 
 
+@pytest.mark.numeric
 def test_jsonl_has_the_contracts_names(checkpoint: Path, run: Run):
     result = run(
         "sample", "-c", checkpoint, "-s", "ab", "--jsonl", "--count", "3", "-n", "9", "--stop", "c",
@@ -148,6 +149,7 @@ def test_jsonl_has_the_contracts_names(checkpoint: Path, run: Run):
         assert alone.stdout.decode() == record["text"] + "\n"
 
 
+@pytest.mark.numeric
 def test_texts_written_together_are_those_of_their_random_seeds(checkpoint: Path, run: Run):
     options = ("sample", "-c", checkpoint, "-s", "ab", "--jsonl", "-n", "60", "--random-seed", "5")
     many = run(*options, "--count", "300")
@@ -174,6 +176,7 @@ def test_the_seeds_before_a_refused_one_are_answered(checkpoint: Path, run: Run,
     assert b"line 3 of seeds is not UTF-8" in result.stderr
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("part", [1, 7, 30, 1000])
 def test_records_do_not_depend_on_how_much_is_scored_at_a_time(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
@@ -293,6 +296,7 @@ def test_unknown_seed_characters(checkpoint: Path, run: Run):
         assert run(*options, "--unknown", unknown).stdout.decode().startswith("aéb")
 
 
+@pytest.mark.numeric
 def test_evaluate_has_the_contracts_names_and_its_parts_sum(checkpoint: Path, run: Run):
     text = b"abc\n\ndefXg\nhij"
     whole = run("evaluate", "-", "-c", checkpoint, "--json", stdin=text)
@@ -341,6 +345,7 @@ def test_evaluate_for_people(checkpoint: Path, run: Run):
     assert json.loads(nothing.stdout)["bits_per_character"] is None
 
 
+@pytest.mark.numeric
 def test_evaluate_without_a_text_scores_the_held_out_one(run: Run, tmp_path: Path):
     text = (ROOT / "corpora" / "tunes.abc").read_bytes()
     (tmp_path / "tunes.abc").write_bytes(text)

@@ -8,6 +8,8 @@ from chargen.config import SampleConfig
 from chargen.errors import NumericalError
 from chargen.inference.decoding import MARGIN, Decoder, Noise, restrict
 
+pytestmark = pytest.mark.numeric
+
 logit_arrays = arrays(np.float32, st.integers(1, 30), elements=st.floats(-30, 30, width=32))
 configs = st.builds(
     SampleConfig,

@@ -23,6 +23,8 @@ from chargen.inference.generate import (
 from chargen.inference.network import Network
 from chargen.inference.streams import Streams
 
+pytestmark = pytest.mark.numeric
+
 
 def generation(path: Path, seed: str = "", random_seed: int = 0, **options: Any) -> Generation:
     checkpoint = Checkpoint.open(path)

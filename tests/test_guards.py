@@ -14,6 +14,8 @@ from chargen.errors import OptionError
 from chargen.inference.guards import REMEMBERED, CopyIndex, Guard, Window
 from chargen.inference.model import Model
 
+pytestmark = pytest.mark.numeric
+
 IDS = st.lists(st.integers(0, 3), max_size=50)
 CHARACTERS = "\n abcdefghij"
 

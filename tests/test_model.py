@@ -6,6 +6,8 @@ import pytest
 import chargen
 from chargen.errors import CheckpointError, OptionError, VocabularyError
 
+pytestmark = pytest.mark.numeric
+
 
 def test_sample_is_what_stream_yields(checkpoint: Path):
     model = chargen.load(checkpoint)

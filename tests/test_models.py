@@ -64,6 +64,7 @@ def name(config: ModelConfig) -> str:
     return title(config).replace(", ", "-").replace(" ", "-") + f"-{config.predict}"
 
 
+@pytest.mark.numeric
 @pytest.mark.cpu  # a GPU multiplies with fewer digits
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
 def test_numpy_predicts_what_keras_predicts_over_200_steps(config: ModelConfig):

@@ -13,6 +13,8 @@ from chargen.inference.cells import Floats
 from chargen.inference.network import Network, Reader, Staggered, Windows
 from chargen.inference.streams import Stream, Streams
 
+pytestmark = pytest.mark.numeric
+
 CELLS = ["lstm", "gru", "rnn"]
 
 

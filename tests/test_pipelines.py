@@ -15,6 +15,8 @@ from conftest import ROOT, Run, make_checkpoint
 
 import chargen
 
+pytestmark = pytest.mark.numeric
+
 COMMAND = [sys.executable, "-m", "chargen"]
 FABLES = (ROOT / "corpora" / "fables.txt").read_text(encoding="utf-8")
 TEXT = "abc\n\nfade gag\nXYZ\naXbc\n" * 3 + "the end"

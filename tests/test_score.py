@@ -19,6 +19,8 @@ from chargen.inference.network import WINDOWS, Network
 from chargen.inference.score import LineScorer, _Carried, score_each, score_ids
 from chargen.inference.tally import CharacterScores, Tally
 
+pytestmark = pytest.mark.numeric
+
 
 def reference(model: Model, text: str) -> list[float]:
     """Nats of each known character, one position at a time, in float64."""

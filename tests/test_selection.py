@@ -9,6 +9,8 @@ from chargen.errors import GenerationError, OptionError, VocabularyError
 from chargen.inference.model import Model
 from chargen.inference.selection import Choice, Text, Writer, pattern
 
+pytestmark = pytest.mark.numeric
+
 CONFIG = SampleConfig(length=3, temperature=1.0)
 
 
