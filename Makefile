@@ -71,14 +71,16 @@ types: $(VENV)/dev.stamp
 check: lint types
 	XLA_FLAGS= $(BIN)/python -m pytest --cov --cov-report=term
 
-# An environment of its own, as a user makes it; then what the tests need.
+# An environment of its own, as a user makes it; then what the tests need. Those that train fail early
+# and are skipped, and the process that one had started is then collected with a warning.
 light: $(BIN)/python
 	rm -rf $(LIGHT)
 	$(BIN)/python -m venv $(LIGHT)
 	$(LIGHT)/bin/python -m pip install --quiet ./light
 	@echo "chargen-light, all that it needs and pip: $$(du -sm $(LIGHT) | cut -f 1) MB"
 	$(LIGHT)/bin/python -m pip install --quiet './light[test]'
-	PYTHONPATH=tests $(LIGHT)/bin/pytest -p light -m "not slow"
+	PYTHONPATH=tests $(LIGHT)/bin/pytest -p light -m "not slow" \
+		-W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning
 
 # pyenv offers only the versions that it is told of; Pythons that are missing are named and skipped.
 versions: $(VENV)/dev.stamp

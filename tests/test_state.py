@@ -104,7 +104,8 @@ class Harmful:
         ("run", run_json(seconds=float("nan")), "seconds is nan"),
         ("run", run_json(seconds=None), "seconds is None"),
         ("run", run_json(surprise=1), "surprise"),
-        ("run", npy(np.frombuffer(b"[" * 3000, np.uint8)), "recursion"),
+        # Python 3.13 goes deeper, to where the file ends.
+        ("run", npy(np.frombuffer(b"[" * 3000, np.uint8)), "(recursion|Expecting value)"),
     ],
 )
 def test_what_no_run_has_written_is_refused(
