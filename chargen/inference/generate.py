@@ -14,7 +14,6 @@ products of matrices, which take two to six times as long.
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from functools import cached_property
 from threading import Event
 from typing import Literal
 
@@ -230,28 +229,25 @@ class _Group:
         self.texts = list(texts)
         self._network, self._decoder = network, decoder
         self._threads, self._turns = threads, turns
+        self._blas_threads = 1
+        self._reading: Reading | None = None
         self._alone = len(texts) == 1
         sizes = (1, CHUNK) if self._alone else (FIRST_CHUNK_TOGETHER, CHUNK_TOGETHER)
         self._chunks = _chunks(config, *sizes)
-
-    @cached_property
-    def _blas_threads(self) -> int:
-        return self._network.threads_for_one(self._threads) if self._alone else 1
-
-    @cached_property
-    def _reading(self) -> Reading:
-        """The texts, read up to their ends."""
-        dot = self._turns.dot if self._turns else np.ndarray.dot
-        reading = self._network.read(len(self.texts), dot)
-        reading.extend([text.seed_ids for text in self.texts])
-        return reading
 
     def advance(self, stop: Event) -> None:
         """Write a chunk of each text; where some are finished by it, go on without them."""
         texts = self.texts
         noise = self._noise()
+        if self._reading is None and self._alone:
+            self._blas_threads = self._network.threads_for_one(self._threads)
         with computing(self._blas_threads), self._turns or nullcontext():
-            drawn = self._draw_one(noise) if self._alone else self._draw_each(noise, stop)
+            if self._reading is None:
+                dot = self._turns.dot if self._turns else np.ndarray.dot
+                self._reading = self._network.read(len(texts), dot)
+                self._reading.extend([text.seed_ids for text in texts])
+            draw = self._draw_one if self._alone else self._draw_each
+            drawn = draw(self._reading, noise, stop)
             for row, text in enumerate(texts):
                 text.accept(drawn[:, row].tolist())
             going_on = [row for row, text in enumerate(texts) if not text.finished]
@@ -269,10 +265,9 @@ class _Group:
             noise[:, row] = text.noise.take(count)
         return noise
 
-    def _draw_one(self, noise: Floats) -> NDArray[np.intp]:
+    def _draw_one(self, reading: Reading, noise: Floats, _: Event) -> NDArray[np.intp]:
         """The next ids (characters, 1) of a single text: what `_draw_each` does, but faster."""
-        reading, choose = self._reading, self._decoder.choose
-        guard = self.texts[0].guard
+        guard, choose = self.texts[0].guard, self._decoder.choose
         ids = []
         for row in noise:
             if guard is None:
@@ -284,9 +279,8 @@ class _Group:
             ids.append(index)
         return np.array(ids, np.intp)[:, None]
 
-    def _draw_each(self, noise: Floats, stop: Event) -> NDArray[np.intp]:
+    def _draw_each(self, reading: Reading, noise: Floats, stop: Event) -> NDArray[np.intp]:
         """The next ids of each text: (characters, texts), fewer characters where all must stop."""
-        reading = self._reading
         guards = [text.guard for text in self.texts if text.guard is not None]
         drawn = np.empty(noise.shape[:2], np.intp)
         for k, rows in enumerate(noise):
