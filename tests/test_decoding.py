@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from chargen.config import SampleConfig
 from chargen.errors import NumericalError
-from chargen.inference.decoding import MARGIN, Decoder, Noise, restrict
+from chargen.inference.decoding import Decoder, Noise, restrict
 
 pytestmark = pytest.mark.numeric
 
@@ -18,6 +20,11 @@ configs = st.builds(
     top_p=st.none() | st.floats(0.01, 1),
     min_p=st.none() | st.floats(0, 1),
 )
+
+
+EDGE = 1e-3
+"""How near the edge of top-p or min-p, as a share of it, a character may be kept or left out: the
+differences of these logits, up to 60, are known to 4e-6, and the lowest temperature is 0.01."""
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -40,7 +47,7 @@ def draw(logits: np.ndarray, config: SampleConfig, count: int, random_seed: int 
 
 def expected(logits: np.ndarray, config: SampleConfig) -> np.ndarray:
     """The distribution by the definitions of the options, in float64, one after the other."""
-    p = softmax(logits / config.temperature)
+    p = softmax(logits.astype(np.float64) / config.temperature)
     order = np.argsort(-logits, kind="stable")
     if config.top_k is not None:
         p[order[config.top_k :]] = 0
@@ -52,20 +59,28 @@ def expected(logits: np.ndarray, config: SampleConfig) -> np.ndarray:
     return np.asarray(p / p.sum())
 
 
+def at_an_edge(config: SampleConfig, share: float) -> SampleConfig:
+    """Options that leave as many characters or more, with a share above 1, or as many or fewer."""
+    return dataclasses.replace(
+        config,
+        top_p=config.top_p and min(1, config.top_p * share),
+        min_p=config.min_p and min(1, config.min_p / share),
+    )
+
+
 @given(logit_arrays, configs)
 def test_the_options_leave_what_their_definitions_say(logits: np.ndarray, config: SampleConfig):
     restricted = logits[None].copy()
-    doubtful = restrict(restricted, config)[0]
+    restrict(restricted, config)
     left = restricted[0] > -np.inf
     assert left[np.argmax(logits)]
     np.testing.assert_array_equal(restricted[0][left], logits[left])
     if config.top_k is not None:
         assert left.sum() <= config.top_k
-    if not doubtful:
-        likely = expected(logits, config) > 0
-        # What underflows in the definition may stay, to be drawn as good as never.
-        assert (left >= likely).all()
-        assert (likely | (softmax(logits / config.temperature) < 1e-300) >= left).all()
+    # What underflows in the definition may stay, to be drawn as good as never.
+    never = softmax(logits.astype(np.float64) / config.temperature) < 1e-300
+    assert (left >= (expected(logits, at_an_edge(config, 1 - EDGE)) > 0)).all()
+    assert ((expected(logits, at_an_edge(config, 1 + EDGE)) > 0) | never >= left).all()
 
 
 @given(logit_arrays, configs, st.integers(0, 2**32))
@@ -84,11 +99,11 @@ def test_what_is_left_out_is_never_chosen(logits: np.ndarray, config: SampleConf
 def test_several_texts_are_chosen_for_as_one_by_one(rows: np.ndarray, config: SampleConfig):
     noise = np.stack([Noise(k, 7, config.temperature).take(1)[0] for k in range(len(rows))])
     decoder = Decoder(config, banned=3)
-    ids, doubtful = decoder.choose_each(rows.copy(), noise)
+    ids = decoder.choose_each(rows.copy(), noise)
     for row, logits in enumerate(rows):
         one = decoder.choose(logits[None].copy(), noise[row : row + 1])
         assert one != 3
-        assert doubtful[row] or ids[row] == one
+        assert ids[row] == one
 
 
 def test_draws_follow_the_temperature_and_the_probabilities():
@@ -144,33 +159,6 @@ def test_filters_apply_in_order_each_to_what_is_left():
     assert kept(LOGITS, temperature=1, top_k=3, top_p=0.83) == [1, 3]
     # And temperature comes first: at 2 the same share needs all three.
     assert kept(LOGITS, temperature=2, top_k=3, top_p=0.83) == [1, 2, 3]
-
-
-@pytest.mark.parametrize(
-    ("options", "change"),
-    [
-        ({"top_k": 2}, np.array([0, 0, 0, MARGIN / 2])),  # the second and third nearly swap
-        ({"top_p": 0.75}, np.zeros(4)),  # the first two reach it by a hair
-        ({"min_p": 0.5}, np.zeros(4)),  # the second is just as likely as it must be
-    ],
-)
-def test_a_choice_at_an_edge_is_doubtful(options: dict[str, float], change: np.ndarray):
-    near = np.log(np.array([0.1, 0.5, 0.15, 0.25]))
-    if "top_k" in options:
-        near[2] = near[3]
-    near = (near + change).astype(np.float32)[None]
-    assert restrict(near.copy(), SampleConfig(temperature=1, **options)).all()  # type: ignore[arg-type]
-    far = {name: value * 0.8 for name, value in options.items() if name != "top_k"}
-    assert not restrict(LOGITS[None].copy(), SampleConfig(temperature=1, **far)).any()  # type: ignore[arg-type]
-
-
-def test_two_nearly_equal_scores_are_doubtful():
-    decoder = Decoder(SampleConfig(temperature=1))
-    noise = np.zeros((2, 3), np.float32)
-    logits = np.array([[1, 0, 1 - MARGIN / 2], [1, 0, 1 - MARGIN * 2]], np.float32)
-    ids, doubtful = decoder.choose_each(logits, noise)
-    assert ids.tolist() == [0, 0]
-    assert doubtful.tolist() == [True, False]
 
 
 def test_the_noise_of_a_character_does_not_depend_on_how_much_is_made_at_a_time():

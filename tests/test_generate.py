@@ -6,12 +6,13 @@ import pytest
 from conftest import make_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
+from rounding import CLOSE, assert_same_text
 
 from chargen.checkpoint import Checkpoint
 from chargen.config import SampleConfig
 from chargen.data.vocabulary import REPLACEMENT
 from chargen.errors import NumericalError
-from chargen.inference import decoding, generate
+from chargen.inference import generate
 from chargen.inference.decoding import Noise
 from chargen.inference.generate import (
     CHUNK,
@@ -21,7 +22,6 @@ from chargen.inference.generate import (
     write_together,
 )
 from chargen.inference.network import Network
-from chargen.inference.streams import Streams
 
 pytestmark = pytest.mark.numeric
 
@@ -75,9 +75,9 @@ def test_greedy_text_is_what_the_logits_say(tmp_path: Path, model: dict[str, Any
     network = Network.load(checkpoint)
     ids = checkpoint.vocabulary.encode("\nab").tolist()
     for character in text:
-        best = int(network.logits(np.array(ids))[-1].argmax())
-        assert checkpoint.vocabulary.characters[best] == character
-        ids.append(best)
+        logits = network.logits(np.array(ids))[-1]
+        ids += checkpoint.vocabulary.encode(character).tolist()
+        assert logits[ids[-1]] >= logits.max() - CLOSE
 
 
 def test_a_text_begins_as_if_after_a_line_end(checkpoint: Path):
@@ -138,18 +138,29 @@ def test_endless_goes_on(checkpoint: Path):
 SEEDS = ["", "a", "bc", "abcdefghij", "j", "", "dead", "a"]
 
 
-def assert_together_as_alone(path: Path, threads: int = 2, **options: Any) -> list[str]:
+def whole(text: Generation) -> str:
+    """What follows the seed, with the stop string if that ended it."""
+    written = "".join(text)
+    return written + text._stop if text.stopped == "stop" else written
+
+
+def assert_together_as_alone(path: Path, **options: Any) -> list[str]:
     checkpoint = Checkpoint.open(path)
     seeds = [checkpoint.vocabulary.encode_seed(seed) for seed in SEEDS]
     config = SampleConfig(**options)
     network = Network.load(checkpoint)
-    together = write_together(network, checkpoint.vocabulary, seeds, config, 7, threads)
-    texts = ["".join(text) for text in together]
+    together = write_together(network, checkpoint.vocabulary, seeds, config, 7)
+    texts = [whole(text) for text in together]
+    alike = 0
     for index, (seed, text) in enumerate(zip(SEEDS, together, strict=True)):
         alone = generation(path, seed, 7 + index, **options)
-        assert texts[index] == "".join(alone)
-        assert text.stopped == alone.stopped
+        expected = whole(alone)
+        assert_same_text(checkpoint, seeds[index], config, 7 + index, expected, texts[index])
+        if texts[index] == expected:
+            assert text.stopped == alone.stopped
+            alike += 1
         assert text.random_seed == 7 + index
+    assert alike >= len(SEEDS) - 1  # rounding decides seldom
     return texts
 
 
@@ -174,39 +185,56 @@ def test_texts_that_are_finished_leave_the_others_as_they_were(checkpoint: Path)
     assert max(lengths) == 300
 
 
-def test_many_texts_are_dealt_out_to_threads(checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(generate, "LONG_PRODUCT_BYTES", 1)
-    monkeypatch.setattr(generate, "FEWEST_IN_TURNS", 2)
-    for threads in (1, 2):
-        assert_together_as_alone(checkpoint, threads=threads, length=300, temperature=1.5)
-        assert_together_as_alone(checkpoint, threads=threads, length=50, stop="ab")
+def test_texts_in_groups_are_as_alone(checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(generate, "FEWEST_IN_GROUP", 2)
+    assert_together_as_alone(checkpoint, length=300, temperature=1.5)
+    assert_together_as_alone(checkpoint, length=50, stop="ab")
+
+
+WILD: list[dict[str, Any]] = [
+    {"cell": "rnn", "units": 700},
+    {"units": 222},
+    {"cell": "gru", "units": 100, "layers": 2},
+    {"cell": "rnn", "units": 100, "predict": "last", "window": 40},
+]
+"""Networks that magnify rounding, so that a last digit shows as another text a few steps later."""
+
+
+@pytest.mark.parametrize("model", WILD)
+@pytest.mark.parametrize("count", [1, FEWEST_TOGETHER, 2 * generate.FEWEST_IN_GROUP + 1])
+def test_the_number_of_threads_changes_nothing(tmp_path: Path, model: dict[str, Any], count: int):
+    checkpoint = make_checkpoint(tmp_path, **model)
+    network = Network.load(checkpoint)
+    seeds = [[1 + index % 9] for index in range(count)]
+    for options in ({"length": 120}, {"length": 120, "repetition_guard": 3, "stop": "ab"}):
+        config = SampleConfig(**options)
+        texts = []
+        for threads in (1, 2, 3):
+            written = write_together(network, checkpoint.vocabulary, seeds, config, 7, threads)
+            texts.append([whole(text) for text in written])
+        assert texts[0] == texts[1] == texts[2]
+
+
+def test_networks_magnify_rounding_in_the_test_above(tmp_path: Path):
+    """Else it could not fail: the same network, one weight off by a millionth, writes another."""
+    for number, model in enumerate(WILD):
+        checkpoint = make_checkpoint(tmp_path / str(number), **model)
+        weights = checkpoint.weights()
+        texts = []
+        for factor in (1, 1 + 1e-6):
+            weights[1] = weights[1].copy()
+            weights[1][0] *= np.float32(factor)
+            network = Network(checkpoint.model, weights)
+            text = Generation(network, checkpoint.vocabulary, [1], SampleConfig(length=120), 7)
+            texts.append("".join(text))
+        assert texts[0] != texts[1]
 
 
 def test_a_failure_among_several_texts_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(generate, "LONG_PRODUCT_BYTES", 1)
-    monkeypatch.setattr(generate, "FEWEST_IN_TURNS", 2)
+    monkeypatch.setattr(generate, "FEWEST_IN_GROUP", 2)
     checkpoint = make_checkpoint(tmp_path, cell="rnn", activation="relu")
     network = Network(checkpoint.model, [w * 1e3 for w in checkpoint.weights()])
     config = SampleConfig(length=500)
     texts = write_together(network, checkpoint.vocabulary, [[1]] * 8, config, 0, 2)
     with pytest.raises(NumericalError, match="no longer numbers"):
         "".join(texts[0])
-
-
-@pytest.mark.parametrize("options", [{}, {"temperature": 0}, {"top_p": 0.9}, {"top_k": 3}])
-def test_a_choice_that_rounding_might_turn_is_made_by_the_text_alone(
-    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
-):
-    """A batch that computes too roughly still writes what each text alone would."""
-    exact = Streams.logits
-
-    def rough(self: Streams) -> np.ndarray:
-        logits = exact(self)
-        noise = np.random.default_rng(0).uniform(-0.02, 0.02, logits.shape)
-        return (logits + noise).astype(np.float32)
-
-    monkeypatch.setattr(Streams, "logits", rough)
-    with pytest.raises(AssertionError):
-        assert_together_as_alone(checkpoint, length=200, **options)
-    monkeypatch.setattr(decoding, "MARGIN", 0.05)
-    assert_together_as_alone(checkpoint, length=200, **options)

@@ -1,21 +1,31 @@
 """One stream, many streams and windows read the same text alike; Keras is the oracle elsewhere."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import make_checkpoint, random_weights
+from rounding import CLOSE
 
 from chargen.config import ModelConfig
 from chargen.inference import layers as layers_module
 from chargen.inference.cells import Floats
 from chargen.inference.network import Network, Reader, Staggered, Windows
 from chargen.inference.streams import Stream, Streams
+from chargen.inference.threads import computing
 
 pytestmark = pytest.mark.numeric
 
 CELLS = ["lstm", "gru", "rnn"]
+
+
+@pytest.fixture(autouse=True)
+def _computing() -> Iterator[None]:
+    """As all that reads a text computes."""
+    with computing():
+        yield
 
 
 def make_network(**options: Any) -> Network:
@@ -37,10 +47,10 @@ def test_many_streams_read_as_one_does(cell: str, options: dict[str, Any]):
     by_step = network.streams(5)
     for t, row in enumerate(ids):
         by_step.step(row)
-        np.testing.assert_allclose(by_step.logits(), by_run[t], atol=1e-5)
+        np.testing.assert_allclose(by_step.logits(), by_run[t], atol=CLOSE)
     for b in range(5):
-        np.testing.assert_allclose(network.stream().run(ids[:, b]), by_run[:, b], atol=1e-5)
-        np.testing.assert_allclose(network.logits(ids[:, b]), by_run[:, b], atol=1e-5)
+        np.testing.assert_allclose(network.stream().run(ids[:, b]), by_run[:, b], atol=CLOSE)
+        np.testing.assert_allclose(network.logits(ids[:, b]), by_run[:, b], atol=CLOSE)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -54,7 +64,7 @@ def test_the_streams_that_are_kept_go_on(cell: str):
         streams.step(row)
     for index, b in enumerate((1, 4)):
         expected = network.logits(ids[:, b])[-1]
-        np.testing.assert_allclose(streams.logits()[index], expected, atol=1e-5)
+        np.testing.assert_allclose(streams.logits()[index], expected, atol=CLOSE)
 
 
 @pytest.mark.parametrize("predict", ["all", "last"])
@@ -64,7 +74,7 @@ def test_texts_of_unequal_lengths_end_together(predict: str):
     reading = network.read(len(paths))
     reading.extend(paths)
     for logits, path in zip(reading.logits().copy(), paths, strict=True):
-        np.testing.assert_allclose(logits, Reader(network).read(path), atol=1e-5)
+        np.testing.assert_allclose(logits, Reader(network).read(path), atol=CLOSE)
         if not path:
             np.testing.assert_array_equal(logits, network.dense_bias)
 
@@ -78,7 +88,7 @@ def test_staggered_windows_predict_what_whole_ones_do(cell: str, options: dict[s
     for path in ([1], [2, 3], [], [*range(8)] * 6, [4], [5, 6, 7]):
         for reading in (staggered, windows):
             reading.extend([path])
-        np.testing.assert_allclose(staggered.logits(), windows.logits(), atol=1e-5)
+        np.testing.assert_allclose(staggered.logits(), windows.logits(), atol=CLOSE)
 
 
 def test_each_model_is_read_as_it_was_trained():
@@ -106,12 +116,35 @@ def test_a_step_of_one_stream_makes_no_arrays(cell: str, monkeypatch: pytest.Mon
 def test_the_memory_order_for_one_stream_changes_no_figure(monkeypatch: pytest.MonkeyPatch):
     ids = ids_of(50)
     one = make_network(layers=2).logits(ids)
-    monkeypatch.setattr(layers_module, "core_cache_bytes", lambda: 1000)
-    monkeypatch.setattr(layers_module, "available_cores", lambda: 100)
+    monkeypatch.setattr(layers_module, "TRANSPOSED_BYTES", range(1, 1 << 20))
     network = make_network(layers=2)
-    np.testing.assert_allclose(network.logits(ids), one, atol=1e-5)
+    np.testing.assert_allclose(network.logits(ids), one, atol=CLOSE)
     orders: list[Floats] = [layer.recurrent_kernel_for_one for layer in network._forward]
     assert all(kernel.flags.f_contiguous for kernel in orders)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "rnn", "units": 700},
+        {"cell": "rnn", "units": 512, "layers": 2},
+        {"cell": "gru", "units": 500, "layers": 2},
+        {"units": 30, "vocabulary_size": 20_000},
+        {"units": 500, "predict": "last"},
+    ],
+)
+@pytest.mark.parametrize("most", [2, 3, 4])
+def test_the_threads_of_one_text_change_no_bit(options: dict[str, Any], most: int):
+    network = make_network(**options)
+    threads = network.threads_for_one(most)
+    assert 1 <= threads <= most
+    found = []
+    for count in (1, threads):
+        reading = network.read(1)
+        with computing(count):
+            reading.extend([ids_of(40).tolist()])
+            found.append(reading.logits().copy())
+    np.testing.assert_array_equal(*found)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -120,7 +153,7 @@ def test_weights_begin_with_a_cache_line_and_are_not_the_file(tmp_path: Path, ce
     checkpoint = make_checkpoint(tmp_path, cell=cell, layers=2, units=13)
     weights = checkpoint.weights()
     network = Network(checkpoint.model, weights)
-    kept = [network._dense_kernel]
+    kept = [network.dense_kernel]
     for layer in network._forward:
         kept += [layer.cell.kernel, layer.cell.recurrent_kernel, layer.recurrent_kernel_for_one]
     kept.append(network._forward[1].joined_kernel_for_one)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT, Run, make_checkpoint
+from rounding import CLOSE, HALF_A_DIGIT
 
 import chargen
 
@@ -59,23 +60,29 @@ def test_characters_lines_and_the_text_sum_up(checkpoint: Path, run: Run, reset:
     scored = total["characters"] - total["unknown_characters"]
     bits = scored * total["bits_per_character"]
     characters = records(run, checkpoint, "--reset", reset, "--per", "char")
-    assert sum(c["bits"] or 0 for c in characters) == pytest.approx(bits, abs=1e-6)
+    # Each figure is known to half a digit of its seven, the total too.
+    near = {"rel": 2 * HALF_A_DIGIT, "abs": 0}
+    assert sum(c["bits"] or 0 for c in characters) == pytest.approx(bits, **near)
     lines = records(run, checkpoint, "--reset", reset, "--per", "line")
     assert sum(
         (line["characters"] - line["unknown_characters"]) * (line["bits_per_character"] or 0)
         for line in lines
-    ) == pytest.approx(bits, abs=1e-6)
+    ) == pytest.approx(bits, **near)
 
 
 def test_lines_that_are_reset_do_not_depend_on_those_before(checkpoint: Path, run: Run):
     lines = records(run, checkpoint, "--per", "line", "--reset", "line")
-    scores: dict[str, set[float]] = {}
+    scores: dict[str, list[float]] = {}
     for line in lines:
-        scores.setdefault(line["text"], set()).add(line["bits_per_character"])
-    assert all(len(found) == 1 for found in scores.values())
+        scores.setdefault(line["text"], []).append(line["bits_per_character"] or 0)
+    assert all(len(found) == 3 for text, found in scores.items() if text != "the end")
+    for found in scores.values():
+        assert max(found) - min(found) < CLOSE
     carried = records(run, checkpoint, "--per", "line")
-    assert len({line["bits_per_character"] for line in carried if line["text"] == "abc"}) > 1
-    assert carried[0]["bits_per_character"] == pytest.approx(lines[0]["bits_per_character"])
+    found = [line["bits_per_character"] for line in carried if line["text"] == "abc"]
+    assert max(found) - min(found) > 100 * CLOSE
+    first, alone = (some[0]["bits_per_character"] for some in (carried, lines))
+    assert first == pytest.approx(alone, abs=CLOSE)
 
 
 def test_a_threshold_parts_the_odd_lines_from_the_others(checkpoint: Path, run: Run):
@@ -130,7 +137,8 @@ def test_a_record_of_a_text_can_be_made_again_and_scored(checkpoint: Path, run: 
         assert record["text"] == again
         scores = model.scorer().score(model.vocabulary.encode("ab" + again))
         expected = scores.tally(2).score().bits_per_character
-        assert record["bits_per_character"] == (pytest.approx(expected) if again else None)
+        found = record["bits_per_character"]
+        assert found == (pytest.approx(expected, abs=CLOSE) if again else None)
 
 
 def test_unique_texts_that_match_are_written_and_counted(
@@ -197,11 +205,64 @@ def test_a_beam_finds_the_most_likely_texts(checkpoint: Path, run: Run):
     assert totals == sorted(totals, reverse=True)
     records = written(run, checkpoint, "--beam", "9", "--count", "4", "-n", "5", "-s", "ab")
     for record, total in zip(records, totals, strict=True):
-        assert record["log_probability"] == pytest.approx(total, abs=1e-4)
+        assert record["log_probability"] == pytest.approx(total, abs=CLOSE)
         scores = model.scorer().score(model.vocabulary.encode("ab" + record["text"]))
-        assert -float(scores.nats[2:].sum()) == pytest.approx(total, abs=1e-3)
+        assert -float(scores.nats[2:].sum()) == pytest.approx(total, abs=5 * CLOSE)
     one = run("sample", "-c", checkpoint, "--beam", "9", "-n", "5", "-s", "ab").stdout.decode()
     assert one == "ab" + records[0]["text"] + "\n"
+
+
+WILD = {"cell": "rnn", "units": 700}
+"""A network that magnifies rounding: a last digit shows as another text a few characters later."""
+SAME_WITH_ANY_THREADS = {
+    "one": ["-n", "90"],
+    "many": ["-n", "60", "--count", "70"],
+    "guards": ["-n", "60", "--count", "7", "--repetition-guard", "3", "--max-copy", "4"],
+    "chosen": ["-n", "20", "--count", "40", "--unique", "--jsonl", "--top-p", "0.9"],
+    "beam": ["-n", "20", "--beam", "9", "--count", "4", "--jsonl"],
+}
+
+
+@pytest.mark.parametrize("name", SAME_WITH_ANY_THREADS)
+def test_sample_writes_the_same_bytes_with_any_threads(name: str, run: Run, tmp_path: Path):
+    make_checkpoint(tmp_path / "ck", **WILD)
+    (tmp_path / "corpus").write_text("abcdefghij ja" * 3)
+    options = SAME_WITH_ANY_THREADS[name]
+    if "--max-copy" in options or "--unique" in options:
+        options = [*options, "--corpus", "corpus"]
+    if name != "beam":
+        options = [*options, "--random-seed", "5"]
+    written = [
+        run("sample", "-c", "ck", *options, "--threads", str(threads)) for threads in (1, 2, 3)
+    ]
+    assert [result.returncode for result in written] == [0, 0, 0], written[0].stderr.decode()
+    assert len(written[0].stdout) > 60
+    assert written[0].stdout == written[1].stdout == written[2].stdout
+
+
+@pytest.mark.parametrize("per", ["text", "line", "char"])
+@pytest.mark.parametrize("reset", ["none", "line"])
+def test_evaluate_writes_the_same_bytes_with_any_threads(
+    per: str, reset: str, run: Run, tmp_path: Path
+):
+    make_checkpoint(tmp_path / "ck", **WILD)
+    rng = np.random.default_rng(0)
+    (tmp_path / "text").write_text("".join(rng.choice(list("\n abcdefghijX"), 4000)))
+    options = ("evaluate", "text", "-c", "ck", "--json", "--per", per, "--reset", reset)
+    written = []
+    for threads in (1, 2, 3):
+        result = run(*options, "--threads", str(threads))
+        assert result.returncode == 0, result.stderr.decode()
+        found = [json.loads(line) for line in result.stdout.splitlines()]
+        for record in found:  # all but the time that it took
+            record.pop("seconds", None)
+            record.pop("characters_per_second", None)
+        written.append(found)
+    assert (
+        len(written[0])
+        == {"text": 1, "line": (tmp_path / "text").read_text().count("\n") + 1, "char": 4000}[per]
+    )
+    assert written[0] == written[1] == written[2]
 
 
 def test_novelty_says_what_was_copied_from_where(run: Run, tmp_path: Path):
@@ -218,7 +279,7 @@ def test_novelty_says_what_was_copied_from_where(run: Run, tmp_path: Path):
     assert longest["length"] == len(longest["text"])
     assert found["characters"] == len(text)
     assert found["corpus_characters"] == len(corpus)
-    assert found["copied_10"] == found["copied_20"] == pytest.approx(27 / len(text))
+    assert found["copied_10"] == found["copied_20"] == pytest.approx(27 / len(text), abs=1e-6)
     assert found["copied_40"] == 0
     sheet = run("novelty", "-", *both, stdin=text.encode()).stdout.decode()
     assert "27 characters" in sheet

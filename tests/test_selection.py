@@ -2,6 +2,7 @@ import re
 
 import pytest
 from conftest import make_checkpoint
+from rounding import CLOSE
 
 import chargen
 from chargen.config import SampleConfig
@@ -34,8 +35,8 @@ def test_without_a_choice_texts_are_those_of_their_random_seeds(model: Model):
 
 
 def test_unique_texts_are_new_and_none_a_line_of_the_corpus(model: Model):
-    free = [text.text for text in writer(model, Choice()).write([""], 40)]
-    assert len(set(free)) < 40
+    free = [text.text for text in writer(model, Choice()).write([""], 30)]
+    assert len(set(free)) < 30
     lines = frozenset(free[:3])
     choice = Choice(unique=True, lines=lines)
     write = writer(model, choice)
@@ -44,7 +45,8 @@ def test_unique_texts_are_new_and_none_a_line_of_the_corpus(model: Model):
     assert not set(found) & lines
     assert choice.refused["said before"] > 0
     assert choice.refused["lines of the corpus"] > 0
-    # Each text that is kept is the one of its random seed, in order.
+    # Each text that is kept is the one of its random seed, in order; 30 were written at first here
+    # as there.
     expected = [t for t in dict.fromkeys(free) if t not in lines]
     assert found[: len(expected)] == expected
 
@@ -91,7 +93,7 @@ def test_bits_are_those_of_the_text_after_its_seed(model: Model):
             continue
         scores = model.scorer().score(model.vocabulary.encode(text.seed + text.text))
         expected = scores.tally(len(text.seed)).score().bits_per_character
-        assert bits == pytest.approx(expected, abs=1e-5)
+        assert bits == pytest.approx(expected, abs=CLOSE)
 
 
 def test_a_pattern_is_a_regular_expression():

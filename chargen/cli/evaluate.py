@@ -107,8 +107,10 @@ def command(
     from chargen.inference.tally import Tally
 
     model = load(find_checkpoint(checkpoint), threads=threads)
+    # What is answered at the end is not read in the parts in which a pipe happens to bring it.
+    pauses = per != "text"
     parts = (
-        as_it_comes(read_text(texts, encoding, pauses=True), PART)
+        as_it_comes(read_text(texts, encoding, pauses=pauses), PART)
         if texts
         else model.checkpoint.held_out_parts(PART)
     )
@@ -167,6 +169,7 @@ def _scored(
 def _baselines(model: "Model", text: str) -> dict[str, float]:
     """Bits per character of the text by what has no network; order: that of the best n-grams."""
     from chargen.inference.baselines import MOST_TRAINING, compressed_bits, ngram_bits
+    from chargen.inference.tally import rounded
 
     vocabulary = model.vocabulary
     train = model.checkpoint.train_ids()[-MOST_TRAINING:]
@@ -177,9 +180,9 @@ def _baselines(model: "Model", text: str) -> dict[str, float]:
     size = max(len(vocabulary), vocabulary.unknown + 1)
     orders = [float(bits[known].mean()) for bits in ngram_bits(train, ids, size)]
     best = min(range(1, len(orders)), key=orders.__getitem__)
-    found = {"order_0": orders[0], "ngram": orders[best], "order": best}
+    found = {"order_0": rounded(orders[0]), "ngram": rounded(orders[best]), "order": best}
     for name, bits in compressed_bits(vocabulary.decode(train), text):
-        found[name] = bits / len(text)
+        found[name] = rounded(bits / len(text))
     return found
 
 
@@ -224,6 +227,8 @@ def _lines(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
 
 
 def _characters(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
+    from chargen.inference.tally import rounded
+
     position = 0
     for text, scores in scored:
         bits = (scores.nats.astype(float) / math.log(2)).tolist()
@@ -232,7 +237,7 @@ def _characters(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
             {
                 "position": position + k,
                 "character": character,
-                "bits": bits[k] if known[k] else None,
+                "bits": rounded(bits[k]) if known[k] else None,
             }
             for k, character in enumerate(text)
         ]

@@ -47,6 +47,7 @@ def command(
     from chargen.data.corpus import STANDARD_INPUT, read_text
     from chargen.data.passages import copied, longest_copy
     from chargen.data.vocabulary import code_points
+    from chargen.inference.tally import rounded
 
     sources = texts or (STANDARD_INPUT,)
     if STANDARD_INPUT in sources and STANDARD_INPUT in corpus:
@@ -67,8 +68,7 @@ def command(
         "text": text[longest.start : longest.start + longest.length],
     }
     for length in LENGTHS:
-        share = float(copied(points, learnt, length).mean())
-        record[f"copied_{length}"] = share
+        record[f"copied_{length}"] = rounded(float(copied(points, learnt, length).mean()))
     click.echo(json.dumps(record, ensure_ascii=False) if as_json else _sheet(record))
 
 

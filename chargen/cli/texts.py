@@ -76,6 +76,7 @@ def search(
 ) -> None:
     """Write the most likely texts."""
     from chargen.inference.beam import most_likely
+    from chargen.inference.tally import rounded
 
     seed_ids = model.vocabulary.encode_seed(seed, unknown)
     found = most_likely(
@@ -86,7 +87,8 @@ def search(
             row = f"{each.log_probability:.4f}\t{visible(seed + each.text)}"
             click.echo(row)
             continue
-        output.write(seed, each.text, stopped=each.stopped, log_probability=each.log_probability)
+        total = rounded(each.log_probability)
+        output.write(seed, each.text, stopped=each.stopped, log_probability=total)
     sys.stdout.flush()
 
 

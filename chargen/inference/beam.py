@@ -18,6 +18,7 @@ from chargen.errors import OptionError
 from chargen.inference.decoding import check_finite
 from chargen.inference.generate import start_of_text
 from chargen.inference.model import Model
+from chargen.inference.threads import computing
 
 __all__ = ["Continuation", "most_likely"]
 
@@ -58,10 +59,10 @@ def most_likely(
     vocabulary = model.vocabulary
     rows = max(2, beam)  # one alone is read in another way
     reading = model.network.read(rows)
-    reading.extend([[*start_of_text(vocabulary), *seed_ids]] * rows)
     texts, totals = [""], np.zeros(1)
     found: list[Continuation] = []
-    with np.errstate(over="ignore", invalid="ignore"):
+    with computing():
+        reading.extend([[*start_of_text(vocabulary), *seed_ids]] * rows)
         for _ in range(length):
             logits = reading.logits()[: len(texts)].astype(np.float64)
             if vocabulary.replacement is not None and len(vocabulary) > 1:

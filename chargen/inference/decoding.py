@@ -18,12 +18,8 @@ from chargen.config import SampleConfig
 from chargen.errors import NumericalError
 from chargen.inference.cells import Floats
 
-__all__ = ["MARGIN", "Decoder", "Noise", "check_finite", "restrict"]
+__all__ = ["Decoder", "Noise", "check_finite", "restrict"]
 
-MARGIN = 1e-5
-"""How near another outcome a choice may come before rounding might turn it. The logits of a text by
-products of a vector and by those of a matrix part by 1e-6 here and there, seldom by more than 1e-5
-(`benchmarks/batch.py --checkpoint` measures it)."""
 HIGHEST_TEMPERATURE = 1e30
 """Hotter makes no difference to a float32, and would overflow it."""
 SMALLEST = float(np.finfo(np.float32).tiny)
@@ -98,8 +94,8 @@ class Decoder:
 
     def choose_each(
         self, logits: Floats, noise: Floats, banned: Sequence[Sequence[int]] = ()
-    ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-        """Choose the next id of each of several texts.
+    ) -> NDArray[np.intp]:
+        """Choose the next id of each of several texts, as `choose` does of one.
 
         Args:
             logits: (B, V), written over.
@@ -107,7 +103,7 @@ class Decoder:
             banned: ids that must not be chosen now, of each text; none at all for no text.
 
         Returns:
-            The ids (B,), and where other rounding might have led to another id, bool (B,).
+            The ids (B,).
 
         Raises:
             NumericalError: the logits are no numbers.
@@ -117,18 +113,15 @@ class Decoder:
         for row, ids in enumerate(banned):
             if ids:
                 logits[row, ids] = -np.inf
-        rows = np.arange(len(logits))
-        doubtful = restrict(logits, self._config) if self._restricts else None
+        if self._restricts:
+            restrict(logits, self._config)
         scores = np.add(logits, noise, logits)
-        chosen = scores.argmax(axis=1)
-        highest = scores[rows, chosen]
-        check_finite(highest)
-        scores[rows, chosen] = -np.inf
-        close = highest - scores.max(axis=1) < MARGIN
-        return chosen, close if doubtful is None else close | doubtful
+        chosen: NDArray[np.intp] = scores.argmax(axis=1)
+        check_finite(scores[np.arange(len(scores)), chosen])  # NaN counts as the highest
+        return chosen
 
 
-def restrict(logits: Floats, config: SampleConfig) -> NDArray[np.bool_]:
+def restrict(logits: Floats, config: SampleConfig) -> None:
     """Put -inf where top-k, top-p or min-p leave a character out.
 
     They are applied in that order, each to what the one before left, to the probabilities
@@ -138,9 +131,6 @@ def restrict(logits: Floats, config: SampleConfig) -> NDArray[np.bool_]:
         logits: (B, V), changed in place.
         config: the options; its temperature is above 0.
 
-    Returns:
-        Where other rounding might have left in or out another character, bool (B,).
-
     Sources:
         Top-k: Fan, Lewis, Dauphin 2018. Top-p: Holtzman et al. 2020. Min-p: Nguyen et al. 2024.
     """
@@ -148,14 +138,8 @@ def restrict(logits: Floats, config: SampleConfig) -> NDArray[np.bool_]:
     # Each option keeps the most likely characters down to some rank.
     order = np.argsort(-logits, axis=1, kind="stable")
     ranked = np.take_along_axis(logits, order, axis=1)
-    kept = _kept(ranked, config, 0)
-    left_out = np.arange(logits.shape[1]) >= kept[:, None]
+    left_out = np.arange(logits.shape[1]) >= _kept(ranked, config)[:, None]
     np.put_along_axis(logits, order, np.where(left_out, -np.inf, ranked), axis=1)
-    with np.errstate(invalid="ignore"):  # between two that must not be drawn
-        down = -np.diff(ranked, axis=1, append=-np.inf)  # from each rank to the next
-    near = down[np.arange(len(kept)), kept - 1] < MARGIN
-    turned = _kept(ranked, config, MARGIN) != _kept(ranked, config, -MARGIN)
-    return np.asarray(near | turned)
 
 
 def check_finite(values: NDArray[np.floating] | np.floating) -> None:
@@ -171,13 +155,12 @@ def check_finite(values: NDArray[np.floating] | np.floating) -> None:
         )
 
 
-def _kept(ranked: Floats, config: SampleConfig, slack: float) -> NDArray[np.intp]:
+def _kept(ranked: Floats, config: SampleConfig) -> NDArray[np.intp]:
     """How many of the most likely characters stay, (B,), at least one.
 
     Args:
         ranked: (B, V), the logits from the highest to the lowest.
         config: the options.
-        slack: added to `top_p`, and taken off `min_p` as a share of it.
     """
     size = ranked.shape[1]
     kept: NDArray[np.intp] = np.full(len(ranked), min(config.top_k or size, size))
@@ -191,8 +174,8 @@ def _kept(ranked: Floats, config: SampleConfig, slack: float) -> NDArray[np.intp
     p[np.arange(size) >= kept[:, None]] = 0
     if config.top_p is not None and config.top_p < 1:
         reached = np.cumsum(p, axis=1)
-        below = (reached < (config.top_p + slack) * reached[:, -1:]).sum(axis=1)
+        below = (reached < config.top_p * reached[:, -1:]).sum(axis=1)
         kept = np.minimum(kept, below + 1)
     if config.min_p is not None:
-        kept = np.minimum(kept, (p >= config.min_p * (1 - slack)).sum(axis=1))
+        kept = np.minimum(kept, (p >= config.min_p).sum(axis=1))
     return np.asarray(np.maximum(kept, 1))

@@ -1,16 +1,24 @@
 """Prime a network with seeds, then write characters: one text, or many side by side.
 
-Each text has its own random numbers, from its own random seed, so that it does not depend on what
-is written beside it. Its rounding does: a product of matrices adds up in another order than that
-of a vector and a matrix. So where a choice between characters is so close that rounding might turn
-it, the text is read again alone, and that decides: it comes out as if it were written alone.
+The same command writes the same bytes, whatever its number of threads, on CPUs for which BLAS takes
+the same kernel: which texts are written side by side follows from how many there are and from the
+network, and threads take these groups in turn.
+
+Each text has its own random numbers, from its own random seed. Its rounding depends on how many
+rows a product has: products of matrices add up in another order than that of a vector and a matrix.
+So a text comes out as it would by itself except where rounding decides between two characters,
+which can happen where two are equally likely to within rounding, or where the network magnifies
+rounding, as one does that never forgets. One order for both would have to write one text by
+products of matrices, which take two to six times as long.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from threading import Event
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chargen.config import SampleConfig
 from chargen.data.vocabulary import Vocabulary
@@ -18,7 +26,7 @@ from chargen.inference.cells import Floats
 from chargen.inference.decoding import Decoder, Noise
 from chargen.inference.guards import CopyIndex, Guard
 from chargen.inference.network import Network, Reading
-from chargen.inference.threads import Turns, blas_threads, side_by_side, thread_count
+from chargen.inference.threads import Turns, computing, side_by_side, thread_count
 
 __all__ = ["TOGETHER", "Generation", "draw_random_seed", "start_of_text", "write_together"]
 
@@ -35,11 +43,12 @@ TOGETHER = 128
 """Texts written side by side; more make the matrix products little faster."""
 FEWEST_TOGETHER = 6
 """Texts below which each is written alone, one after the other: it is faster."""
-FEWEST_IN_TURNS = 32
-"""Texts for each of several threads: with fewer, BLAS's own threads do better."""
-MOST_IN_TURNS = 2
-"""Threads that write in turns: more would wait for theirs, as a product takes about as long as
-what lies between two."""
+GROUPS = 2
+"""Groups that texts are dealt to: more would wait for their turns, as a product takes about as long
+as what lies between two."""
+FEWEST_IN_GROUP = 32
+"""Texts of each group: with fewer, bringing the weights in order for a product costs more than
+a second thread gains."""
 LONG_PRODUCT_BYTES = 3 << 18
 """Weights of a product (0.75 MB: LSTM with 222 units) that is long enough to take turns."""
 
@@ -57,7 +66,7 @@ class Generation:
         seed_ids: what the text begins with.
         config: how characters are drawn.
         random_seed: 0 or more.
-        threads: to compute with; None for those that suit the network.
+        threads: to compute with; None for as many as there are cores.
         copies: passages that it must not copy, or None.
 
     Attributes:
@@ -94,7 +103,7 @@ class Generation:
         self._made = 0
         self._ready = ""
         self._held = ""
-        self._writer: _Alone | _Together = _Alone(network, vocabulary, config, self, threads)
+        self._writer = _Writer(network, vocabulary, config, [self], threads)
 
     def __iter__(self) -> Iterator[str]:
         """Yield pieces of text: a character first, then more at a time.
@@ -128,7 +137,7 @@ class Generation:
         self._ready += self._held[:ready]
         self._held = self._held[ready:]
 
-    def write_with(self, writer: "_Together") -> None:
+    def write_with(self, writer: "_Writer") -> None:
         """Be written by another writer from the beginning on."""
         self._writer = writer
 
@@ -142,9 +151,9 @@ def write_together(
     threads: int | None = None,
     copies: CopyIndex | None = None,
 ) -> list[Generation]:
-    """Texts that are written side by side, a step of all of them being one matrix product.
+    """Texts that are written side by side, a step of many of them being one matrix product.
 
-    Iterating over any of them writes at all; those that are finished leave the batch. A few texts
+    Iterating over any of them writes at all; those that are finished leave their group. A few texts
     are written one after the other.
 
     Args:
@@ -152,9 +161,8 @@ def write_together(
         vocabulary: its characters.
         seeds: the ids that each text begins with.
         config: how characters are drawn.
-        random_seed: text i is drawn with `random_seed` + i, and comes out as a `Generation` alone
-            would with that.
-        threads: to compute with; None for as many as suit.
+        random_seed: text i is drawn with the random numbers of `random_seed` + i.
+        threads: to compute with; None for as many as there are cores.
         copies: passages that they must not copy, or None.
     """
     texts = [
@@ -162,7 +170,7 @@ def write_together(
         for index, seed_ids in enumerate(seeds)
     ]
     if len(texts) >= FEWEST_TOGETHER:
-        writer = _Together(network, vocabulary, config, texts, threads)
+        writer = _Writer(network, vocabulary, config, texts, threads)
         for text in texts:
             text.write_with(writer)
     return texts
@@ -178,45 +186,8 @@ def draw_random_seed() -> int:
     return int(np.random.SeedSequence().generate_state(1)[0])
 
 
-class _Alone:
-    """Writes one text."""
-
-    def __init__(
-        self,
-        network: Network,
-        vocabulary: Vocabulary,
-        config: SampleConfig,
-        text: Generation,
-        threads: int | None,
-    ) -> None:
-        self._network, self._text = network, text
-        self._decoder = _decoder(config, vocabulary)
-        self._threads = threads
-        self._reading: Reading | None = None
-        self._chunks = _chunks(config, 1, CHUNK)
-
-    def advance(self) -> None:
-        ids: list[int] = []
-        guard = self._text.guard
-        # What overflows is found by `choose`.
-        with np.errstate(over="ignore", invalid="ignore"), blas_threads(self._threads):
-            if self._reading is None:
-                self._reading = self._network.read(1)
-                self._reading.extend([self._text.seed_ids])
-            reading = self._reading
-            for noise in self._text.noise.take(self._text.at_most(next(self._chunks)))[:, None]:
-                if guard is None:
-                    index = self._decoder.choose(reading.logits(), noise)
-                else:
-                    index = self._decoder.choose(reading.logits(), noise, guard.banned())
-                    guard.accept(index)
-                reading.step((index,))
-                ids.append(index)
-        self._text.accept(ids)
-
-
-class _Together:
-    """Writes several texts, dealt out to threads where that pays."""
+class _Writer:
+    """Writes texts: in groups, which threads take in turn."""
 
     def __init__(
         self,
@@ -226,25 +197,25 @@ class _Together:
         texts: Sequence[Generation],
         threads: int | None,
     ) -> None:
-        count = 1
-        if network.config.predict == "all" and network.recurrent_bytes >= LONG_PRODUCT_BYTES:
-            most = min(thread_count(threads), MOST_IN_TURNS)
-            count = max(1, min(most, len(texts) // FEWEST_IN_TURNS))
-        self._blas_threads = threads if count == 1 else 1
-        decoder, turns = _decoder(config, vocabulary), Turns()
-        self._batches = [
-            _Batch(network, decoder, config, texts[k::count], turns) for k in range(count)
+        # U+FFFD is never written: it stands for characters and is none.
+        decoder = Decoder(config, vocabulary.replacement if len(vocabulary) > 1 else None)
+        self._threads = thread_count(threads)
+        count = GROUPS if len(texts) >= GROUPS * FEWEST_IN_GROUP else 1
+        # Turns are for what is short between two products; whole windows are long.
+        turns = Turns() if network.config.predict == "all" else None
+        self._groups = [
+            _Group(network, decoder, config, texts[k::count], self._threads, turns)
+            for k in range(count)
         ]
 
     def advance(self) -> None:
         """Write a chunk of each text."""
-        batches = [batch for batch in self._batches if batch.lanes]
-        with blas_threads(self._blas_threads):
-            side_by_side([batch.advance for batch in batches])
+        groups = [group for group in self._groups if group.texts]
+        side_by_side([group.advance for group in groups], self._threads)
 
 
-class _Batch:
-    """The texts of one thread, written in step."""
+class _Group:
+    """Texts that are written in step by one thread: each step is a row of each text."""
 
     def __init__(
         self,
@@ -252,84 +223,76 @@ class _Batch:
         decoder: Decoder,
         config: SampleConfig,
         texts: Sequence[Generation],
-        turns: Turns,
+        threads: int,
+        turns: Turns | None,
     ) -> None:
-        self.lanes = [_Lane(text) for text in texts]
-        self._network, self._decoder, self._turns = network, decoder, turns
-        self._chunks = _chunks(config, FIRST_CHUNK_TOGETHER, CHUNK_TOGETHER)
+        self.texts = list(texts)
+        self._network, self._decoder = network, decoder
+        self._threads, self._turns = threads, turns
+        self._blas_threads = 1
         self._reading: Reading | None = None
+        self._alone = len(texts) == 1
+        sizes = (1, CHUNK) if self._alone else (FIRST_CHUNK_TOGETHER, CHUNK_TOGETHER)
+        self._chunks = _chunks(config, *sizes)
 
     def advance(self, stop: Event) -> None:
         """Write a chunk of each text; where some are finished by it, go on without them."""
-        lanes = self.lanes
-        size = (len(lanes), self._network.config.vocabulary_size)
-        most = max(1, NOISE_FLOATS // (size[0] * size[1]))
-        count = lanes[0].text.at_most(min(next(self._chunks), most))  # all are equally far
-        noise = np.empty((count, *size), np.float32)
-        for row, lane in enumerate(lanes):
-            noise[:, row] = lane.text.noise.take(count)
-        drawn = np.empty((count, size[0]), np.intp)
-        guards = [lane.text.guard for lane in lanes if lane.text.guard is not None]
-        # What overflows is found by `choose_each`.
-        with self._turns, np.errstate(over="ignore", invalid="ignore"):
+        texts = self.texts
+        noise = self._noise()
+        if self._reading is None and self._alone:
+            self._blas_threads = self._network.threads_for_one(self._threads)
+        with computing(self._blas_threads), self._turns or nullcontext():
             if self._reading is None:
-                self._reading = self._network.read(len(lanes), self._turns.dot)
-                self._reading.extend([lane.path for lane in lanes])
-            for k in range(count):
-                if stop.is_set():
-                    return
-                banned = [guard.banned() for guard in guards]
-                logits = self._reading.logits()
-                ids, doubtful = self._decoder.choose_each(logits, noise[k], banned)
-                if doubtful.any():
-                    for row in np.flatnonzero(doubtful).tolist():
-                        logits = lanes[row].read_alone(self._network, drawn[:k, row].tolist())
-                        forbidden = banned[row] if banned else ()
-                        ids[row] = self._decoder.choose(logits, noise[k, row : row + 1], forbidden)
-                for guard, index in zip(guards, ids.tolist(), strict=False):  # none, or all
-                    guard.accept(index)
-                drawn[k] = ids
-                self._reading.step(ids)
-            for row, lane in enumerate(lanes):
-                lane.accept(drawn[:, row].tolist())
-            going_on = [row for row, lane in enumerate(lanes) if not lane.text.finished]
-            if len(going_on) < len(lanes):
-                self.lanes = [lanes[row] for row in going_on]
+                dot = self._turns.dot if self._turns else np.ndarray.dot
+                self._reading = self._network.read(len(texts), dot)
+                self._reading.extend([text.seed_ids for text in texts])
+            draw = self._draw_one if self._alone else self._draw_each
+            drawn = draw(self._reading, noise, stop)
+            for row, text in enumerate(texts):
+                text.accept(drawn[:, row].tolist())
+            going_on = [row for row, text in enumerate(texts) if not text.finished]
+            if len(going_on) < len(texts):
+                self.texts = [texts[row] for row in going_on]
                 self._reading.keep(np.array(going_on, dtype=np.intp))
 
+    def _noise(self) -> Floats:
+        """The random numbers of a chunk: (characters, texts, V)."""
+        size = (len(self.texts), self._network.config.vocabulary_size)
+        most = max(1, NOISE_FLOATS // (size[0] * size[1]))
+        count = self.texts[0].at_most(min(next(self._chunks), most))  # all are equally far
+        noise = np.empty((count, *size), np.float32)
+        for row, text in enumerate(self.texts):
+            noise[:, row] = text.noise.take(count)
+        return noise
 
-class _Lane:
-    """A text in a batch, with what it takes to read it again alone."""
+    def _draw_one(self, reading: Reading, noise: Floats, _: Event) -> NDArray[np.intp]:
+        """The next ids (characters, 1) of a single text: what `_draw_each` does, but faster."""
+        guard, choose = self.texts[0].guard, self._decoder.choose
+        ids = []
+        for row in noise:
+            if guard is None:
+                index = choose(reading.logits(), row)
+            else:
+                index = choose(reading.logits(), row, guard.banned())
+                guard.accept(index)
+            reading.step((index,))
+            ids.append(index)
+        return np.array(ids, np.intp)[:, None]
 
-    def __init__(self, text: Generation) -> None:
-        self.text = text
-        self.path = list(text.seed_ids)
-        self._alone: Reading | None = None
-        self._read = 0
-
-    def accept(self, ids: Sequence[int]) -> None:
-        """Take the characters of a chunk."""
-        self.path += ids
-        self.text.accept(ids)
-
-    def read_alone(self, network: Network, drawn: Sequence[int]) -> Floats:
-        """Logits (1, V) of the next character, by the products that a text alone is made with.
-
-        Args:
-            network: the model.
-            drawn: what was drawn of a chunk so far.
-        """
-        if self._alone is None:
-            self._alone = network.read(1)
-        path = [*self.path, *drawn]
-        self._alone.extend([path[self._read :]])
-        self._read = len(path)
-        return self._alone.logits()
-
-
-def _decoder(config: SampleConfig, vocabulary: Vocabulary) -> Decoder:
-    """Never writes U+FFFD, which stands for characters and is none."""
-    return Decoder(config, vocabulary.replacement if len(vocabulary) > 1 else None)
+    def _draw_each(self, reading: Reading, noise: Floats, stop: Event) -> NDArray[np.intp]:
+        """The next ids of each text: (characters, texts), fewer characters where all must stop."""
+        guards = [text.guard for text in self.texts if text.guard is not None]
+        drawn = np.empty(noise.shape[:2], np.intp)
+        for k, rows in enumerate(noise):
+            if stop.is_set():
+                return drawn[:k]
+            banned = [guard.banned() for guard in guards]
+            ids = self._decoder.choose_each(reading.logits(), rows, banned)
+            for guard, index in zip(guards, ids.tolist(), strict=False):  # none, or all
+                guard.accept(index)
+            drawn[k] = ids
+            reading.step(ids)
+        return drawn
 
 
 def _chunks(config: SampleConfig, first: int, most: int) -> Iterator[int]:

@@ -11,11 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chargen.inference.cells import Cell, CellState, Dot, Floats, aligned, aligned_copy
-from chargen.inference.threads import available_cores, core_cache_bytes
+from chargen.inference.threads import computing
 
 __all__ = ["FirstLayer", "Layer", "LayerStreams", "OneStream", "one_stream"]
 
 Ids = NDArray[np.integer]
+
+TRANSPOSED_BYTES = range(1 << 21, (1 << 22) + 1)
+"""Sizes of a matrix, 2 to 4 MB, that a vector is multiplied by faster if its columns lie together:
+one core's cache cannot hold it, those of two can. BLAS deals the columns out to its threads, and
+pieces of every row, kilobytes apart, drive each other out of a cache. Measured with 1 and 2 MB of
+cache for each core. The machine is not asked, as the memory order decides on the last digits."""
 
 
 class Layer:
@@ -62,7 +68,10 @@ class FirstLayer(Layer):
 
     def __init__(self, cell: Cell, embedding: Floats | None) -> None:
         super().__init__(cell)
-        rows = cell.kernel if embedding is None else embedding @ cell.kernel
+        rows = cell.kernel
+        if embedding is not None:
+            with computing():
+                rows = embedding @ cell.kernel
         self._rows = aligned_copy(rows + cell.bias)
 
     @cached_property
@@ -121,6 +130,8 @@ class OneStream(Protocol):
     """One stream in one layer, for which a step is nothing but NumPy's calls."""
 
     state: CellState
+    matrices: list[Floats]
+    """What a step multiplies by."""
 
     def step(self, index: int) -> None:
         """Read the character `index`: the first layer looks it up, the others read from below."""
@@ -142,6 +153,7 @@ def one_stream(layer: Layer, joined: Floats) -> OneStream:
 
 class _OneFirst:
     def __init__(self, layer: FirstLayer, h: Floats) -> None:
+        self.matrices = [layer.recurrent_kernel_for_one]
         self.state = layer.cell.state(1, layer.recurrent_kernel_for_one)
         self._rows, self._h = layer.row_views, h
 
@@ -153,6 +165,7 @@ class _OneJoined:
     """Multiplies input and h, neighbours in memory, by both kernels in one product."""
 
     def __init__(self, layer: Layer, joined: Floats) -> None:
+        self.matrices = [layer.joined_kernel_for_one]
         self.state = layer.cell.state(1, layer.joined_kernel_for_one)
         self._joined, self._bias = joined, layer.cell.bias
         self._h = joined[:, -layer.cell.units :]
@@ -163,6 +176,7 @@ class _OneJoined:
 
 class _OneSeparate:
     def __init__(self, layer: Layer, joined: Floats) -> None:
+        self.matrices = [layer.recurrent_kernel_for_one, layer.cell.kernel]
         self.state = layer.cell.state(1, layer.recurrent_kernel_for_one)
         units = layer.cell.units
         self._layer, self._below, self._h = layer, joined[:, :-units], joined[:, -units:]
@@ -173,13 +187,5 @@ class _OneSeparate:
 
 
 def _order_for_one(matrix: Floats) -> Floats:
-    """The matrix (I, O) in the memory order in which one vector is multiplied by it fastest.
-
-    BLAS deals the columns out to its threads. Where one core's cache cannot hold the matrix but
-    those of all cores can together, each thread's share should be one piece of memory: pieces of
-    every row, kilobytes apart, drive each other out of a cache.
-    """
-    cache = core_cache_bytes()
-    if cache <= matrix.nbytes <= cache * available_cores():
-        return aligned_copy(matrix.T).T
-    return matrix
+    """The matrix (I, O) in the memory order in which one vector is multiplied by it fastest."""
+    return aligned_copy(matrix.T).T if matrix.nbytes in TRANSPOSED_BYTES else matrix

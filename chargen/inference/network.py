@@ -19,6 +19,7 @@ from chargen.config import ModelConfig
 from chargen.inference.cells import Dot, Floats, aligned_copy, make_cell
 from chargen.inference.layers import FirstLayer, Layer, LayerStreams
 from chargen.inference.streams import CHUNK, Stream, Streams
+from chargen.inference.threads import computing, exact_threads
 
 __all__ = ["Network", "Reader", "Reading", "Staggered", "Windows"]
 
@@ -54,7 +55,7 @@ class Network:
                 cell = make_cell(config, next(remaining), next(remaining), next(remaining))
                 layers.append(Layer(cell) if index else FirstLayer(cell, embedding))
         # Copies, as views would keep the whole file in memory beside the rearranged cells.
-        self._dense_kernel, self.dense_bias = map(aligned_copy, remaining)
+        self.dense_kernel, self.dense_bias = map(aligned_copy, remaining)
         self._dense_bias_row = self.dense_bias[None]
 
     @classmethod
@@ -66,10 +67,11 @@ class Network:
         """
         return cls(checkpoint.model, checkpoint.weights())
 
-    @property
-    def recurrent_bytes(self) -> int:
-        """The size of a recurrent kernel."""
-        return self._forward[0].cell.recurrent_kernel.nbytes
+    def threads_for_one(self, most: int) -> int:
+        """The most BLAS threads, up to so many, that read one text as one of them does."""
+        # The windows of `predict="last"` are rows of a matrix, for which BLAS does not split alike.
+        exact = self.config.predict == "all" and most > 1
+        return exact_threads(self.stream().matrices, most) if exact else 1
 
     def read(self, batch_size: int, dot: Dot = np.ndarray.dot) -> "Reading":
         """B texts to be read from their beginnings, as the model was trained to read.
@@ -94,7 +96,7 @@ class Network:
     def output(self, h: Floats, out: Floats | None = None) -> Floats:
         """Logits (..., V) of top-layer outputs (..., U)."""
         # The bias as a row, because adding arrays of the same shape is faster than broadcasting.
-        logits: Floats = h.dot(self._dense_kernel, out)
+        logits: Floats = h.dot(self.dense_kernel, out)
         np.add(logits, self._dense_bias_row, logits)
         return logits
 
@@ -127,11 +129,12 @@ class Network:
         Returns:
             float32 (T, V): row t is the prediction of the character after ids[t].
         """
-        if self.config.predict == "all":
-            stream = self.stream()
-            pieces = [stream.run(ids[k : k + CHUNK]) for k in range(0, len(ids), CHUNK)]
-        else:
-            pieces = [self.run_windows(windows) for windows in self.windows(ids)]
+        with computing():
+            if self.config.predict == "all":
+                stream = self.stream()
+                pieces = [stream.run(ids[k : k + CHUNK]) for k in range(0, len(ids), CHUNK)]
+            else:
+                pieces = [self.run_windows(windows) for windows in self.windows(ids)]
         if not pieces:
             return np.zeros((0, self.config.vocabulary_size), np.float32)
         return np.concatenate(pieces)
@@ -272,6 +275,7 @@ class Reader:
         Returns:
             Logits (V,).
         """
-        self._reading.extend([ids])
-        logits: Floats = self._reading.logits()[0].copy()
+        with computing():
+            self._reading.extend([ids])
+            logits: Floats = self._reading.logits()[0].copy()
         return logits

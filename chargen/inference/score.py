@@ -6,14 +6,15 @@ scored. Characters that the model does not know are counted, left out of the mea
 knows U+FFFD, left out of what it reads.
 
 A long text is cut into streams that are read side by side, each warmed up on the text before it,
-and it is scored a part at a time, so that memory does not grow with it.
+and it is scored a part at a time, so that memory does not grow with it. How it is cut follows from
+its length alone, never from the number of threads: so the figures do not depend on them.
 """
 
 import math
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from threading import Event
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from chargen.inference.generate import start_of_text
 from chargen.inference.network import Network
 from chargen.inference.streams import CHUNK, Streams
 from chargen.inference.tally import CharacterScores, Score, Tally, joined
-from chargen.inference.threads import blas_threads, side_by_side, thread_count
+from chargen.inference.threads import computing, side_by_side, thread_count
 
 __all__ = ["LineScorer", "Scorer", "score_each", "score_ids"]
 
@@ -38,7 +39,14 @@ PART = 1 << 22
 WARM_UP = 128
 """Characters read before each stream's own, to build up the state it would have been handed."""
 MOST_STREAMS = 256
-"""Streams that a thread reads side by side; more make the matrix products no faster."""
+"""Streams of a group, or lines, that a thread reads side by side; more make the matrix products no
+faster."""
+GROUPS = ((1 << 21, 8), (1 << 18, 4), (0, 2))
+"""Groups of streams, by the characters that are enough for them; a thread takes one at a time. More
+groups have more to warm up and smaller products: by the formula of `_streams` a single thread takes
+up to a quarter longer than with one group, from 30,000 characters on."""
+FEWEST_LINES = 32
+"""Lines of each of two batches: fewer are read in one, as their products would be too small."""
 STEP_COST = 40
 """What a step costs beside its streams, in streams: mostly, bringing the weights in order for a
 matrix product."""
@@ -151,19 +159,14 @@ def score_each(
     paths = {k: _Path(vocabulary, start, texts[k]) for k in short}
     # Texts of a length together, so that little is read for nothing.
     order = sorted(short, key=lambda k: -len(paths[k].targets))
-    batches = [order[k : k + MOST_STREAMS] for k in range(0, len(order), MOST_STREAMS)]
-    found: dict[int, tuple[Floats, NDArray[np.bool_]]] = {}
+    size = min(MOST_STREAMS, max(FEWEST_LINES, -(-len(order) // 2)))
+    batches = [order[k : k + size] for k in range(0, len(order), size)]
 
-    def score_batches(batches: Sequence[Sequence[int]], stop: Event) -> None:
-        for batch in batches:
-            if stop.is_set():
-                break
-            results = _score_batch(network, [paths[k] for k in batch])
-            found.update(zip(batch, results, strict=True))
+    def score_batch(batch: Sequence[int], stop: Event) -> list[tuple[Floats, NDArray[np.bool_]]]:
+        return [] if stop.is_set() else _score_batch(network, [paths[k] for k in batch])
 
-    count = max(1, min(thread_count(threads), len(batches)))
-    with blas_threads(1 if count > 1 else threads):
-        side_by_side([partial(score_batches, batches[k::count]) for k in range(count)])
+    tasks = [partial(score_batch, batch) for batch in batches]
+    found = dict(zip(order, chain(*side_by_side(tasks, thread_count(threads))), strict=True))
     characters = max(1, sum(len(texts[k]) for k in short))
     seconds = time.perf_counter() - begun
     for k, path in paths.items():
@@ -190,12 +193,12 @@ class _Carried:
     def __init__(self, network: Network, threads: int | None) -> None:
         self._network = network
         self._threads = thread_count(threads)
-        self._blas_threads = threads
         self._end = network.stream()  # after all that was read
 
     def score(self, inputs: Ids, targets: Ids, nats: Floats, correct: NDArray[np.bool_]) -> None:
-        count = self._stream_count(len(inputs))
-        body = len(inputs) // count * count if count > 1 else 0
+        groups, rows = _streams(len(inputs))
+        count = groups * rows
+        body = len(inputs) // count * count if count else 0
         if body:
             grid = _Grid(
                 inputs[:body].reshape(count, -1),
@@ -203,35 +206,22 @@ class _Carried:
                 nats[:body].reshape(count, -1),
                 correct[:body].reshape(count, -1),
             )
-            bounds = np.linspace(0, count, min(self._threads, count) + 1).astype(int).tolist()
-            tasks = [partial(self._score_rows, grid, *rows) for rows in pairwise(bounds)]
-            with blas_threads(1):
-                ends = side_by_side(tasks)[-1].arrays()
+            starts = range(0, count, rows)
+            tasks = [partial(self._score_rows, grid, start, start + rows) for start in starts]
+            ends = side_by_side(tasks, self._threads)[-1].arrays()
             for array, streams in zip(self._end.arrays(), ends, strict=True):
                 array[0] = streams[-1]
-        with blas_threads(self._blas_threads), np.errstate(over="ignore", invalid="ignore"):
+        with computing():
             for start in range(body, len(inputs), CHUNK):
                 part = slice(start, start + CHUNK)
                 logits = self._end.run(inputs[part])
                 nats[part], correct[part] = _surprise(logits, targets[part])
 
-    def _stream_count(self, characters: int) -> int:
-        """The streams that take least time: more make larger products, but have more to warm up.
-
-        S streams take (characters / S + WARM_UP) steps, each of a cost in proportion to
-        S + STEP_COST for each thread; this is where the derivative is zero.
-        """
-        if characters < FEWEST_CHARACTERS:
-            return 1
-        best = math.isqrt(characters * STEP_COST * self._threads // WARM_UP)
-        return min(best, MOST_STREAMS * self._threads, characters // WARM_UP)
-
     def _score_rows(self, grid: "_Grid", first: int, end: int, stop: Event) -> Streams:
         """Score the streams first to end of the grid; the streams as they ended."""
         length = grid.inputs.shape[1]
         streams = self._network.streams(end - first)
-        # What overflows is found by `_surprise`.
-        with np.errstate(over="ignore", invalid="ignore"):
+        with computing():
             before = np.arange(first, end) - 1  # the row that ends where this one begins
             for start in range(length - WARM_UP, length, streams.chunk_steps):
                 part = slice(start, start + streams.chunk_steps)
@@ -248,6 +238,20 @@ class _Carried:
                 nats, correct = _surprise(logits, grid.targets[rows, part].T)
                 grid.nats[rows, part], grid.correct[rows, part] = nats.T, correct.T
         return streams
+
+
+def _streams(characters: int) -> tuple[int, int]:
+    """Groups of streams, and the streams in each, that score so many characters in least time.
+
+    More streams make larger products, but have more to warm up: S streams in G groups take
+    G (characters / S + WARM_UP) steps, each of a cost in proportion to S / G + STEP_COST; where G
+    threads share it, this is where the derivative is zero.
+    """
+    if characters < FEWEST_CHARACTERS:
+        return 0, 0
+    groups = next(groups for fewest, groups in GROUPS if characters >= fewest)
+    best = math.isqrt(characters * STEP_COST * groups // WARM_UP)
+    return groups, min(best, MOST_STREAMS * groups, characters // WARM_UP) // groups
 
 
 class _Grid(NamedTuple):
@@ -274,18 +278,14 @@ class _Windowed:
             batches.append((start, windows))
             start += len(windows)
 
-        def score_batches(batches: Sequence[tuple[int, Ids]], stop: Event) -> None:
-            with np.errstate(over="ignore", invalid="ignore"):
-                for start, windows in batches:
-                    if stop.is_set():
-                        break
-                    part = slice(start, start + len(windows))
+        def score_batch(start: int, windows: Ids, stop: Event) -> None:
+            if not stop.is_set():
+                part = slice(start, start + len(windows))
+                with computing():
                     logits = self._network.run_windows(windows)
                     nats[part], correct[part] = _surprise(logits, targets[part])
 
-        count = min(self._threads, len(batches))
-        with blas_threads(1):
-            side_by_side([partial(score_batches, batches[k::count]) for k in range(count)])
+        side_by_side([partial(score_batch, *batch) for batch in batches], self._threads)
         self._context = path[max(0, len(path) - self._network.config.window + 1) :]
 
 
@@ -328,8 +328,7 @@ def _score_batch(
         inputs[: lengths[row], row], targets[: lengths[row], row] = path.inputs, path.targets
     nats, correct = np.zeros(size, np.float32), np.zeros(size, np.bool_)
     read = _read_streams if network.config.predict == "all" else _read_windows
-    # What overflows is found by `_surprise`.
-    with np.errstate(over="ignore", invalid="ignore"):
+    with computing():
         for where, logits in read(network, inputs, lengths):
             nats[where], correct[where] = _surprise(logits, targets[where])
     return [(nats[:end, row], correct[:end, row]) for row, end in enumerate(lengths.tolist())]

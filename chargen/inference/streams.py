@@ -43,6 +43,11 @@ class Stream:
             for k, layer in enumerate(layers)
         ]
 
+    @property
+    def matrices(self) -> list[Floats]:
+        """All that a step multiplies by, the output layer's included."""
+        return [m for layer in self._layers for m in layer.matrices] + [self._network.dense_kernel]
+
     def extend(self, paths: Sequence[Sequence[int]]) -> None:
         """Read several characters: one path."""
         for index in paths[0]:

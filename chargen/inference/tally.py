@@ -9,12 +9,21 @@ from numpy.typing import NDArray
 
 from chargen.inference.cells import Floats
 
-__all__ = ["CharacterScores", "Score", "Tally", "joined"]
+__all__ = ["CharacterScores", "Score", "Tally", "joined", "rounded"]
+
+FIGURE_DIGITS = 7
+"""Significant digits of a figure. It is made of float32 numbers, which hold seven; what would
+follow differs with the CPU and with how a text is cut, and says nothing of the model."""
+
+
+def rounded(value: float) -> float:
+    """A figure with the digits that mean something."""
+    return float(f"{value:.{FIGURE_DIGITS}g}")
 
 
 @dataclass(frozen=True)
 class Score:
-    """The figures of one text; the names are those of `chargen evaluate --json`.
+    """The figures of one text, `rounded`; the names are those of `chargen evaluate --json`.
 
     With nothing to score (no text, or only unknown characters) the means are NaN.
     """
@@ -50,12 +59,15 @@ class Tally:
         return Score(
             characters=self.characters,
             unknown_characters=self.unknown,
-            nats_per_character=mean,
-            bits_per_character=mean / math.log(2),
-            perplexity=math.inf if mean > 700 else math.exp(mean),  # exp overflows above 709
-            accuracy=self.correct / self.scored if self.scored else math.nan,
-            seconds=self.seconds,
-            characters_per_second=self.characters / self.seconds if self.seconds else math.nan,
+            nats_per_character=rounded(mean),
+            bits_per_character=rounded(mean / math.log(2)),
+            # exp overflows above 709.
+            perplexity=math.inf if mean > 700 else rounded(math.exp(mean)),
+            accuracy=rounded(self.correct / self.scored) if self.scored else math.nan,
+            seconds=rounded(self.seconds),
+            characters_per_second=(
+                rounded(self.characters / self.seconds) if self.seconds else math.nan
+            ),
         )
 
 

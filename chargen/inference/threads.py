@@ -1,8 +1,12 @@
-"""How many threads compute: those of BLAS for one text, our own for many streams.
+"""How the products of matrices are computed, and the threads that share the work.
 
-BLAS knows by itself when to split the product of a vector and a matrix. With many streams it is
-better that each of our threads runs streams of its own, with one BLAS thread each: then what lies
-between two products runs side by side as well, since NumPy lets other threads run meanwhile.
+A command writes the same bytes whatever its number of threads. BLAS does not promise that: where it
+splits a product among its threads, the last columns of each share may be added up in another order
+than elsewhere. So work is cut into pieces without regard to threads; our own threads take the
+pieces in turn, and each computes with one BLAS thread. That is also faster: what lies between two
+products then runs side by side as well, since NumPy lets other threads run meanwhile.
+
+One text leaves nothing to cut. Its products are split by BLAS where that changes no bit.
 """
 
 import os
@@ -10,8 +14,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
 
 from chargen.inference.cells import Floats
 
@@ -19,12 +24,15 @@ __all__ = [
     "Turns",
     "available_cores",
     "blas_threads",
-    "core_cache_bytes",
+    "computing",
+    "exact_threads",
     "side_by_side",
     "thread_count",
 ]
 
-SECOND_LEVEL_CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")  # Linux tells it here
+TRIALS = 8
+"""Vectors that tell whether two products add up alike. Where the orders differ, one sum in three or
+so comes out the same by chance; all sums of eight vectors never do."""
 
 Result = TypeVar("Result")
 
@@ -41,24 +49,25 @@ def thread_count(asked_for: int | None) -> int:
     return available_cores() if asked_for is None else asked_for
 
 
-def core_cache_bytes() -> int:
-    """The size of the cache that each core has for itself."""
-    try:
-        return int(SECOND_LEVEL_CACHE.read_text().removesuffix("K\n")) << 10
-    except (OSError, ValueError):
-        return 1 << 20  # what many have, where it cannot be found out
+@contextmanager
+def computing(count: int = 1) -> Iterator[None]:
+    """Compute with so many BLAS threads, and take no notice of floating-point flags.
+
+    The flags of a product mean nothing: OpenBLAS' and Accelerate's kernels for SVE and SME raise
+    them for lanes that are not used, so that NumPy would warn of a division by zero between
+    ordinary numbers. Whether the results are finite does mean something: `check_finite` asks.
+    """
+    with np.errstate(all="ignore"), blas_threads(count):
+        yield
 
 
 @contextmanager
-def blas_threads(count: int | None) -> Iterator[None]:
-    """Let NumPy's matrix products use so many threads, or leave it to BLAS; as before afterwards.
+def blas_threads(count: int) -> Iterator[None]:
+    """Let NumPy's matrix products use so many threads; as before afterwards.
 
     The number belongs to the whole process. Where several of our threads are inside at once, the
     last to leave puts back what the first found.
     """
-    if count is None:
-        yield
-        return
     limit = _limit()
     limit.enter(count)
     try:
@@ -67,20 +76,54 @@ def blas_threads(count: int | None) -> Iterator[None]:
         limit.leave()
 
 
-def side_by_side(tasks: Sequence[Callable[[threading.Event], Result]]) -> list[Result]:
-    """Run each task in a thread of its own, a single one in this one; their results in order.
+def exact_threads(matrices: Sequence[Floats], most: int) -> int:
+    """The most BLAS threads with which a vector times these matrices is what it is with one.
+
+    Each thread takes some of the columns. Where the shares are no multiples of what BLAS's kernel
+    takes at a time, the last columns of each are added up in another order. The kernel, the shapes
+    and the threads alone decide on the order, so a trial with any numbers settles it for all.
+
+    Args:
+        matrices: (I, O) each, in the memory order in which they are used.
+        most: threads, at most.
+
+    Returns:
+        A power of two, as its shares are the most even ones.
+    """
+    count = 1 << (most.bit_length() - 1)
+    rng = np.random.default_rng(0)
+    while count > 1 and not all(_adds_alike(matrix, count, rng) for matrix in matrices):
+        count //= 2
+    return count
+
+
+def _adds_alike(matrix: Floats, count: int, rng: np.random.Generator) -> bool:
+    vectors = rng.standard_normal((TRIALS, 1, len(matrix))).astype(np.float32)
+    with computing(1):
+        expected = [vector.dot(matrix) for vector in vectors]
+    with computing(count):
+        found = [vector.dot(matrix) for vector in vectors]
+    return np.array_equal(expected, found)
+
+
+def side_by_side(
+    tasks: Sequence[Callable[[threading.Event], Result]], threads: int
+) -> list[Result]:
+    """Run tasks in so many threads, which take the next one in turn; their results in order.
 
     Args:
         tasks: each is given an event, which is set when it should give up, because another
             failed or the user pressed Ctrl-C.
+        threads: with 1, the tasks run in the thread that calls.
     """
     stop = threading.Event()
-    if len(tasks) == 1:
-        return [tasks[0](stop)]
+    count = min(threads, len(tasks))
+    if count <= 1:
+        return [task(stop) for task in tasks]
     # Imported here because most commands compute in one thread, and it takes milliseconds.
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(len(tasks)) as pool:
+    with ThreadPoolExecutor(count) as pool:
         futures = [pool.submit(task, stop) for task in tasks]
         try:
             return [future.result() for future in futures]
