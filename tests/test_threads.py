@@ -32,6 +32,13 @@ def test_blas_is_limited_inside_and_as_before_outside():
     assert blas() == before
 
 
+def test_several_tasks_compute_with_one_blas_thread_each():
+    before = blas()
+    for found in side_by_side([lambda stop: blas()] * 3, 3):
+        assert set(found) <= {1}
+    assert blas() == before
+
+
 def test_no_flag_of_a_product_is_a_warning():
     """As SVE and SME raise them for lanes that are not used; here they are raised on purpose."""
     large = np.full((2, 2), 3e38, np.float32)

@@ -123,7 +123,8 @@ def side_by_side(
     # Imported here because most commands compute in one thread, and it takes milliseconds.
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(count) as pool:
+    # Set here as well as by each task: OpenBLAS 0.3.31 takes the number from the main thread alone.
+    with blas_threads(1), ThreadPoolExecutor(count) as pool:
         futures = [pool.submit(task, stop) for task in tasks]
         try:
             return [future.result() for future in futures]
