@@ -5,6 +5,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 LIGHT := $(VENV)/light
 DEMO := checkpoints/fables
+# Two files of tests at a time; what the tests of a file share is made once.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Kernels of NumPy's BLAS, which round differently, each with what the processor must have for it;
 # with AVX-512 the default is a fourth, SkylakeX. NumPy's wheels take Zen for Haswell.
@@ -44,17 +46,17 @@ demo: $(VENV)/run.stamp
 	$(BIN)/chargen evaluate -c $(DEMO)
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 # Without flags, the tests leave the compiler as it is for users.
 slow: $(VENV)/dev.stamp
-	XLA_FLAGS= $(BIN)/python -m pytest -m slow
+	XLA_FLAGS= $(PYTEST) -m slow
 
 kernels: $(VENV)/dev.stamp
 	@for each in $(KERNELS); do \
 		kernel=$${each%:*}; feature=$${each#*:}; \
 		if grep -qw "$$feature" /proc/cpuinfo 2> /dev/null; then \
-			OPENBLAS_CORETYPE=$$kernel $(BIN)/python -m pytest -m "numeric and not slow" || exit 1; \
+			OPENBLAS_CORETYPE=$$kernel $(PYTEST) -m "numeric and not slow" || exit 1; \
 		else \
 			echo "skipped: kernels: BLAS' for $$kernel, as this processor has no $$feature"; \
 		fi; \
@@ -69,7 +71,7 @@ types: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 check: lint types
-	XLA_FLAGS= $(BIN)/python -m pytest --cov --cov-report=term
+	XLA_FLAGS= $(PYTEST) --cov --cov-report=term
 
 # An environment of its own, as a user makes it; then what the tests need. Those that train fail early
 # and are skipped, and the process that one had started is then collected with a warning.
