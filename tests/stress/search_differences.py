@@ -1,6 +1,6 @@
 """Search for texts that are not "the same" where they are promised to be.
 
-    python tests/stress/search_differences.py [--kernels Haswell Zen Sandybridge] [--texts N]
+    python tests/stress/search_differences.py [--kernels Haswell Sandybridge SkylakeX] [--texts N]
 
 Two promises are tried, with networks that are trained well, trained by SGD, and not trained at all:
 
@@ -70,7 +70,7 @@ PLANS: list[tuple[int, int, dict[str, Any]]] = [
 def main() -> None:
     """Make the networks and search with each kernel."""
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    options.add_argument("--kernels", nargs="+", default=["Haswell", "Zen", "Sandybridge"])
+    options.add_argument("--kernels", nargs="+", default=["Haswell", "Sandybridge", "SkylakeX"])
     options.add_argument("--texts", type=int, default=1, help="times as many texts as usual")
     options.add_argument("--worker", help=argparse.SUPPRESS)
     chosen = options.parse_args()
