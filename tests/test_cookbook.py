@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import HANG, ROOT
 
 PAGE = (ROOT / "docs" / "cookbook.md").read_text(encoding="utf-8")
 SECTIONS = {
@@ -86,7 +86,7 @@ def follow(folder: Path, section: str, blocks: slice = slice(None)) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANG,
         check=False,
     )
     assert result.returncode == 0, result.stderr
