@@ -86,7 +86,7 @@ light: $(BIN)/python
 
 # pyenv offers only the versions that it is told of; Pythons that are missing are named and skipped.
 versions: $(VENV)/dev.stamp
-	PYENV_VERSION="$$(pyenv versions --bare 2> /dev/null | paste -s -d : -)" \
+	PYENV_VERSION="$$(pyenv versions --bare 2> /dev/null | grep '^3[.]1[1-9]' | paste -s -d : -)" \
 		UV_PYTHON_DOWNLOADS=never \
 		$(BIN)/tox run-parallel --parallel auto --parallel-no-spinner
 
