@@ -143,6 +143,33 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("TensorFlow sees a GPU here, and trains on it by Keras' own layers")
 
 
+SMALL_RUN: dict[str, Any] = {
+    "units": 8,
+    "window": 8,
+    "batch_size": 4,
+    "epochs": 4,
+    "learning_rate": 0.01,
+    "random_seed": 1,
+    "precision": "float32",
+}
+"""Of a run on `fables` that is meant to be disturbed: a second of steps, and four evaluations."""
+
+
+def as_options(options: dict[str, Any]) -> list[str]:
+    """Those of `chargen.train` as the command takes them."""
+    pairs = ((f"--{name.replace('_', '-')}", str(value)) for name, value in options.items())
+    return [word for pair in pairs for word in pair]
+
+
+@pytest.fixture
+def fables(tmp_path: Path) -> Path:
+    """The beginning of a text, in `text`."""
+    path = tmp_path / "text"
+    whole = (ROOT / "corpora" / "fables.txt").read_text(encoding="utf-8")
+    path.write_text(whole[:4000], encoding="utf-8")
+    return path
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of an LSTM with random weights; not to be changed."""

@@ -6,30 +6,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import ROOT
-from stress.kill_training import DYING, differences, live, unreadable
+from conftest import SMALL_RUN, as_options
+from stress.kill_training import DYING, differences, unreadable
 
 import chargen
 from chargen.checkpoint import FILES, Checkpoint
 from chargen.errors import CheckpointError
 from chargen.training.events import Evaluated, Event
-
-FABLES = (ROOT / "corpora" / "fables.txt").read_text(encoding="utf-8")
-SMALL: dict[str, Any] = {
-    "units": 8,
-    "window": 8,
-    "batch_size": 4,
-    "epochs": 4,
-    "learning_rate": 0.01,
-    "random_seed": 1,
-    "precision": "float32",
-}
-OPTIONS = [
-    part for name, value in SMALL.items() for part in (f"--{name.replace('_', '-')}", str(value))
-]
 
 OWN_DISK = ["unshare", "--user", "--map-root-user", "--mount"]
 """Before a command: it may mount disks, which nobody else sees and which end with it."""
@@ -46,27 +31,6 @@ def may_mount() -> bool:
 needs_own_disk = pytest.mark.skipif(
     not may_mount(), reason="this system lets users mount no disk of their own"
 )
-
-
-@pytest.fixture
-def text(tmp_path: Path) -> Path:
-    path = tmp_path / "text"
-    path.write_text(FABLES[:4000], encoding="utf-8")
-    return path
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-def test_a_run_killed_ten_times_ends_as_one_that_was_not(
-    cell: str, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """The deaths come before, between and after the files of a beginning and of evaluations."""
-    monkeypatch.chdir(tmp_path)
-    options = [*OPTIONS, "--cell", cell, "--dropout", "0.2", "--weight-drop", "0.2"]
-    deaths = [0, 7, 14, 16, 25, 2, 8, 10, 14, 20, 30, None]
-    kills, wrong = live(options, iter(deaths), Path("straight"), Path("killed"))
-    assert not wrong
-    assert kills == 11
 
 
 FAILING = """
@@ -109,13 +73,14 @@ cp -r disk/ck ended
     ids=["full", "read-only", "limited"],
 )
 def test_a_disk_that_fails_costs_nothing_that_was_saved(
-    prepare: str, broken: str, mended: str, reason: str, text: Path, tmp_path: Path
+    prepare: str, broken: str, mended: str, reason: str, fables: Path, tmp_path: Path
 ):
     script = FAILING.replace("PREPARE", prepare).replace("BREAK", broken).replace("MEND", mended)
     result = subprocess.run(
         [*(OWN_DISK if prepare.startswith("mount") else []), "sh", "-euc", script],
         cwd=tmp_path,
-        env=os.environ | {"PYTHON": sys.executable, "DYING": DYING, "OPTIONS": " ".join(OPTIONS)},
+        env=os.environ
+        | {"PYTHON": sys.executable, "DYING": DYING, "OPTIONS": " ".join(as_options(SMALL_RUN))},
         capture_output=True,
         check=False,
     )
@@ -127,7 +92,7 @@ def test_a_disk_that_fails_costs_nothing_that_was_saved(
     assert said.count("\n") == 1
     assert sorted((tmp_path / "left").read_text().split()) == sorted(FILES)
     assert len((tmp_path / "sampled").read_text()) == 6
-    chargen.train(text, checkpoint=tmp_path / "straight", **SMALL)
+    chargen.train(fables, checkpoint=tmp_path / "straight", **SMALL_RUN)
     assert not differences(tmp_path / "straight", tmp_path / "ended")
 
 
@@ -140,7 +105,7 @@ def test_a_disk_that_fails_costs_nothing_that_was_saved(
     ],
 )
 def test_files_removed_or_changed_under_a_run_are_written_again(
-    names: list[str], content: bytes | None, text: Path, tmp_path: Path
+    names: list[str], content: bytes | None, fables: Path, tmp_path: Path
 ):
     path = tmp_path / "ck"
 
@@ -152,14 +117,14 @@ def test_files_removed_or_changed_under_a_run_are_written_again(
                 if content is not None:
                     file.write_bytes(content)
 
-    (tmp_path / "copy").write_bytes(text.read_bytes())
-    chargen.train(text, checkpoint=path, report=meddle, validation=0.1, **SMALL)
+    (tmp_path / "copy").write_bytes(fables.read_bytes())
+    chargen.train(fables, checkpoint=path, report=meddle, validation=0.1, **SMALL_RUN)
     assert not unreadable(path)
     chargen.train(tmp_path / "copy", checkpoint=path, resume=True, epochs=5)
 
 
 @pytest.mark.slow
-def test_a_directory_removed_under_a_run_is_an_error_of_one_line(text: Path, tmp_path: Path):
+def test_a_directory_removed_under_a_run_is_an_error_of_one_line(fables: Path, tmp_path: Path):
     path = tmp_path / "ck"
 
     def move(event: Event) -> None:
@@ -167,22 +132,22 @@ def test_a_directory_removed_under_a_run_is_an_error_of_one_line(text: Path, tmp
             path.rename(tmp_path / "moved")
 
     with pytest.raises(CheckpointError, match="cannot write .*: No such file or directory; what"):
-        chargen.train(text, checkpoint=path, report=move, **SMALL)
+        chargen.train(fables, checkpoint=path, report=move, **SMALL_RUN)
     assert not unreadable(tmp_path / "moved")
-    chargen.train(text, checkpoint=tmp_path / "moved", resume=True)
-    chargen.train(text, checkpoint=tmp_path / "straight", **SMALL)
+    chargen.train(fables, checkpoint=tmp_path / "moved", resume=True)
+    chargen.train(fables, checkpoint=tmp_path / "straight", **SMALL_RUN)
     assert not differences(tmp_path / "straight", tmp_path / "moved")
 
 
 @pytest.mark.slow
 def test_a_clock_that_jumps_disturbs_neither_a_run_nor_its_budget(
-    ticking: None, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ticking: None, fables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    chargen.train(text, checkpoint=tmp_path / "straight", **SMALL)
+    chargen.train(fables, checkpoint=tmp_path / "straight", **SMALL_RUN)
     straight_time = time.time
     monkeypatch.setattr(time, "time", lambda: straight_time() + random.uniform(-1e9, 1e9))
-    chargen.train(text, checkpoint=tmp_path / "jumped", **SMALL)
+    chargen.train(fables, checkpoint=tmp_path / "jumped", **SMALL_RUN)
     assert not differences(tmp_path / "straight", tmp_path / "jumped")
-    options = SMALL | {"epochs": 10**6, "patience": 0}
-    path = chargen.train(text, checkpoint=tmp_path / "budget", budget="10s", **options)
+    options = SMALL_RUN | {"epochs": 10**6, "patience": 0}
+    path = chargen.train(fables, checkpoint=tmp_path / "budget", budget="10s", **options)
     assert 8 < Checkpoint.open(path).history()[-1]["seconds"] <= 10
