@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 # The calls that a process makes before it dies: so it dies before, between and after the files of a
 # beginning and of evaluations. None lets it come to its end.
 DEATHS = [0, 7, 14, 16, 25, 2, 8, 10, 14, 20, 30, None]
-FEWER = [0, 7, 16, 10, 20, None]  # each cell has its own states, and the same files
+FEWER = [0, 7, 16, 20, None]  # each cell has its own states, and the same files
 
 
 @pytest.mark.parametrize(("cell", "deaths"), [("lstm", DEATHS), ("rnn", FEWER), ("gru", FEWER)])
