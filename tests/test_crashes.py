@@ -13,7 +13,7 @@ from conftest import ROOT
 from stress.kill_training import DYING, differences, live, unreadable
 
 import chargen
-from chargen.checkpoint import FILES, Checkpoint
+from chargen.checkpoint.directory import FILES, Checkpoint
 from chargen.errors import CheckpointError
 from chargen.training.events import Evaluated, Event
 
