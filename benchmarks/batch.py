@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 from harness import parser, race, rate, save
-from models import make_config, make_network, read_vocabulary
+from models import make_config, make_model
 
 import chargen
 from chargen.config import ModelConfig, SampleConfig
+from chargen.network.reading import Stream, Streams
+from chargen.sampling.generate import write
 
 STREAMS = (1, 2, 4, 8, 16, 32, 64, 128)
 LENGTH = 1000
@@ -24,15 +26,12 @@ LENGTH = 1000
 
 def speed(config: ModelConfig, text: Path, streams: int) -> float:
     """Texts written of 1,000 characters together, again and again."""
-    from chargen.inference.generate import write_together
-
-    network, vocabulary = make_network(config), read_vocabulary(text)
+    model = make_model(config, text)
     sampling = SampleConfig(length=LENGTH)
 
     def texts() -> int:
-        seeds: list[list[int]] = [[]] * streams
-        together = write_together(network, vocabulary, seeds, sampling, 0)
-        return sum(len("".join(generation)) for generation in together)
+        together = write(model, [""] * streams, sampling, 0)
+        return sum(len("".join(pieces)) for _, pieces in together)
 
     return rate(texts, 1.5)
 
@@ -41,11 +40,11 @@ def compare(folder: Path, streams: int = 256, length: int = 2000) -> dict[str, o
     """Texts together and alone."""
     model = chargen.load(folder)
     sampling = SampleConfig(length=length)
-    together = ["".join(text) for text in model.generate_many(["\n"] * streams, sampling, 0)]
-    alone = ["".join(model.generate("\n", sampling, index)) for index in range(streams)]
+    together = ["".join(pieces) for _, pieces in write(model, ["\n"] * streams, sampling, 0)]
+    alone = [model.sample("\n", length=length, random_seed=index) for index in range(streams)]
     ids = np.stack([model.vocabulary.encode(text[:1000]) for text in alone[:64]])
-    many = model.network.streams(64).run(ids.T)
-    one = np.stack([model.network.stream().run(row) for row in ids], axis=1)
+    many = Streams(model.network, 64).run(ids.T)
+    one = np.stack([Stream(model.network).run(row) for row in ids], axis=1)
     worst = np.abs(many - one).max(axis=(0, 2))
     return {
         "checkpoint": folder.name,

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from chargen.architecture import describe
-from chargen.checkpoint import Checkpoint, CorpusRecord
+from chargen.checkpoint.architecture import describe
+from chargen.checkpoint.directory import Checkpoint, CorpusRecord
 from chargen.config import ModelConfig, TrainConfig
 from chargen.data.vocabulary import Vocabulary
-from chargen.inference.network import Network
+from chargen.network.language_model import LanguageModel
+from chargen.network.network import Network
 
 SIZES = [(1, 128), (1, 256), (1, 512), (2, 256), (2, 512)]
 
@@ -40,6 +41,11 @@ def make_network(config: ModelConfig) -> Network:
     rng = np.random.default_rng(0)
     shapes = [array.shape for layer in describe(config) for array in layer.arrays]
     return Network(config, [rng.normal(0, 0.05, shape).astype(np.float32) for shape in shapes])
+
+
+def make_model(config: ModelConfig, text: Path) -> LanguageModel:
+    """The same with the characters of a text."""
+    return LanguageModel(make_network(config), read_vocabulary(text))
 
 
 def make_checkpoint(path: Path, config: ModelConfig, text: Path) -> None:

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 from harness import parser, race, rate, save
-from models import SIZES, make_config, make_network, make_torch, read_vocabulary
+from models import SIZES, make_config, make_model, make_network, make_torch
 
-from chargen.architecture import GATES
+from chargen.checkpoint.architecture import GATES
 from chargen.config import ModelConfig, SampleConfig
-from chargen.inference.cells import aligned_copy
+from chargen.network.cells import aligned_copy
+from chargen.network.reading import read
 
 TEMPERATURE = SampleConfig.temperature
 PIECE = 200  # characters between two looks at the clock
@@ -26,10 +27,10 @@ PIECE = 200  # characters between two looks at the clock
 
 def ours(config: ModelConfig, text: Path) -> float:
     """`chargen`'s generator."""
-    from chargen.inference.generate import Generation
+    from chargen.sampling.generate import write
 
     endless = SampleConfig(length=None)
-    pieces = iter(Generation(make_network(config), read_vocabulary(text), [], endless, 0))
+    _, pieces = next(write(make_model(config, text), [""], endless, 0))
     return rate(lambda: len(next(pieces)))
 
 
@@ -116,7 +117,7 @@ CONTENDERS = {"ours": ours, "torch": torch_loop, "keras": keras_loop, "bare": ba
 
 def breakdown(config: ModelConfig, text: Path) -> dict[str, object]:
     """Microseconds of one character: products, gates, decoding, and what is left to Python."""
-    from chargen.inference.decoding import Decoder, Noise
+    from chargen.sampling.decoding import Decoder, Noise
 
     def time_us(function: Callable[[], object], count: int = 2000) -> float:
         def piece() -> int:
@@ -127,7 +128,7 @@ def breakdown(config: ModelConfig, text: Path) -> dict[str, object]:
         return 1e6 / rate(piece, 0.3)
 
     network = make_network(config)
-    reading = network.read(1)
+    reading = read(network, 1)
     reading.step((1,))
     noise = Noise(0, config.vocabulary_size, TEMPERATURE)
     decoder, row = Decoder(SampleConfig()), noise.take(1)

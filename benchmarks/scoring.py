@@ -31,9 +31,10 @@ RIVALS = Path(__file__).parent / "rivals"
 
 def ours(config: ModelConfig, vocabulary: Vocabulary, ids: np.ndarray) -> float:
     """A scorer in the midst of a long text."""
-    from chargen.inference.score import Scorer
+    from chargen.network.language_model import LanguageModel
+    from chargen.scoring.score import Scorer
 
-    scorer = Scorer(make_network(config), vocabulary)
+    scorer = Scorer(LanguageModel(make_network(config), vocabulary))
     part = np.resize(ids, STEADY_CHARACTERS)
 
     scorer.score(part[: len(part) // 16])  # to warm up

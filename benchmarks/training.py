@@ -371,7 +371,7 @@ def weights(text: Path, cell: str, layers: str, units: str) -> int:
     """Weights that take part in a product; one-hot inputs are counted as such."""
     from models import make_config
 
-    from chargen.architecture import parameter_count
+    from chargen.checkpoint.architecture import parameter_count
 
     return parameter_count(make_config(cell, int(layers), int(units), text))
 

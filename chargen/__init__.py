@@ -24,8 +24,8 @@ from chargen.errors import (
 )
 
 if TYPE_CHECKING:
-    from chargen.inference.model import Model, load
-    from chargen.inference.tally import Score
+    from chargen.model import Model, load
+    from chargen.scoring.tally import Score
     from chargen.training.run import train
 
 __version__ = "0.1.0"
@@ -46,9 +46,9 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Model": "chargen.inference.model",
-    "Score": "chargen.inference.tally",
-    "load": "chargen.inference.model",
+    "Model": "chargen.model",
+    "Score": "chargen.scoring.tally",
+    "load": "chargen.model",
     "train": "chargen.training.run",
 }
 

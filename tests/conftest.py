@@ -21,12 +21,12 @@ import pytest
 from hypothesis import settings
 from threadpoolctl import threadpool_info
 
-from chargen.architecture import describe
-from chargen.checkpoint import Checkpoint, CorpusRecord
+from chargen.checkpoint.architecture import describe
+from chargen.checkpoint.atomic import write_file
+from chargen.checkpoint.directory import Checkpoint, CorpusRecord
 from chargen.cli import main
 from chargen.config import ModelConfig, TrainConfig
 from chargen.data.vocabulary import Vocabulary
-from chargen.replacement import write_file
 
 # Machines that run the tests are shared: how long an example takes says nothing of the code.
 settings.register_profile("no deadline", deadline=None)

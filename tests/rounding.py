@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from chargen.checkpoint import Checkpoint
+from chargen.checkpoint.directory import Checkpoint
 from chargen.config import ModelConfig, SampleConfig
-from chargen.inference.cells import Floats
-from chargen.inference.decoding import Decoder, Noise
-from chargen.inference.generate import start_of_text
-from chargen.inference.guards import CopyIndex, Guard
-from chargen.inference.network import Network, Reader
+from chargen.network.cells import Floats
+from chargen.network.network import Network
+from chargen.network.reading import read
+from chargen.network.threads import computing
+from chargen.sampling.decoding import Decoder, Noise
+from chargen.sampling.guards import CopyIndex, Guard
 
 CLOSE = 1e-4
 """How far logits, nats and bits of the same text may lie apart. The networks of these tests are
@@ -31,16 +32,26 @@ SLACK = 4
 vectors and of matrices, of networks calm and wild, it was up to 1.3 times."""
 
 
+def prediction(network: Network, path: Sequence[int]) -> Floats:
+    """The logits (V,) after one text, also after none."""
+    reading = read(network, 1)
+    with computing():
+        reading.extend([path])
+        logits: Floats = reading.logits()[0].copy()
+    return logits
+
+
 def magnified_rounding(
     config: ModelConfig, weights: Sequence[Floats], path: Sequence[int]
 ) -> tuple[Floats, float]:
     """The logits (V,) after a text, read alone, and how far rounding may have moved any of them."""
-    logits = Reader(Network(config, weights)).read(path)
+    logits = prediction(Network(config, weights), path)
     rng = np.random.default_rng(0)
     spread = float(np.spacing(np.abs(logits)).max())
     for _ in range(DISTURBED):
         off = [np.nextafter(w, w + rng.choice([-1, 1], w.shape).astype(w.dtype)) for w in weights]
-        spread = max(spread, float(np.abs(Reader(Network(config, off)).read(path) - logits).max()))
+        moved = prediction(Network(config, off), path)
+        spread = max(spread, float(np.abs(moved - logits).max()))
     return logits, spread
 
 
@@ -76,7 +87,7 @@ def rounding_explains(
     if place is None:
         return None
     common = vocabulary.encode(alone[:place]).tolist()
-    path = [*start_of_text(vocabulary), *seed_ids, *common]
+    path = [*vocabulary.start_of_text, *seed_ids, *common]
     logits, spread = magnified_rounding(checkpoint.model, checkpoint.weights(), path)
     guard = Guard(len(vocabulary), copies, config.repetition_guard)
     for index in [*seed_ids, *common]:

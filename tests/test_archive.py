@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from conftest import model_archive, random_weights
 
-from chargen.architecture import Array, describe
-from chargen.archive import read_weights
+from chargen.checkpoint.architecture import Array, describe
+from chargen.checkpoint.archive import read_weights
 from chargen.config import ModelConfig
 
 CONFIG = ModelConfig(vocabulary_size=5, units=4, window=3)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from chargen.inference.baselines import HIGHEST_ORDER, compressed_bits, ngram_bits
+from chargen.scoring.baselines import HIGHEST_ORDER, compressed_bits, ngram_bits
 
 pytestmark = pytest.mark.numeric
 

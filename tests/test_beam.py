@@ -12,8 +12,8 @@ import chargen
 from chargen.config import SampleConfig
 from chargen.data.vocabulary import REPLACEMENT
 from chargen.errors import OptionError
-from chargen.inference.beam import most_likely
-from chargen.inference.model import Model
+from chargen.model import Model
+from chargen.sampling.beam import most_likely
 
 pytestmark = pytest.mark.numeric
 

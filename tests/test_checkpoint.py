@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from conftest import make_checkpoint, model_archive, random_weights
 
-from chargen.checkpoint import (
+from chargen.checkpoint.atomic import replace_directory, replace_file, write_file
+from chargen.checkpoint.directory import (
     FILES,
     FORMAT,
     HISTORY_FIELDS,
@@ -22,7 +23,6 @@ from chargen.checkpoint import (
 )
 from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, CorpusError
-from chargen.replacement import replace_directory, replace_file, write_file
 
 
 @pytest.fixture

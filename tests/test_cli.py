@@ -26,10 +26,10 @@ from conftest import (
 )
 
 import chargen
-from chargen.checkpoint import Checkpoint
+from chargen.checkpoint.directory import Checkpoint
 from chargen.cli import cli
 from chargen.data.windows import make_windows
-from chargen.inference import score as score_module
+from chargen.scoring import score as score_module
 
 COMMAND = [sys.executable, "-m", "chargen"]
 SENTENCE = "This is GeeksforGeeks a software training institute"

@@ -12,7 +12,7 @@ from conftest import SMALL_RUN, as_options
 from stress.kill_training import DYING, differences, unreadable
 
 import chargen
-from chargen.checkpoint import FILES, Checkpoint
+from chargen.checkpoint.directory import FILES, Checkpoint
 from chargen.errors import CheckpointError
 from chargen.training.events import Evaluated, Event
 

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from chargen.config import SampleConfig
 from chargen.errors import NumericalError
-from chargen.inference.decoding import Decoder, Noise, restrict
+from chargen.sampling.decoding import Decoder, Noise, restrict
 
 pytestmark = pytest.mark.numeric
 

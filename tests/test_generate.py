@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,29 +9,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rounding import CLOSE, assert_same_text
 
-from chargen.checkpoint import Checkpoint
+import chargen
 from chargen.config import SampleConfig
 from chargen.data.vocabulary import REPLACEMENT
 from chargen.errors import NumericalError
-from chargen.inference import generate
-from chargen.inference.decoding import Noise
-from chargen.inference.generate import (
+from chargen.network.network import Network
+from chargen.network.reading import predictions
+from chargen.sampling import generate
+from chargen.sampling.decoding import Noise
+from chargen.sampling.generate import (
     CHUNK,
     FEWEST_TOGETHER,
-    Generation,
+    Text,
     _overlap,
-    write_together,
+    write,
 )
-from chargen.inference.network import Network
 
 pytestmark = pytest.mark.numeric
 
 
-def generation(path: Path, seed: str = "", random_seed: int = 0, **options: Any) -> Generation:
-    checkpoint = Checkpoint.open(path)
-    ids = checkpoint.vocabulary.encode_seed(seed)
-    config = SampleConfig(**options)
-    return Generation(Network.load(checkpoint), checkpoint.vocabulary, ids, config, random_seed)
+def begin(
+    path: Path, seed: str = "", random_seed: int = 0, **options: Any
+) -> tuple[Text, Iterator[str]]:
+    ((text, pieces),) = write(chargen.load(path), [seed], SampleConfig(**options), random_seed)
+    return text, pieces
+
+
+def generation(path: Path, seed: str = "", random_seed: int = 0, **options: Any) -> Iterator[str]:
+    return begin(path, seed, random_seed, **options)[1]
 
 
 def test_the_first_character_is_yielded_at_once_and_later_ones_in_pieces(checkpoint: Path):
@@ -48,17 +54,15 @@ def test_no_more_is_drawn_than_is_asked_for(
     taken = []
     take = Noise.take
     monkeypatch.setattr(Noise, "take", lambda noise, n: taken.append(n) or take(noise, n))
-    opened = Checkpoint.open(checkpoint)
-    config = SampleConfig(length=length)
-    texts = write_together(Network.load(opened), opened.vocabulary, [[1]] * count, config, 0)
-    assert [len("".join(text)) for text in texts] == [length] * count
+    texts = write(chargen.load(checkpoint), ["a"] * count, SampleConfig(length=length), 0)
+    assert [len("".join(pieces)) for _, pieces in texts] == [length] * count
     assert sum(taken) == count * length
 
 
 def test_length_counts_what_follows_the_seed(checkpoint: Path):
     for length in (0, 1, 17):
-        text = generation(checkpoint, "abc", length=length)
-        assert len("".join(text)) == length
+        text, pieces = begin(checkpoint, "abc", length=length)
+        assert len("".join(pieces)) == length
         assert text.stopped == "length"
 
 
@@ -72,21 +76,20 @@ def test_greedy_text_is_what_the_logits_say(tmp_path: Path, model: dict[str, Any
     """The loop that carries state equals predicting afresh from all that came before."""
     checkpoint = make_checkpoint(tmp_path, **model)
     text = "".join(generation(tmp_path, "ab", length=30, temperature=0))
-    network = Network.load(checkpoint)
+    network = Network(checkpoint.model, checkpoint.weights())
     ids = checkpoint.vocabulary.encode("\nab").tolist()
     for character in text:
-        logits = network.logits(np.array(ids))[-1]
+        logits = predictions(network, np.array(ids))[-1]
         ids += checkpoint.vocabulary.encode(character).tolist()
         assert logits[ids[-1]] >= logits.max() - CLOSE
 
 
 def test_a_text_begins_as_if_after_a_line_end(checkpoint: Path):
-    network = Network.load(Checkpoint.open(checkpoint))
-    vocabulary = Checkpoint.open(checkpoint).vocabulary
+    model = chargen.load(checkpoint)
     for seed in ("", "\n", "a"):
-        expected = network.logits(vocabulary.encode("\n" + seed))[-1].argmax()
-        first = "".join(generation(checkpoint, seed, length=1, temperature=0))
-        assert first == vocabulary.characters[expected]
+        expected = model.logits(model.vocabulary.encode("\n" + seed))[-1].argmax()
+        first = model.sample(seed, length=1, temperature=0)
+        assert first == model.vocabulary.characters[expected]
 
 
 def test_without_a_line_end_and_a_seed_the_bias_predicts_the_first(tmp_path: Path):
@@ -98,11 +101,9 @@ def test_without_a_line_end_and_a_seed_the_bias_predicts_the_first(tmp_path: Pat
 
 def test_the_replacement_character_is_never_written(tmp_path: Path):
     checkpoint = make_checkpoint(tmp_path, "ab" + REPLACEMENT)
-    network = Network.load(checkpoint)
-    favourite = checkpoint.vocabulary.replacement
-    network.dense_bias[favourite] = 50
-    text = Generation(network, checkpoint.vocabulary, [0], SampleConfig(length=50), 0)
-    assert set("".join(text)) <= {"a", "b"}
+    model = chargen.load(tmp_path)
+    model.network.dense_bias[checkpoint.vocabulary.replacement] = 50
+    assert set(model.sample("a", length=50, random_seed=0)) <= {"a", "b"}
 
 
 @given(st.text("ab", min_size=1, max_size=4), st.integers(0, 30))
@@ -113,14 +114,14 @@ def test_stop_ends_before_its_first_appearance(
     if not path.exists():
         make_checkpoint(path, "ab")
     whole = "".join(generation(path, "a", random_seed, length=40, temperature=2))
-    stopped = generation(path, "a", random_seed, length=40, temperature=2, stop=stop)
-    text = "".join(stopped)
+    text, pieces = begin(path, "a", random_seed, length=40, temperature=2, stop=stop)
+    written = "".join(pieces)
     if stop in whole:
-        assert text == whole[: whole.index(stop)]
-        assert stopped.stopped == "stop"
+        assert written == whole[: whole.index(stop)]
+        assert text.stopped == "stop"
     else:
-        assert text == whole
-        assert stopped.stopped == "length"
+        assert written == whole
+        assert text.stopped == "length"
 
 
 def test_what_may_become_the_stop_string_is_held_back():
@@ -138,24 +139,23 @@ def test_endless_goes_on(checkpoint: Path):
 SEEDS = ["", "a", "bc", "abcdefghij", "j", "", "dead", "a"]
 
 
-def whole(text: Generation) -> str:
+def whole(text: Text, pieces: Iterator[str]) -> str:
     """What follows the seed, with the stop string if that ended it."""
-    written = "".join(text)
+    written = "".join(pieces)
     return written + text._stop if text.stopped == "stop" else written
 
 
 def assert_together_as_alone(path: Path, **options: Any) -> list[str]:
-    checkpoint = Checkpoint.open(path)
-    seeds = [checkpoint.vocabulary.encode_seed(seed) for seed in SEEDS]
+    model = chargen.load(path)
     config = SampleConfig(**options)
-    network = Network.load(checkpoint)
-    together = write_together(network, checkpoint.vocabulary, seeds, config, 7)
-    texts = [whole(text) for text in together]
+    together = list(write(model, SEEDS, config, 7))
+    texts = [whole(*each) for each in together]
     alike = 0
-    for index, (seed, text) in enumerate(zip(SEEDS, together, strict=True)):
-        alone = generation(path, seed, 7 + index, **options)
-        expected = whole(alone)
-        assert_same_text(checkpoint, seeds[index], config, 7 + index, expected, texts[index])
+    for index, (seed, (text, _)) in enumerate(zip(SEEDS, together, strict=True)):
+        alone, pieces = begin(path, seed, 7 + index, **options)
+        expected = whole(alone, pieces)
+        ids = model.vocabulary.encode_seed(seed)
+        assert_same_text(model.checkpoint, ids, config, 7 + index, expected, texts[index])
         if texts[index] == expected:
             assert text.stopped == alone.stopped
             alike += 1
@@ -203,15 +203,14 @@ WILD: list[dict[str, Any]] = [
 @pytest.mark.parametrize("model", WILD)
 @pytest.mark.parametrize("count", [1, FEWEST_TOGETHER, 2 * generate.FEWEST_IN_GROUP + 1])
 def test_the_number_of_threads_changes_nothing(tmp_path: Path, model: dict[str, Any], count: int):
-    checkpoint = make_checkpoint(tmp_path, **model)
-    network = Network.load(checkpoint)
-    seeds = [[1 + index % 9] for index in range(count)]
+    make_checkpoint(tmp_path, **model)
+    seeds = ["abcdefghi"[index % 9] for index in range(count)]
     for options in ({"length": 120}, {"length": 120, "repetition_guard": 3, "stop": "ab"}):
         config = SampleConfig(**options)
         texts = []
         for threads in (1, 2, 3):
-            written = write_together(network, checkpoint.vocabulary, seeds, config, 7, threads)
-            texts.append([whole(text) for text in written])
+            written = write(chargen.load(tmp_path, threads=threads), seeds, config, 7)
+            texts.append([whole(*each) for each in written])
         assert texts[0] == texts[1] == texts[2]
 
 
@@ -224,17 +223,17 @@ def test_networks_magnify_rounding_in_the_test_above(tmp_path: Path):
         for factor in (1, 1 + 1e-6):
             weights[1] = weights[1].copy()
             weights[1][0] *= np.float32(factor)
-            network = Network(checkpoint.model, weights)
-            text = Generation(network, checkpoint.vocabulary, [1], SampleConfig(length=120), 7)
-            texts.append("".join(text))
+            disturbed = chargen.load(checkpoint.path)
+            disturbed.network = Network(checkpoint.model, weights)
+            texts.append(disturbed.sample("a", length=120, random_seed=7))
         assert texts[0] != texts[1]
 
 
 def test_a_failure_among_several_texts_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(generate, "FEWEST_IN_GROUP", 2)
     checkpoint = make_checkpoint(tmp_path, cell="rnn", activation="relu")
-    network = Network(checkpoint.model, [w * 1e3 for w in checkpoint.weights()])
-    config = SampleConfig(length=500)
-    texts = write_together(network, checkpoint.vocabulary, [[1]] * 8, config, 0, 2)
+    model = chargen.load(tmp_path, threads=2)
+    model.network = Network(checkpoint.model, [w * 1e3 for w in checkpoint.weights()])
+    _, pieces = next(write(model, ["a"] * 8, SampleConfig(length=500), 0))
     with pytest.raises(NumericalError, match="no longer numbers"):
-        "".join(texts[0])
+        "".join(pieces)

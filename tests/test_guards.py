@@ -12,8 +12,9 @@ import chargen
 from chargen.config import SampleConfig
 from chargen.data.passages import window_hashes
 from chargen.errors import OptionError
-from chargen.inference.guards import REMEMBERED, CopyIndex, Guard, Window
-from chargen.inference.model import Model
+from chargen.model import Model
+from chargen.sampling.generate import write
+from chargen.sampling.guards import REMEMBERED, CopyIndex, Guard, Window
 
 pytestmark = pytest.mark.numeric
 
@@ -87,14 +88,13 @@ def test_nothing_is_copied_alone_or_together(model: Model, tmp_path: Path, optio
     copies = model.copy_index(tmp_path / "corpus", 3)
     config = SampleConfig(length=150, **options)
     seeds = ["", text[:7], *(text[k : k + 4] for k in range(20, 26))]
-    together = [
-        "".join(generation) for generation in model.generate_many(seeds, config, 1, copies=copies)
-    ]
+    together = ["".join(pieces) for _, pieces in write(model, seeds, config, 1, copies=copies)]
     for number, (seed, written) in enumerate(zip(seeds, together, strict=True)):
         # What reaches from the seed into the text counts; the seed itself is the user's.
         whole = (seed + written)[max(0, len(seed) - 2) :]
         assert not set(passages(whole, 3)) & set(passages(text, 3))
-        alone = "".join(model.generate(seed, config, 1 + number, copies=copies))
+        ((_, pieces),) = write(model, [seed], config, 1 + number, copies=copies)
+        alone = "".join(pieces)
         seed_ids = model.vocabulary.encode_seed(seed)
         assert_same_text(model.checkpoint, seed_ids, config, 1 + number, alone, written, copies)
 

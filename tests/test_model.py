@@ -38,8 +38,8 @@ def test_logits_are_float32_rows_of_the_vocabulary(checkpoint: Path):
     assert logits.dtype == np.float32
     assert model.logits([]).shape == (0, len(model.vocabulary))
     assert model.config.units == 12
-    for wrong in ([-1], [len(model.vocabulary)], [[0]]):
-        with pytest.raises(ValueError, match="ids should be"):
+    for wrong in ([-1], [len(model.vocabulary)], [[0]], [1.5], ["a"], [True]):
+        with pytest.raises(ValueError, match="ids must be"):
             model.logits(wrong)  # type: ignore[arg-type]
 
 

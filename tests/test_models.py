@@ -1,4 +1,4 @@
-"""The factory's models and `chargen.architecture` describe the same thing, and NumPy agrees."""
+"""The factory's models are those that `checkpoint/architecture.py` describes, and NumPy agrees."""
 
 import io
 import itertools
@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from conftest import HANG, make_checkpoint, make_training, random_weights
 
-from chargen.architecture import describe, parameter_count, title
-from chargen.checkpoint import Checkpoint
+from chargen.checkpoint.architecture import describe, parameter_count, title
+from chargen.checkpoint.directory import Checkpoint
 from chargen.config import ModelConfig
-from chargen.inference.network import Network, Reader
+from chargen.network.network import Network
+from chargen.network.reading import predictions, read
+from chargen.network.threads import computing
 from chargen.training import runtime
 
 runtime.start()
@@ -83,12 +85,15 @@ def test_numpy_predicts_what_keras_predicts_over_200_steps(config: ModelConfig):
         whole = np.lib.stride_tricks.sliding_window_view(ids, window)
         expected = np.concatenate([*shorter, np.asarray(predict(whole))])
     network = Network(config, weights)
-    logits = network.logits(ids)
+    logits = predictions(network, ids)
     assert logits.dtype == np.float32
     np.testing.assert_allclose(logits, expected, atol=1e-4)
-    reader = Reader(network)
-    read = np.array([reader.read([index]) for index in ids.tolist()])
-    np.testing.assert_allclose(read, expected, atol=1e-4)
+    reading, one_by_one = read(network, 1), []
+    with computing():
+        for index in ids.tolist():
+            reading.step((index,))
+            one_by_one.append(reading.logits()[0].copy())
+    np.testing.assert_allclose(one_by_one, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import make_checkpoint, random_weights
-from rounding import CLOSE
+from rounding import CLOSE, prediction
 
 from chargen.config import ModelConfig
-from chargen.inference import layers as layers_module
-from chargen.inference.cells import Floats
-from chargen.inference.network import Network, Reader, Staggered, Windows
-from chargen.inference.streams import Stream, Streams
-from chargen.inference.threads import computing
+from chargen.network import layers as layers_module
+from chargen.network.cells import Floats
+from chargen.network.network import Network
+from chargen.network.reading import (
+    Staggered,
+    Stream,
+    Streams,
+    Windows,
+    exact_threads_for,
+    predictions,
+    read,
+)
+from chargen.network.threads import computing
 
 pytestmark = pytest.mark.numeric
 
@@ -42,28 +50,28 @@ def ids_of(*shape: int) -> np.ndarray:
 def test_many_streams_read_as_one_does(cell: str, options: dict[str, Any]):
     network = make_network(cell=cell, **options)
     ids = ids_of(30, 5)
-    streams = network.streams(5)
+    streams = Streams(network, 5)
     by_run = np.concatenate([streams.run(ids[:13]), streams.run(ids[13:])])
-    by_step = network.streams(5)
+    by_step = Streams(network, 5)
     for t, row in enumerate(ids):
         by_step.step(row)
         np.testing.assert_allclose(by_step.logits(), by_run[t], atol=CLOSE)
     for b in range(5):
-        np.testing.assert_allclose(network.stream().run(ids[:, b]), by_run[:, b], atol=CLOSE)
-        np.testing.assert_allclose(network.logits(ids[:, b]), by_run[:, b], atol=CLOSE)
+        np.testing.assert_allclose(Stream(network).run(ids[:, b]), by_run[:, b], atol=CLOSE)
+        np.testing.assert_allclose(predictions(network, ids[:, b]), by_run[:, b], atol=CLOSE)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_streams_that_are_kept_go_on(cell: str):
     network = make_network(cell=cell, layers=2)
     ids = ids_of(20, 5)
-    streams = network.streams(5)
+    streams = Streams(network, 5)
     streams.run(ids[:10])
     streams.keep(np.array([1, 4]))
     for row in ids[10:, [1, 4]]:
         streams.step(row)
     for index, b in enumerate((1, 4)):
-        expected = network.logits(ids[:, b])[-1]
+        expected = predictions(network, ids[:, b])[-1]
         np.testing.assert_allclose(streams.logits()[index], expected, atol=CLOSE)
 
 
@@ -71,10 +79,10 @@ def test_the_streams_that_are_kept_go_on(cell: str):
 def test_texts_of_unequal_lengths_end_together(predict: str):
     network = make_network(predict=predict, cell="gru")
     paths = [[1, 2, 3, 4, 5, 6, 7, 8], [3], [], [5, 6]]
-    reading = network.read(len(paths))
+    reading = read(network, len(paths))
     reading.extend(paths)
     for logits, path in zip(reading.logits().copy(), paths, strict=True):
-        np.testing.assert_allclose(logits, Reader(network).read(path), atol=CLOSE)
+        np.testing.assert_allclose(logits, prediction(network, path), atol=CLOSE)
         if not path:
             np.testing.assert_array_equal(logits, network.dense_bias)
 
@@ -92,16 +100,16 @@ def test_staggered_windows_predict_what_whole_ones_do(cell: str, options: dict[s
 
 
 def test_each_model_is_read_as_it_was_trained():
-    assert isinstance(make_network().read(1), Stream)
-    assert isinstance(make_network().read(2), Streams)
-    assert isinstance(make_network(predict="last").read(1), Staggered)
-    assert isinstance(make_network(predict="last").read(2), Windows)
-    assert isinstance(make_network(predict="last", bidirectional=True).read(1), Windows)
+    assert isinstance(read(make_network(), 1), Stream)
+    assert isinstance(read(make_network(), 2), Streams)
+    assert isinstance(read(make_network(predict="last"), 1), Staggered)
+    assert isinstance(read(make_network(predict="last"), 2), Windows)
+    assert isinstance(read(make_network(predict="last", bidirectional=True), 1), Windows)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_step_of_one_stream_makes_no_arrays(cell: str, monkeypatch: pytest.MonkeyPatch):
-    stream = make_network(cell=cell, layers=2).stream()
+    stream = Stream(make_network(cell=cell, layers=2))
     stream.step((1,))
     stream.logits()
     for name in ("empty", "zeros", "concatenate", "empty_like", "zeros_like"):
@@ -115,11 +123,11 @@ def test_a_step_of_one_stream_makes_no_arrays(cell: str, monkeypatch: pytest.Mon
 
 def test_the_memory_order_for_one_stream_changes_no_figure(monkeypatch: pytest.MonkeyPatch):
     ids = ids_of(50)
-    one = make_network(layers=2).logits(ids)
+    one = predictions(make_network(layers=2), ids)
     monkeypatch.setattr(layers_module, "TRANSPOSED_BYTES", range(1, 1 << 20))
     network = make_network(layers=2)
-    np.testing.assert_allclose(network.logits(ids), one, atol=CLOSE)
-    orders: list[Floats] = [layer.recurrent_kernel_for_one for layer in network._forward]
+    np.testing.assert_allclose(predictions(network, ids), one, atol=CLOSE)
+    orders: list[Floats] = [layer.recurrent_kernel_for_one for layer in network.forward]
     assert all(kernel.flags.f_contiguous for kernel in orders)
 
 
@@ -136,11 +144,11 @@ def test_the_memory_order_for_one_stream_changes_no_figure(monkeypatch: pytest.M
 @pytest.mark.parametrize("most", [2, 3, 4])
 def test_the_threads_of_one_text_change_no_bit(options: dict[str, Any], most: int):
     network = make_network(**options)
-    threads = network.threads_for_one(most)
+    threads = exact_threads_for(network, most)
     assert 1 <= threads <= most
     found = []
     for count in (1, threads):
-        reading = network.read(1)
+        reading = read(network, 1)
         with computing(count):
             reading.extend([ids_of(40).tolist()])
             found.append(reading.logits().copy())
@@ -154,9 +162,9 @@ def test_weights_begin_with_a_cache_line_and_are_not_the_file(tmp_path: Path, ce
     weights = checkpoint.weights()
     network = Network(checkpoint.model, weights)
     kept = [network.dense_kernel]
-    for layer in network._forward:
+    for layer in network.forward:
         kept += [layer.cell.kernel, layer.cell.recurrent_kernel, layer.recurrent_kernel_for_one]
-    kept.append(network._forward[1].joined_kernel_for_one)
+    kept.append(network.forward[1].joined_kernel_for_one)
     for array in kept:
         assert array.ctypes.data % 64 == 0
         assert not any(np.shares_memory(array, given) for given in weights)

@@ -14,12 +14,11 @@ from rounding import CLOSE, HALF_A_DIGIT
 import chargen
 from chargen.data.vocabulary import REPLACEMENT
 from chargen.errors import NumericalError
-from chargen.inference import score as score_module
-from chargen.inference.generate import start_of_text
-from chargen.inference.model import Model
-from chargen.inference.network import WINDOWS, Network
-from chargen.inference.score import LineScorer, _Path, _streams, score_each, score_ids
-from chargen.inference.tally import CharacterScores, Tally, joined, rounded
+from chargen.model import Model
+from chargen.network.network import WINDOWS, Network
+from chargen.scoring import score as score_module
+from chargen.scoring.score import LineScorer, _Path, _streams, score_each, score_ids
+from chargen.scoring.tally import CharacterScores, Tally, joined, rounded
 
 pytestmark = pytest.mark.numeric
 
@@ -146,7 +145,7 @@ def test_the_number_of_threads_changes_no_figure(tmp_path: Path, options: dict[s
         scores = [model.scorer().score(ids[:count]) for count in (1500, 5000, longest)]
         for count in (5, 65, 300):
             parts = np.array_split(ids[: count * 7], count)
-            scores += score_each(model.network, model.vocabulary, parts, threads)
+            scores += score_each(model, parts)
         found.append(joined(scores))
     for other in found[1:]:
         np.testing.assert_array_equal(found[0].nats, other.nats)
@@ -261,7 +260,7 @@ def test_the_score_is_named_as_in_the_contract(checkpoint: Path):
 
 def test_windows_are_read_a_bounded_number_at_a_time(tmp_path: Path):
     checkpoint = make_checkpoint(tmp_path, predict="last", window=50)
-    network = Network.load(checkpoint)
+    network = Network(checkpoint.model, checkpoint.weights())
     batches = list(network.windows(np.arange(5000)))
     assert [windows[0, -1] for windows in batches[:49]] == list(range(49))
     assert np.concatenate([windows[:, -1] for windows in batches]).tolist() == list(range(5000))
@@ -280,7 +279,7 @@ def test_a_long_text_takes_no_more_memory_than_a_short_one(
     for parts in (2, 8):
         ids = random_ids(model, parts << 16)
         tracemalloc.start()
-        score_ids(model.network, model.vocabulary, ids, 1)
+        score_ids(model, ids)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0]
@@ -296,8 +295,8 @@ NETWORKS: list[dict[str, Any]] = [
 
 def is_clear(model: Model, ids: np.ndarray) -> np.ndarray:
     """Where rounding cannot decide whether a text's character is the first choice."""
-    path = _Path(model.vocabulary, np.array(start_of_text(model.vocabulary), np.intp), ids)
-    logits, rows = model.network.logits(path.inputs), np.arange(len(path.targets))
+    path = _Path(model.vocabulary, np.array(model.vocabulary.start_of_text, np.intp), ids)
+    logits, rows = model.logits(path.inputs), np.arange(len(path.targets))
     chosen = logits[rows, path.targets]
     logits[rows, path.targets] = -np.inf
     clear = np.abs(chosen - logits.max(axis=1)) > CLOSE
@@ -310,14 +309,12 @@ def test_texts_read_side_by_side_score_as_each_alone(
     tmp_path: Path, network: dict[str, Any], characters: str
 ):
     make_checkpoint(tmp_path, characters, **network)
-    model = chargen.load(tmp_path)
+    model = chargen.load(tmp_path, threads=2)
     rng = np.random.default_rng(0)
     texts = ["", "a", "X", "aXb", *("".join(rng.choice(list("abc X"), n)) for n in range(3, 90, 7))]
     texts.append("abc " * 700)
     ids = [model.vocabulary.encode(text) for text in texts]
-    for one, scores in zip(
-        ids, score_each(model.network, model.vocabulary, ids, threads=2), strict=True
-    ):
+    for one, scores in zip(ids, score_each(model, ids), strict=True):
         expected = model.scorer().score(one)
         np.testing.assert_array_equal(scores.scored, expected.scored)
         np.testing.assert_array_equal(scores.unknown, expected.unknown)
@@ -333,7 +330,7 @@ def test_lines_scored_by_themselves_are_texts_of_their_own(tmp_path: Path, netwo
     lines = ["abc\n", "\n", "a cab\n", "aX\n", "bac bac"]
     expected = [model.scorer().score(model.vocabulary.encode(line)) for line in lines]
     for cuts in ([], [4], [2], [4, 5], [2, 7, 13]):  # parts of the text, also within a line
-        scorer = LineScorer(model.network, model.vocabulary)
+        scorer = LineScorer(model)
         text, nats = "".join(lines), []
         for start, end in itertools.pairwise([0, *cuts, len(text)]):
             nats.append(scorer.score(text[start:end]).nats)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from chargen.inference.threads import (
+from chargen.network.threads import (
     Turns,
     available_cores,
     blas_threads,

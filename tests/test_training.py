@@ -17,7 +17,7 @@ import pytest
 from conftest import CLOSE, ROOT
 
 import chargen
-from chargen.checkpoint import Checkpoint
+from chargen.checkpoint.directory import Checkpoint
 from chargen.data.corpus import read_ids
 from chargen.errors import (
     CheckpointError,

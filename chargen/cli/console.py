@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from chargen.architecture import title
+from chargen.checkpoint.architecture import title
 from chargen.cli.plain import visible
 from chargen.training.events import Evaluated, Event, Progressed, Recovered, Started, Stopped
 

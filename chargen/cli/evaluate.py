@@ -23,8 +23,8 @@ from chargen.cli.plain import figure, table, visible
 from chargen.errors import CorpusError, OptionError
 
 if TYPE_CHECKING:
-    from chargen.inference.model import Model
-    from chargen.inference.tally import CharacterScores, Score
+    from chargen.model import Model
+    from chargen.scoring.tally import CharacterScores, Score
 
 __all__ = ["command"]
 
@@ -102,9 +102,9 @@ def command(
     _check(per, threshold, rank, invert, baselines)
 
     from chargen.data.corpus import as_it_comes, read_text
-    from chargen.inference.model import load
-    from chargen.inference.score import PART
-    from chargen.inference.tally import Tally
+    from chargen.model import load
+    from chargen.scoring.score import PART
+    from chargen.scoring.tally import Tally
 
     model = load(find_checkpoint(checkpoint), threads=threads)
     # What is answered at the end is not read in the parts in which a pipe happens to bring it.
@@ -168,8 +168,8 @@ def _scored(
 
 def _baselines(model: "Model", text: str) -> dict[str, float]:
     """Bits per character of the text by what has no network; order: that of the best n-grams."""
-    from chargen.inference.baselines import MOST_TRAINING, compressed_bits, ngram_bits
-    from chargen.inference.tally import rounded
+    from chargen.scoring.baselines import MOST_TRAINING, compressed_bits, ngram_bits
+    from chargen.scoring.tally import rounded
 
     vocabulary = model.vocabulary
     train = model.checkpoint.train_ids()[-MOST_TRAINING:]
@@ -188,7 +188,7 @@ def _baselines(model: "Model", text: str) -> dict[str, float]:
 
 def _comparison(model: "Model", score: "Score", others: dict[str, float]) -> str:
     """Bits per character side by side, the fewest first."""
-    from chargen.architecture import title
+    from chargen.checkpoint.architecture import title
 
     names = {
         "order_0": "frequencies alone",
@@ -207,7 +207,7 @@ def _comparison(model: "Model", score: "Score", others: dict[str, float]) -> str
 
 def _lines(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
     """A record a line; its line end is counted with it and left out of its text."""
-    from chargen.inference.tally import Tally
+    from chargen.scoring.tally import Tally
 
     number, line, tally = 0, "", Tally()
     for text, scores in scored:
@@ -227,7 +227,7 @@ def _lines(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
 
 
 def _characters(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
-    from chargen.inference.tally import rounded
+    from chargen.scoring.tally import rounded
 
     position = 0
     for text, scores in scored:

@@ -9,8 +9,8 @@ from chargen.cli.options import complete_checkpoint, find_checkpoint, json_optio
 from chargen.cli.plain import figure, table, visible
 
 if TYPE_CHECKING:
-    from chargen.architecture import Layer
-    from chargen.checkpoint import Checkpoint
+    from chargen.checkpoint.architecture import Layer
+    from chargen.checkpoint.directory import Checkpoint
 
 __all__ = ["command"]
 
@@ -31,8 +31,8 @@ def command(checkpoint: str | None, as_json: bool, quiet: bool) -> None:
 
     DIR is the checkpoint; by default $CHARGEN_CHECKPOINT, else the newest under ./checkpoints.
     """
-    from chargen.architecture import describe, parameter_count
-    from chargen.checkpoint import Checkpoint, best_of
+    from chargen.checkpoint.architecture import describe, parameter_count
+    from chargen.checkpoint.directory import Checkpoint, best_of
 
     opened = Checkpoint.open(find_checkpoint(checkpoint))
     layers = describe(opened.model)
@@ -66,7 +66,7 @@ def _page(
     parameters: int,
     history: list[dict[str, Any]],
 ) -> str:
-    from chargen.architecture import title
+    from chargen.checkpoint.architecture import title
 
     corpus = opened.corpus
     size = parameters * 4 / 2**20

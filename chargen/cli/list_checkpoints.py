@@ -24,8 +24,8 @@ __all__ = ["command"]
 @quiet_option
 def command(folder: str, as_json: bool, quiet: bool) -> None:
     """List the checkpoints under FOLDER (default: checkpoints), the newest last."""
-    from chargen.architecture import parameter_count, title
-    from chargen.checkpoint import MODEL, Checkpoint, find_checkpoints
+    from chargen.checkpoint.architecture import parameter_count, title
+    from chargen.checkpoint.directory import MODEL, Checkpoint, find_checkpoints
 
     if not Path(folder).is_dir():
         raise CheckpointError(f"no folder {folder}; train a model first, or name another folder")

@@ -47,7 +47,7 @@ def command(
     from chargen.data.corpus import STANDARD_INPUT, read_text
     from chargen.data.passages import copied, longest_copy
     from chargen.data.vocabulary import code_points
-    from chargen.inference.tally import rounded
+    from chargen.scoring.tally import rounded
 
     sources = texts or (STANDARD_INPUT,)
     if STANDARD_INPUT in sources and STANDARD_INPUT in corpus:

@@ -106,7 +106,7 @@ def find_checkpoint(checkpoint: str | None) -> Path:
         CheckpointError: none was named and there is none.
         OptionError: an empty name was given.
     """
-    from chargen.checkpoint import newest_checkpoint
+    from chargen.checkpoint.directory import newest_checkpoint
 
     if checkpoint == "":
         raise OptionError("--checkpoint must name a directory; found an empty name")

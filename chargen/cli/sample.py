@@ -25,7 +25,7 @@ from chargen.config import MAX_SEED, UNKNOWNS, SampleConfig
 from chargen.errors import CorpusError, OptionError
 
 if TYPE_CHECKING:
-    from chargen.inference.selection import Choice
+    from chargen.sampling.selection import Choice
 
 __all__ = ["command"]
 
@@ -225,8 +225,8 @@ def command(
         raise OptionError("--corpus is for --max-copy or --unique; give one of them with it")
     config = SampleConfig(length=length, **options)
 
-    from chargen.inference.generate import draw_random_seed
-    from chargen.inference.model import load
+    from chargen.model import load
+    from chargen.sampling.generate import draw_random_seed, write
 
     choice = _choice(unique, corpus, match, reject)
     model = load(find_checkpoint(checkpoint), threads=threads)
@@ -240,22 +240,29 @@ def command(
     copies = model.copy_index(corpus, max_copy) if max_copy is not None else None
     base = draw_random_seed() if random_seed is None else random_seed
     if jsonl or not choice.is_free:
-        from chargen.inference.selection import Writer
+        from chargen.sampling.selection import Selector
 
-        writer = Writer(
-            model, config, choice, tries=tries, random_seed=base, unknown=unknown, copies=copies
+        selector = Selector(
+            model,
+            config,
+            choice,
+            tries=tries,
+            random_seed=base,
+            unknown=unknown,
+            copies=copies,
+            scored=jsonl,
         )
         for group in groups:
-            write_chosen(writer, writer.write(group, count), output)
+            write_chosen(selector.write(group, count), output)
         if not (quiet or choice.is_free):
-            click.echo(report(output, writer, choice), err=True)
+            click.echo(report(output, selector, choice), err=True)
         return
     index = 0
     for group in groups:
-        texts = model.generate_many(_each(group, count), config, base + index, unknown, copies)
-        for text_seed, generation in zip(_each(group, count), texts, strict=True):
+        texts = write(model, _each(group, count), config, base + index, unknown, copies)
+        for text_seed, (_, pieces) in zip(_each(group, count), texts, strict=True):
             _write([shown(text_seed)] if echo else [])
-            _write(map(shown, generation))
+            _write(map(shown, pieces))
             _write(["\n"])
             sys.stdout.flush()
             index += 1
@@ -275,7 +282,7 @@ def _check_apart(context: click.Context, option: str, what: str, others: Sequenc
 def _choice(unique: bool, corpus: Sequence[str], match: str | None, reject: str | None) -> "Choice":
     """Which texts to keep."""
     from chargen.data.corpus import read_text
-    from chargen.inference.selection import Choice, pattern
+    from chargen.sampling.selection import Choice, pattern
 
     return Choice(
         unique=unique,

@@ -3,18 +3,16 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
 from chargen.cli.plain import visible
 from chargen.config import SampleConfig, Unknown
-from chargen.errors import ChargenError
 
 if TYPE_CHECKING:
-    from chargen.inference.model import Model
-    from chargen.inference.selection import Choice, Text, Writer
+    from chargen.model import Model
+    from chargen.sampling.selection import Choice, Found, Selector
 
 __all__ = ["Output", "report", "search", "write_chosen"]
 
@@ -37,32 +35,20 @@ class Output:
         self.count += 1
 
 
-def write_chosen(writer: "Writer", texts: "Iterator[Text]", output: Output) -> None:
-    """Write texts as they are found; those with their score several at a time."""
-    from chargen.inference.generate import TOGETHER
+def write_chosen(texts: "Iterator[Found]", output: Output) -> None:
+    """Write texts as they are found."""
+    from chargen.scoring.tally import rounded
 
-    failure: ChargenError | None = None
-    while failure is None:
-        found: list[Text] = []
-        try:
-            for text in islice(texts, TOGETHER if output.jsonl else 1):
-                found.append(text)
-        except ChargenError as error:
-            failure = error
-        if not found:
-            break
-        scores = writer.bits_per_character(found) if output.jsonl else [None] * len(found)
-        for each, bits in zip(found, scores, strict=True):
-            output.write(
-                each.seed,
-                each.text,
-                random_seed=each.random_seed,
-                stopped=each.stopped,
-                bits_per_character=bits,
-            )
+    for each in texts:
+        bits = each.bits_per_character
+        output.write(
+            each.seed,
+            each.text,
+            random_seed=each.random_seed,
+            stopped=each.stopped,
+            bits_per_character=None if bits is None else rounded(bits),
+        )
         sys.stdout.flush()
-    if failure is not None:
-        raise failure
 
 
 def search(
@@ -75,8 +61,8 @@ def search(
     output: Output,
 ) -> None:
     """Write the most likely texts."""
-    from chargen.inference.beam import most_likely
-    from chargen.inference.tally import rounded
+    from chargen.sampling.beam import most_likely
+    from chargen.scoring.tally import rounded
 
     seed_ids = model.vocabulary.encode_seed(seed, unknown)
     found = most_likely(
@@ -92,7 +78,8 @@ def search(
     sys.stdout.flush()
 
 
-def report(output: Output, writer: "Writer", choice: "Choice") -> str:
+def report(output: Output, selector: "Selector", choice: "Choice") -> str:
     """What became of the texts."""
     reasons = ", ".join(f"{n:,} {why}" for why, n in choice.refused.most_common())
-    return f"{output.count:,} texts out of {writer.written:,}" + (f": {reasons}" if reasons else "")
+    kept = f"{output.count:,} texts out of {selector.written:,}"
+    return f"{kept}: {reasons}" if reasons else kept

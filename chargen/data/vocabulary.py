@@ -76,6 +76,11 @@ class Vocabulary:
         return self._ids.get("\n")
 
     @property
+    def start_of_text(self) -> list[int]:
+        """The ids that every text is read after: a line end, or none where there is none."""
+        return [] if self.line_end is None else [self.line_end]
+
+    @property
     def replacement(self) -> int | None:
         """The id of U+FFFD, or None."""
         return self._ids.get(REPLACEMENT)

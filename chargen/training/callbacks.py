@@ -8,9 +8,9 @@ from typing import Any
 
 import keras
 
-from chargen.checkpoint import HISTORY, HISTORY_FIELDS, MODEL, Checkpoint
+from chargen.checkpoint.atomic import replace_file, write_file
+from chargen.checkpoint.directory import HISTORY, HISTORY_FIELDS, MODEL, Checkpoint
 from chargen.errors import NumericalError
-from chargen.replacement import replace_file, write_file
 from chargen.training import state
 from chargen.training.batches import Batches
 from chargen.training.events import Evaluated, Progressed, Report

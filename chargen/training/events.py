@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from chargen.checkpoint import Checkpoint
+from chargen.checkpoint.directory import Checkpoint
 
 Reason = Literal["finished", "budget", "patience", "interrupted"]
 

@@ -4,15 +4,16 @@ import math
 
 import numpy as np
 
-from chargen.checkpoint import Checkpoint
+from chargen.checkpoint.directory import Checkpoint
 from chargen.config import SampleConfig
 from chargen.data.corpus import Ids
 from chargen.errors import NumericalError
-from chargen.inference.generate import Generation
-from chargen.inference.network import Network
-from chargen.inference.score import score_ids
-from chargen.inference.tally import Score
 from chargen.models.sharded import Sharded
+from chargen.network.language_model import LanguageModel
+from chargen.network.network import Network
+from chargen.sampling.generate import write
+from chargen.scoring.score import score_ids
+from chargen.scoring.tally import Score
 
 __all__ = ["Examiner"]
 
@@ -45,9 +46,10 @@ class Examiner:
         weights = model.learned()
         if not all(np.isfinite(array).all() for array in weights):
             raise NumericalError("the weights are no longer numbers")
-        network = Network(self._config, weights)
+        trained = LanguageModel(Network(self._config, weights), self._vocabulary)
         sampling = SampleConfig(length=SAMPLE_LENGTH)
         seed = self._random_seed + step  # another text each time, the same in the same run
-        sample = "".join(Generation(network, self._vocabulary, [], sampling, seed))
-        score = score_ids(network, self._vocabulary, self._validation_ids)
+        ((_, pieces),) = write(trained, [""], sampling, seed)
+        sample = "".join(pieces)
+        score = score_ids(trained, self._validation_ids)
         return (None if math.isnan(score.nats_per_character) else score), sample

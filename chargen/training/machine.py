@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from chargen.config import ModelConfig, NumberFormat, TrainConfig
 from chargen.errors import OptionError
-from chargen.inference.threads import thread_count
 from chargen.models.recurrent import on_gpu
+from chargen.network.threads import thread_count
 from chargen.training.processor import bfloat16_feature
 
 __all__ = ["settled"]

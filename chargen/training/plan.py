@@ -11,8 +11,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from chargen.architecture import GATES, parameter_count
-from chargen.checkpoint import (
+from chargen.checkpoint.architecture import GATES, parameter_count
+from chargen.checkpoint.directory import (
     CONFIG,
     FILES,
     RESUME,
@@ -47,7 +47,8 @@ class Plan:
         checkpoint: the configuration, and where it goes; nothing is written yet.
         train_ids: to learn from.
         validation_ids: held out; may be empty.
-        initial_weights: in the order of `chargen.architecture.describe`; None draws them.
+        initial_weights: in the order of `chargen.checkpoint.architecture.describe`; None draws
+            them.
         extended: whether a resumed run was given other options than it had.
     """
 

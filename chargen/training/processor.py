@@ -7,7 +7,7 @@ seed, text and options would then give another model.
 from functools import cache
 from pathlib import Path
 
-from chargen.inference.threads import thread_count
+from chargen.network.threads import thread_count
 from chargen.training.runtime import multiplies_bfloat16
 
 __all__ = ["bfloat16_feature", "features", "learning_speed"]

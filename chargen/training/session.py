@@ -7,13 +7,13 @@ from typing import Any
 
 import keras
 
-from chargen.architecture import parameter_count
-from chargen.checkpoint import FILES, best_of
+from chargen.checkpoint.architecture import parameter_count
+from chargen.checkpoint.atomic import replace_directory
+from chargen.checkpoint.directory import FILES, best_of
 from chargen.config import TrainConfig
 from chargen.data.windows import make_windows
 from chargen.errors import TrainingError
 from chargen.models.factory import build_learner, build_model
-from chargen.replacement import replace_directory
 from chargen.training import state
 from chargen.training.batches import Batches
 from chargen.training.callbacks import (

@@ -20,9 +20,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from chargen.checkpoint import RESUME
+from chargen.checkpoint.atomic import write_file
+from chargen.checkpoint.directory import RESUME
 from chargen.errors import CheckpointError, reason_of
-from chargen.replacement import write_file
 
 __all__ = ["RunState", "restore", "restore_means", "save"]
 

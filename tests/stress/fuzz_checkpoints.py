@@ -114,7 +114,7 @@ def prepare(folder: Path) -> Any:
     """A whole checkpoint to damage copies of, and what reads a `resume.npz`."""
     from conftest import make_checkpoint, make_training
 
-    from chargen.checkpoint import HISTORY_FIELDS
+    from chargen.checkpoint.directory import HISTORY_FIELDS
     from chargen.training import runtime
 
     runtime.start(1)

@@ -17,7 +17,7 @@ import atheris
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 with atheris.instrument_imports(include=["chargen"]):
-    from chargen.checkpoint import Checkpoint
+    from chargen.checkpoint.directory import Checkpoint
     from chargen.errors import ChargenError
 
 from conftest import make_checkpoint

@@ -173,7 +173,7 @@ def run_until(command: list[str], seconds: float | None) -> tuple[int, str]:
 def unreadable(path: Path) -> list[str]:
     """What cannot be done with a checkpoint as a kill left it."""
     import chargen
-    from chargen.checkpoint import Checkpoint
+    from chargen.checkpoint.directory import Checkpoint
     from chargen.errors import ChargenError
 
     try:
@@ -188,7 +188,7 @@ def unreadable(path: Path) -> list[str]:
 
 def differences(one: Path, other: Path) -> list[str]:
     """Where two runs did not come to the same."""
-    from chargen.checkpoint import Checkpoint
+    from chargen.checkpoint.directory import Checkpoint
 
     found = []
     states = [read_state(path / "resume.npz") for path in (one, other)]

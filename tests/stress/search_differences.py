@@ -145,6 +145,7 @@ def search(folder: Path, times: int) -> Iterator[dict[str, Any]]:
 
     import chargen
     from chargen.config import SampleConfig
+    from chargen.sampling.generate import write
 
     for path in sorted(path for path in folder.iterdir() if path.is_dir()):
         models = {threads: chargen.load(path, threads=threads) for threads in (1, 2)}
@@ -160,8 +161,8 @@ def search(folder: Path, times: int) -> Iterator[dict[str, Any]]:
                 seeds = [("", "The", "a fox ")[k % 3] for k in range(count)]
                 texts = {
                     threads: [
-                        "".join(text)
-                        for text in each.generate_many(iter(seeds), config, seed, copies=copies)
+                        "".join(pieces)
+                        for _, pieces in write(each, seeds, config, seed, copies=copies)
                     ]
                     for threads, each in models.items()
                 }
@@ -169,7 +170,8 @@ def search(folder: Path, times: int) -> Iterator[dict[str, Any]]:
                 found["characters"] += sum(map(len, texts[1]))
                 found["threads"] += sum(a != b for a, b in zip(texts[1], texts[2], strict=True))
                 for k, text in enumerate(texts[1]):
-                    alone = "".join(model.generate(seeds[k], config, seed + k, copies=copies))
+                    ((_, pieces),) = write(model, [seeds[k]], config, seed + k, copies=copies)
+                    alone = "".join(pieces)
                     if alone != text:
                         found["alone"] += 1
                         ids = model.vocabulary.encode_seed(seeds[k])

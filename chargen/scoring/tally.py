@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from chargen.inference.cells import Floats
+from chargen.network.cells import Floats
 
 __all__ = ["CharacterScores", "Score", "Tally", "joined", "rounded"]
 

@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chargen.architecture import describe
-from chargen.archive import read_weights
+from chargen.checkpoint.architecture import describe
+from chargen.checkpoint.archive import read_weights
+from chargen.checkpoint.atomic import write_file
 from chargen.config import DEFAULT_FOLDER, ModelConfig, TrainConfig
 from chargen.data.corpus import (
     STANDARD_INPUT,
@@ -36,7 +37,6 @@ from chargen.data.corpus import (
 )
 from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, CorpusError, OptionError, reason_of, shortened
-from chargen.replacement import write_file
 
 __all__ = [
     "CONFIG",
@@ -167,7 +167,7 @@ class Checkpoint:
         return {VOCABULARY: _dump({"characters": characters}), CONFIG: _dump(config)}
 
     def weights(self) -> list[NDArray[np.float32]]:
-        """The model's arrays, float32, in the order of `chargen.architecture.describe`.
+        """The model's arrays, float32, in the order of `chargen.checkpoint.architecture.describe`.
 
         Raises:
             CheckpointError: `model.keras` is missing, damaged, or holds other arrays than the

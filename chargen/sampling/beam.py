@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chargen.errors import OptionError
-from chargen.inference.decoding import check_finite
-from chargen.inference.generate import start_of_text
-from chargen.inference.model import Model
-from chargen.inference.threads import computing
+from chargen.network.language_model import LanguageModel
+from chargen.network.network import check_finite
+from chargen.network.reading import read
+from chargen.network.threads import computing
 
 __all__ = ["Continuation", "most_likely"]
 
@@ -37,7 +37,7 @@ class Continuation:
 
 
 def most_likely(
-    model: Model, seed_ids: list[int], *, length: int, beam: int, count: int, stop: str = ""
+    model: LanguageModel, seed_ids: list[int], *, length: int, beam: int, count: int, stop: str = ""
 ) -> list[Continuation]:
     """The most likely continuations that a beam finds, the best first.
 
@@ -58,11 +58,11 @@ def most_likely(
         raise OptionError(f"--count must be from 1 to --beam {beam}; found {count}")
     vocabulary = model.vocabulary
     rows = max(2, beam)  # one alone is read in another way
-    reading = model.network.read(rows)
+    reading = read(model.network, rows)
     texts, totals = [""], np.zeros(1)
     found: list[Continuation] = []
     with computing():
-        reading.extend([[*start_of_text(vocabulary), *seed_ids]] * rows)
+        reading.extend([[*vocabulary.start_of_text, *seed_ids]] * rows)
         for _ in range(length):
             logits = reading.logits()[: len(texts)].astype(np.float64)
             if vocabulary.replacement is not None and len(vocabulary) > 1:

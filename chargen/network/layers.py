@@ -1,6 +1,6 @@
 """One layer of a network: a cell on its inputs, for one stream, many streams, or many steps.
 
-Sizes as in `chargen.inference.network`; I is the size of the input.
+Sizes as in `chargen.network.network`; I is the size of the input.
 """
 
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from chargen.inference.cells import Cell, CellState, Dot, Floats, aligned, aligned_copy
-from chargen.inference.threads import computing
+from chargen.network.cells import Cell, CellState, Dot, Floats, aligned, aligned_copy
+from chargen.network.threads import computing
 
 __all__ = ["FirstLayer", "Layer", "LayerStreams", "OneStream", "one_stream"]
 

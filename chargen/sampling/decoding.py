@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chargen.config import SampleConfig
-from chargen.errors import NumericalError
-from chargen.inference.cells import Floats
+from chargen.network.cells import Floats
+from chargen.network.network import check_finite
 
-__all__ = ["Decoder", "Noise", "check_finite", "restrict"]
+__all__ = ["Decoder", "Noise", "restrict"]
 
 HIGHEST_TEMPERATURE = 1e30
 """Hotter makes no difference to a float32, and would overflow it."""
@@ -140,19 +140,6 @@ def restrict(logits: Floats, config: SampleConfig) -> None:
     ranked = np.take_along_axis(logits, order, axis=1)
     left_out = np.arange(logits.shape[1]) >= _kept(ranked, config)[:, None]
     np.put_along_axis(logits, order, np.where(left_out, -np.inf, ranked), axis=1)
-
-
-def check_finite(values: NDArray[np.floating] | np.floating) -> None:
-    """Refuse outputs that overflowed, before a choice or a mean is made of them.
-
-    Raises:
-        NumericalError: one is infinite or NaN.
-    """
-    if not np.isfinite(values).all():
-        raise NumericalError(
-            "the network's outputs are no longer numbers: its weights exploded in training; train "
-            "again with a lower --learning-rate, a smaller --clip-norm, or --cell lstm"
-        )
 
 
 def _kept(ranked: Floats, config: SampleConfig) -> NDArray[np.intp]:

@@ -22,15 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chargen.data.vocabulary import Vocabulary
-from chargen.inference.cells import Floats
-from chargen.inference.decoding import check_finite
-from chargen.inference.generate import start_of_text
-from chargen.inference.network import Network
-from chargen.inference.streams import CHUNK, Streams
-from chargen.inference.tally import CharacterScores, Score, Tally, joined
-from chargen.inference.threads import computing, side_by_side, thread_count
+from chargen.network.cells import Floats
+from chargen.network.language_model import LanguageModel
+from chargen.network.network import Network, check_finite
+from chargen.network.reading import CHUNK, Stream, Streams
+from chargen.network.threads import computing, side_by_side, thread_count
+from chargen.scoring.tally import CharacterScores, Score, Tally, joined
 
-__all__ = ["LineScorer", "Scorer", "score_each", "score_ids"]
+__all__ = ["LineScorer", "Scorer", "score_each", "score_ids", "surprise"]
 
 Ids = NDArray[np.integer]
 
@@ -60,19 +59,15 @@ class Scorer:
     """Scores one text, part by part: each part is read on from the one before.
 
     Args:
-        network: the model.
-        vocabulary: its characters.
-        threads: to compute with; None for as many as suit.
+        model: the model.
     """
 
-    def __init__(
-        self, network: Network, vocabulary: Vocabulary, threads: int | None = None
-    ) -> None:
-        self._vocabulary = vocabulary
-        read = _Carried if network.config.predict == "all" else _Windowed
-        self._reader = read(network, threads)
+    def __init__(self, model: LanguageModel) -> None:
+        self._vocabulary = model.vocabulary
+        read = _Carried if model.config.predict == "all" else _Windowed
+        self._reader = read(model.network, model.threads)
         # What the next character is predicted from is not read before that character is there.
-        self._unread: Ids = np.array(start_of_text(vocabulary), dtype=np.intp)
+        self._unread: Ids = np.array(model.vocabulary.start_of_text, dtype=np.intp)
 
     def score(self, ids: Ids) -> CharacterScores:
         """Score each character of the next part.
@@ -99,15 +94,11 @@ class LineScorer:
     Lines are read side by side. One that is cut by the end of a part is read on with the next.
 
     Args:
-        network: the model.
-        vocabulary: its characters.
-        threads: to compute with; None for as many as suit.
+        model: the model.
     """
 
-    def __init__(
-        self, network: Network, vocabulary: Vocabulary, threads: int | None = None
-    ) -> None:
-        self._network, self._vocabulary, self._threads = network, vocabulary, threads
+    def __init__(self, model: LanguageModel) -> None:
+        self._model = model
         self._begun: Scorer | None = None  # has read the line that the last part ended in
 
     def score(self, text: str) -> CharacterScores:
@@ -116,7 +107,7 @@ class LineScorer:
         Raises:
             NumericalError: the network's outputs are no numbers.
         """
-        ids = self._vocabulary.encode(text)
+        ids = self._model.vocabulary.encode(text)
         bounds = [0, *(place + 1 for place, c in enumerate(text) if c == "\n")]
         if bounds[-1] < len(text):
             bounds.append(len(text))
@@ -125,7 +116,7 @@ class LineScorer:
         if self._begun is not None and lines:
             scores.append(self._begun.score(lines.pop(0)))
         if lines and not text.endswith("\n"):
-            self._begun = Scorer(self._network, self._vocabulary, self._threads)
+            self._begun = Scorer(self._model)
             last = self._begun.score(lines.pop())
             return joined([*scores, *self._each(lines), last])
         if text.endswith("\n"):
@@ -133,19 +124,15 @@ class LineScorer:
         return joined([*scores, *self._each(lines)])
 
     def _each(self, lines: Sequence[Ids]) -> list[CharacterScores]:
-        return score_each(self._network, self._vocabulary, lines, self._threads)
+        return score_each(self._model, lines)
 
 
-def score_each(
-    network: Network, vocabulary: Vocabulary, texts: Sequence[Ids], threads: int | None = None
-) -> list[CharacterScores]:
+def score_each(model: LanguageModel, texts: Sequence[Ids]) -> list[CharacterScores]:
     """Score several texts, each from its own beginning, read side by side.
 
     Args:
-        network: the model.
-        vocabulary: its characters.
+        model: the model.
         texts: ids (N,) each, from `vocabulary.encode`.
-        threads: to compute with; None for as many as suit.
 
     Raises:
         NumericalError: the network's outputs are no numbers.
@@ -153,20 +140,20 @@ def score_each(
     scores: list[CharacterScores] = [joined([])] * len(texts)
     short = [k for k, ids in enumerate(texts) if len(ids) < FEWEST_CHARACTERS]
     for k in set(range(len(texts))).difference(short):  # worth being cut into streams of its own
-        scores[k] = Scorer(network, vocabulary, threads).score(texts[k])
+        scores[k] = Scorer(model).score(texts[k])
     begun = time.perf_counter()
-    start: Ids = np.array(start_of_text(vocabulary), dtype=np.intp)
-    paths = {k: _Path(vocabulary, start, texts[k]) for k in short}
+    start: Ids = np.array(model.vocabulary.start_of_text, dtype=np.intp)
+    paths = {k: _Path(model.vocabulary, start, texts[k]) for k in short}
     # Texts of a length together, so that little is read for nothing.
     order = sorted(short, key=lambda k: -len(paths[k].targets))
     size = min(MOST_STREAMS, max(FEWEST_LINES, -(-len(order) // 2)))
     batches = [order[k : k + size] for k in range(0, len(order), size)]
 
     def score_batch(batch: Sequence[int], stop: Event) -> list[tuple[Floats, NDArray[np.bool_]]]:
-        return [] if stop.is_set() else _score_batch(network, [paths[k] for k in batch])
+        return [] if stop.is_set() else _score_batch(model.network, [paths[k] for k in batch])
 
     tasks = [partial(score_batch, batch) for batch in batches]
-    found = dict(zip(order, chain(*side_by_side(tasks, thread_count(threads))), strict=True))
+    found = dict(zip(order, chain(*side_by_side(tasks, thread_count(model.threads))), strict=True))
     characters = max(1, sum(len(texts[k]) for k in short))
     seconds = time.perf_counter() - begun
     for k, path in paths.items():
@@ -174,15 +161,13 @@ def score_each(
     return scores
 
 
-def score_ids(
-    network: Network, vocabulary: Vocabulary, ids: Ids, threads: int | None = None
-) -> Score:
-    """The figures of a text of ids (N,), from `vocabulary.encode`; the rest as for `Scorer`.
+def score_ids(model: LanguageModel, ids: Ids) -> Score:
+    """The figures of a text of ids (N,), from `vocabulary.encode`.
 
     Raises:
         NumericalError: the network's outputs are no numbers.
     """
-    scorer = Scorer(network, vocabulary, threads)
+    scorer = Scorer(model)
     starts = range(0, len(ids), PART)
     return sum((scorer.score(ids[k : k + PART]).tally() for k in starts), Tally()).score()
 
@@ -193,7 +178,7 @@ class _Carried:
     def __init__(self, network: Network, threads: int | None) -> None:
         self._network = network
         self._threads = thread_count(threads)
-        self._end = network.stream()  # after all that was read
+        self._end = Stream(network)  # after all that was read
 
     def score(self, inputs: Ids, targets: Ids, nats: Floats, correct: NDArray[np.bool_]) -> None:
         groups, rows = _streams(len(inputs))
@@ -215,12 +200,12 @@ class _Carried:
             for start in range(body, len(inputs), CHUNK):
                 part = slice(start, start + CHUNK)
                 logits = self._end.run(inputs[part])
-                nats[part], correct[part] = _surprise(logits, targets[part])
+                nats[part], correct[part] = surprise(logits, targets[part])
 
     def _score_rows(self, grid: "_Grid", first: int, end: int, stop: Event) -> Streams:
         """Score the streams first to end of the grid; the streams as they ended."""
         length = grid.inputs.shape[1]
-        streams = self._network.streams(end - first)
+        streams = Streams(self._network, end - first)
         with computing():
             before = np.arange(first, end) - 1  # the row that ends where this one begins
             for start in range(length - WARM_UP, length, streams.chunk_steps):
@@ -235,7 +220,7 @@ class _Carried:
                     break
                 part = slice(start, start + streams.chunk_steps)
                 logits = streams.run(grid.inputs[rows, part].T)
-                nats, correct = _surprise(logits, grid.targets[rows, part].T)
+                nats, correct = surprise(logits, grid.targets[rows, part].T)
                 grid.nats[rows, part], grid.correct[rows, part] = nats.T, correct.T
         return streams
 
@@ -283,7 +268,7 @@ class _Windowed:
                 part = slice(start, start + len(windows))
                 with computing():
                     logits = self._network.run_windows(windows)
-                    nats[part], correct[part] = _surprise(logits, targets[part])
+                    nats[part], correct[part] = surprise(logits, targets[part])
 
         side_by_side([partial(score_batch, *batch) for batch in batches], self._threads)
         self._context = path[max(0, len(path) - self._network.config.window + 1) :]
@@ -330,7 +315,7 @@ def _score_batch(
     read = _read_streams if network.config.predict == "all" else _read_windows
     with computing():
         for where, logits in read(network, inputs, lengths):
-            nats[where], correct[where] = _surprise(logits, targets[where])
+            nats[where], correct[where] = surprise(logits, targets[where])
     return [(nats[:end, row], correct[:end, row]) for row, end in enumerate(lengths.tolist())]
 
 
@@ -338,7 +323,7 @@ def _read_streams(
     network: Network, inputs: Ids, lengths: NDArray[np.intp]
 ) -> Iterator[tuple[tuple[Any, Any], Floats]]:
     """Predictions (t, b, V) of texts (T, B), and where in their grid these are."""
-    streams = network.streams(len(lengths))
+    streams = Streams(network, len(lengths))
     start, most = 0, min(streams.chunk_steps, RAGGED_STEPS)
     while start < len(inputs):
         left = int(np.count_nonzero(lengths > start))  # the others are the last ones
@@ -375,7 +360,7 @@ def _spread(values: NDArray[Any], where: NDArray[np.bool_]) -> NDArray[Any]:
     return spread
 
 
-def _surprise(logits: Floats, targets: Ids) -> tuple[Floats, NDArray[np.bool_]]:
+def surprise(logits: Floats, targets: Ids) -> tuple[Floats, NDArray[np.bool_]]:
     """Nats (...) of the targets (...) under logits (..., V), and whether each was the first choice.
 
     The logits are written over.

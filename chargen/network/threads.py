@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from chargen.inference.cells import Floats
+from chargen.network.cells import Floats
 
 __all__ = [
     "Turns",

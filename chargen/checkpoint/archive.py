@@ -19,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chargen.architecture import Array
+from chargen.checkpoint.architecture import Array
 
 __all__ = ["read_weights"]
 

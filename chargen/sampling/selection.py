@@ -5,26 +5,26 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from chargen.config import SampleConfig, Unknown
 from chargen.errors import GenerationError, OptionError
-from chargen.inference.generate import TOGETHER
-from chargen.inference.guards import CopyIndex
-from chargen.inference.model import Model
+from chargen.network.language_model import LanguageModel
+from chargen.sampling.generate import TOGETHER, write
+from chargen.sampling.guards import CopyIndex
 
-__all__ = ["Choice", "Text", "Writer", "pattern"]
+__all__ = ["Choice", "Found", "Selector", "pattern"]
 
 
 @dataclass(frozen=True)
-class Text:
-    """A text that was written."""
+class Found:
+    """A text that is kept."""
 
     seed: str
     text: str
     """What follows the seed."""
     random_seed: int
-    stopped: str
+    stopped: str | None
+    bits_per_character: float | None
+    """What it cost the model, where texts are scored and anything in it can be."""
 
 
 class Choice:
@@ -96,7 +96,7 @@ def pattern(name: str, expression: str | None) -> re.Pattern[str] | None:
         ) from None
 
 
-class Writer:
+class Selector:
     """Writes texts side by side, and more where some are not kept.
 
     Args:
@@ -107,6 +107,7 @@ class Writer:
         random_seed: of the first text; each one written takes the next.
         unknown: as for `Model.sample`.
         copies: as for `Model.sample`.
+        scored: also score what is written.
 
     Attributes:
         written: how many texts, those that were not kept included.
@@ -114,7 +115,7 @@ class Writer:
 
     def __init__(
         self,
-        model: Model,
+        model: LanguageModel,
         config: SampleConfig,
         choice: Choice,
         *,
@@ -122,13 +123,14 @@ class Writer:
         random_seed: int,
         unknown: Unknown = "error",
         copies: CopyIndex | None = None,
+        scored: bool = False,
     ) -> None:
         self._model, self._config, self._choice = model, config, choice
         self._tries, self._random_seed = tries, random_seed
-        self._unknown, self._copies = unknown, copies
+        self._unknown, self._copies, self._scored = unknown, copies, scored
         self.written = 0
 
-    def write(self, seeds: Sequence[str], count: int) -> Iterator[Text]:
+    def write(self, seeds: Sequence[str], count: int) -> Iterator[Found]:
         """Write so many texts for each seed: those of the first seed come first.
 
         Raises:
@@ -139,21 +141,24 @@ class Writer:
         pending = [_Pending(seed, count, count * self._tries) for seed in seeds]
         waiting = deque(pending)  # to be handed out, in this order
         while asked := self._asked([each for each in pending if each.asks]):
-            generations = self._model.generate_many(
+            written = write(
+                self._model,
                 (each.seed for each in asked),
                 self._config,
                 self._random_seed + self.written,
                 self._unknown,
                 self._copies,
+                scored=self._scored,
             )
-            for each, generation in zip(asked, generations, strict=True):
-                text = "".join(generation)
+            for each, (record, pieces) in zip(asked, written, strict=True):
+                text = "".join(pieces)
                 self.written += 1
                 each.tries -= 1
                 if each.missing and self._choice.keeps(each.seed + text):
                     each.missing -= 1
+                    bits = record.bits_per_character
                     each.found.append(
-                        Text(each.seed, text, generation.random_seed, generation.stopped)
+                        Found(each.seed, text, record.random_seed, record.stopped, bits)
                     )
                 while waiting:
                     yield from waiting[0].hand_out()
@@ -168,20 +173,6 @@ class Writer:
                 "higher --temperature, or raise --tries"
             )
 
-    def bits_per_character(self, texts: Sequence[Text]) -> list[float | None]:
-        """What each text costs the model after its seed; None where there is nothing to score."""
-        from chargen.inference.score import score_each
-
-        model, vocabulary = self._model, self._model.vocabulary
-        seeds = [vocabulary.encode_seed(text.seed, self._unknown) for text in texts]
-        paths = [
-            np.append(np.array(seed, np.int64), vocabulary.encode(text.text))
-            for seed, text in zip(seeds, texts, strict=True)
-        ]
-        scores = score_each(model.network, vocabulary, paths, model.threads)
-        tallies = [each.tally(len(seed)) for each, seed in zip(scores, seeds, strict=True)]
-        return [tally.score().bits_per_character if tally.scored else None for tally in tallies]
-
     def _asked(self, pending: Sequence["_Pending"]) -> list["_Pending"]:
         """What to write next: as many as are missing, or more where few of them are kept."""
         room = TOGETHER // max(1, len(pending))
@@ -193,7 +184,7 @@ class _Pending:
 
     def __init__(self, seed: str, missing: int, tries: int) -> None:
         self.seed, self.missing, self.tries = seed, missing, tries
-        self.found: list[Text] = []
+        self.found: list[Found] = []
         self._count, self._most = missing, tries
 
     @property
@@ -206,6 +197,6 @@ class _Pending:
         needed = self.missing * (tried + 1) // (kept + 1) if tried else self.missing
         return min(self.tries, max(self.missing, min(room, needed)))
 
-    def hand_out(self) -> Iterator[Text]:
+    def hand_out(self) -> Iterator[Found]:
         found, self.found = self.found, []
         yield from found

@@ -1,0 +1,1 @@
+"""The directory on disk that a run writes, and all else reads."""

@@ -1,0 +1,1 @@
+"""The trained network in NumPy. Keras is never imported here."""

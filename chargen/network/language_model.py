@@ -1,0 +1,59 @@
+"""A network that can be sampled and scored: what `chargen.sampling` and `chargen.scoring` take."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chargen.config import ModelConfig
+from chargen.data.vocabulary import Vocabulary
+from chargen.network.cells import Floats
+from chargen.network.network import Network
+from chargen.network.reading import predictions
+
+__all__ = ["LanguageModel"]
+
+
+class LanguageModel:
+    """A trained network, the characters it knows, and the threads it computes with.
+
+    Args:
+        network: the weights.
+        vocabulary: the characters, one for each of the network's outputs.
+        threads: to compute with; None for as many as suit the model and the work.
+    """
+
+    def __init__(
+        self, network: Network, vocabulary: Vocabulary, threads: int | None = None
+    ) -> None:
+        self.network = network
+        self.vocabulary = vocabulary
+        self.threads = threads
+
+    @property
+    def config(self) -> ModelConfig:
+        """The architecture."""
+        return self.network.config
+
+    def logits(self, ids: Sequence[int] | NDArray[np.integer]) -> Floats:
+        """Predictions after each character of one text, the first read from the zero state.
+
+        Args:
+            ids: (T,), each below `len(vocabulary)`; `vocabulary.encode` makes them.
+
+        Returns:
+            float32 (T, V): row t is the prediction of the character after ids[t].
+
+        Raises:
+            ValueError: the ids are not whole numbers, or not those of one text.
+        """
+        array = np.asarray(ids)
+        if array.size == 0:
+            array = array.astype(np.int64)
+        if not np.issubdtype(array.dtype, np.integer):
+            raise ValueError(f"ids must be whole numbers; found {array.dtype}")
+        if array.ndim != 1:
+            raise ValueError(f"ids must be one text, (T,); found the shape {array.shape}")
+        if len(array) and not (array.min() >= 0 and array.max() < len(self.vocabulary)):
+            raise ValueError(f"ids must be from 0 to {len(self.vocabulary) - 1}")
+        return predictions(self.network, array)

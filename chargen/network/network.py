@@ -1,0 +1,116 @@
+"""A trained network in NumPy: its weights.
+
+Sizes: B streams, T characters each, V characters in the vocabulary, U units, G gates. Arrays over
+time are time-major, (T, B, ...), so that a step works on one contiguous block.
+
+A network is weights and never changes, so that threads can share it; what changes is in the
+`chargen.network.reading.Reading` of a text.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chargen.checkpoint.architecture import describe
+from chargen.config import ModelConfig
+from chargen.errors import NumericalError
+from chargen.network.cells import Floats, aligned_copy, make_cell
+from chargen.network.layers import FirstLayer, Layer
+
+__all__ = ["Network", "check_finite"]
+
+Ids = NDArray[np.integer]
+WINDOWS = 256
+"""Windows read at a time: from there on, more rows make a matrix product no faster."""
+WINDOW_FLOATS = 1 << 22
+"""Outputs of a layer on those windows, at most: 16 MB."""
+
+
+class Network:
+    """The weights of a model, ready to run.
+
+    Args:
+        config: the architecture.
+        weights: float32 arrays in the order of `chargen.checkpoint.architecture.describe`, which is
+            that of Keras' `model.trainable_weights`.
+    """
+
+    def __init__(self, config: ModelConfig, weights: Sequence[Floats]) -> None:
+        expected = [array.shape for layer in describe(config) for array in layer.arrays]
+        if [array.shape for array in weights] != expected:
+            raise ValueError(f"weights should have the shapes {expected}")
+        self.config = config
+        remaining = iter(weights)
+        embedding = next(remaining) if config.embedding else None
+        self.forward: list[Layer] = []
+        self.backward: list[Layer] = []
+        for index in range(config.layers):
+            for layers in (self.forward, self.backward)[: 2 if config.bidirectional else 1]:
+                cell = make_cell(config, next(remaining), next(remaining), next(remaining))
+                layers.append(Layer(cell) if index else FirstLayer(cell, embedding))
+        # Copies, as views would keep the whole file in memory beside the rearranged cells.
+        self.dense_kernel, self.dense_bias = map(aligned_copy, remaining)
+        self._dense_bias_row = self.dense_bias[None]
+
+    def output(self, h: Floats, out: Floats | None = None) -> Floats:
+        """Logits (..., V) of top-layer outputs (..., U)."""
+        # The bias as a row, because adding arrays of the same shape is faster than broadcasting.
+        logits: Floats = h.dot(self.dense_kernel, out)
+        np.add(logits, self._dense_bias_row, logits)
+        return logits
+
+    def run_windows(self, ids: Ids) -> Floats:
+        """Read whole windows from the zero state: `predict="last"`.
+
+        Args:
+            ids: (B, T), a window a row.
+
+        Returns:
+            Logits (B, V) of the character after each window.
+        """
+        outputs: NDArray[Any] = np.ascontiguousarray(ids.T)
+        last = self.config.layers - 1
+        for index, forward in enumerate(self.forward):
+            # The top layer's output is needed where its direction ends, and nowhere else.
+            directions = [forward.run(outputs, whole=index < last)]
+            if self.backward:
+                reverse = self.backward[index].run(outputs[::-1], whole=index < last)
+                directions.append(reverse[::-1])
+            outputs = np.concatenate(directions, axis=-1) if self.backward else directions[0]
+        return self.output(outputs[0])
+
+    def windows(self, ids: Ids, start: int = 0) -> Iterator[Ids]:
+        """The windows to be read at each place of one text, from `start` on, several at a time.
+
+        Args:
+            ids: (T,).
+            start: the first place.
+
+        Yields:
+            (n, window) windows that end at the next n places, views of `ids`; before the text is
+            that long (1, t), all that there is.
+        """
+        window = self.config.window
+        for end in range(start + 1, min(window, len(ids) + 1)):
+            yield ids[None, :end]
+        if len(ids) < window:
+            return
+        windows = np.lib.stride_tricks.sliding_window_view(ids, window)
+        size = max(1, min(WINDOWS, WINDOW_FLOATS // (window * self.config.units)))
+        for first in range(max(0, start + 1 - window), len(windows), size):
+            yield windows[first : first + size]
+
+
+def check_finite(values: NDArray[np.floating] | np.floating) -> None:
+    """Refuse outputs that overflowed, before a choice or a mean is made of them.
+
+    Raises:
+        NumericalError: one is infinite or NaN.
+    """
+    if not np.isfinite(values).all():
+        raise NumericalError(
+            "the network's outputs are no longer numbers: its weights exploded in training; train "
+            "again with a lower --learning-rate, a smaller --clip-norm, or --cell lstm"
+        )
