@@ -81,7 +81,7 @@ light: $(BIN)/python
 	$(LIGHT)/bin/python -m pip install --quiet ./light
 	@echo "chargen-light, all that it needs and pip: $$(du -sm $(LIGHT) | cut -f 1) MB"
 	$(LIGHT)/bin/python -m pip install --quiet './light[test]'
-	PYTHONPATH=tests $(LIGHT)/bin/pytest -p light -m "not slow" \
+	PYTHONPATH=tests $(LIGHT)/bin/pytest -n 2 --dist loadfile -p light -m "not slow" \
 		-W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning
 
 # pyenv offers only the versions that it is told of; Pythons that are missing are named and skipped.

@@ -49,9 +49,12 @@ FEWEST_TOGETHER = 6
 GROUPS = 2
 """Groups that texts are dealt to: more would wait for their turns, as a product takes about as long
 as what lies between two."""
-FEWEST_IN_GROUP = 32
-"""Texts of each group: with fewer, bringing the weights in order for a product costs more than
-a second thread gains."""
+LONG_PRODUCT_BYTES = 3 << 18
+"""Weights of a long product: 0.75 MB, an LSTM with 222 units."""
+FEWEST_IN_GROUP = 64
+"""Texts of each group: with fewer, waking each other costs two threads more than they gain."""
+FEWEST_OF_LONG = 8
+"""The same where products are long: there only bringing the weights in order has to be repaid."""
 
 
 class Text:
@@ -207,7 +210,9 @@ def _writers(
     model: LanguageModel, config: SampleConfig, texts: Sequence[Text], *, scored: bool
 ) -> "list[Writer]":
     """Deal texts out to writers, by their number and never by that of threads."""
-    count = GROUPS if len(texts) >= GROUPS * FEWEST_IN_GROUP else 1
+    weights = max(layer.cell.recurrent_kernel.nbytes for layer in model.network.forward)
+    fewest = FEWEST_OF_LONG if weights >= LONG_PRODUCT_BYTES else FEWEST_IN_GROUP
+    count = GROUPS if len(texts) >= GROUPS * fewest else 1
     # Turns are for what is short between two products; whole windows are long.
     turns = Turns() if model.config.predict == "all" else None
     return [Writer(model, config, texts[k::count], turns, scored=scored) for k in range(count)]
