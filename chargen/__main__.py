@@ -1,5 +1,20 @@
-"""`python -m chargen`."""
+"""The `chargen` command, also as `python -m chargen`.
 
-from chargen.cli import main
+Ctrl-C may come while the command is still being imported; it ends in silence then, as later.
+"""
 
-main()
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Entry point of the command."""
+    try:
+        from chargen.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ Every fixed default stands here and nowhere else; the ones that follow from the 
 
 import dataclasses
 import math
+import numbers
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ __all__ = [
     "SampleConfig",
     "TrainConfig",
     "TrainOptions",
+    "check_random_seed",
     "check_threads",
     "check_validation",
     "parse_duration",
@@ -99,14 +101,30 @@ def _require(condition: bool, field: str, wanted: str, found: object) -> None:
 
 
 def _require_integer(field: str, value: object, low: int, high: int) -> None:
-    wanted = f"a whole number from {low:,} to {high:,}" if high < MAX_COUNT else f"{low:,} or more"
     whole = isinstance(value, int) and not isinstance(value, bool)
+    too_high = whole and int(str(value)) > high
+    bounded = high < MAX_COUNT or too_high
+    wanted = f"a whole number from {low:,} to {high:,}" if bounded else f"{low:,} or more"
     _require(whole and low <= int(str(value)) <= high, field, wanted, value)
 
 
 def _require_number(field: str, value: object, valid: Callable[[float], bool], wanted: str) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    _require(number and math.isfinite(v := float(str(value))) and valid(v), field, wanted, value)
+    if number and not math.isfinite(float(str(value))):
+        _require(False, field, f"{wanted}, and finite", value)
+    _require(number and valid(float(str(value))), field, wanted, value)
+
+
+def _as_python(value: object) -> object:
+    """A number of another library, such as NumPy's, as Python's own; all else as it is."""
+    match value:
+        case bool() | int() | float():
+            return float(value) if isinstance(value, float) else value
+        case numbers.Integral():
+            return int(value)
+        case numbers.Real():
+            return float(value)
+    return value
 
 
 def _require_choice(field: str, value: object, choices: tuple[str, ...]) -> None:
@@ -114,11 +132,15 @@ def _require_choice(field: str, value: object, choices: tuple[str, ...]) -> None
 
 
 class _Json:
-    """To and from JSON objects whose keys are the fields.
+    """Fields that are Python's own values, to and from JSON objects whose keys are the fields.
 
     A field that is not there takes its default: one that a later version adds must have a default
     that means what was done before there was a choice.
     """
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, _as_python(value))
 
     def to_json(self) -> dict[str, Any]:
         """All fields by name, ready for `json.dumps`."""
@@ -164,12 +186,14 @@ class ModelConfig(_Json):
     predict: Predict = "all"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _require_integer("vocabulary_size", self.vocabulary_size, 1, 0x110000)
         _require_integer("units", self.units, 1, MAX_UNITS)
         _require_integer("window", self.window, 1, MAX_WINDOW)
         _require_choice("cell", self.cell, CELLS)
         _require_integer("layers", self.layers, 1, MAX_LAYERS)
-        _require(isinstance(self.bidirectional, bool), "bidirectional", "on or off", "neither")
+        found = self.bidirectional
+        _require(isinstance(found, bool), "bidirectional", "True or False", found)
         _require_integer("embedding", self.embedding, 0, MAX_UNITS)
         _require_choice("activation", self.activation, ACTIVATIONS)
         _require_number("dropout", self.dropout, lambda x: 0 <= x < 1, "at least 0 and below 1")
@@ -228,6 +252,7 @@ class TrainConfig(_Json):
     """That TensorFlow computes with; None is one for each core."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _require_integer("epochs", self.epochs, 1, MAX_COUNT)
         _require_integer("batch_size", self.batch_size, 1, MAX_BATCH_SIZE)
         _require_number("learning_rate", self.learning_rate, lambda x: x > 0, "above 0")
@@ -279,6 +304,11 @@ def parse_duration(value: object, field: str) -> float:
     return hours * 3600 + minutes * 60 + seconds
 
 
+def check_random_seed(value: object) -> None:
+    """Refuse a random seed that is out of range."""
+    _require_integer("random_seed", _as_python(value), 0, MAX_SEED)
+
+
 def check_threads(value: object) -> None:
     """Refuse a number of threads that is neither None nor one that a machine may have."""
     if value is not None:
@@ -315,6 +345,7 @@ class SampleConfig(_Json):
     """Characters in a row that must not come a second time; None lets them."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.length is not None:
             _require_integer("length", self.length, 0, MAX_COUNT)
         _require_number("temperature", self.temperature, lambda x: x >= 0, "0 or more")

@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chargen.checkpoint.directory import Checkpoint
-from chargen.config import FEWEST_GUARDED, SampleConfig, Unknown, check_threads
+from chargen.config import (
+    SampleConfig,
+    Unknown,
+    check_random_seed,
+    check_threads,
+)
 from chargen.errors import OptionError
 from chargen.network.language_model import LanguageModel
 from chargen.network.network import Network
@@ -32,6 +37,8 @@ def load(path: str | PathLike[str], *, threads: int | None = None) -> "Model":
         OptionError: `threads` is out of range.
     """
     check_threads(threads)
+    if not fspath(path):
+        raise OptionError("the path of a checkpoint must not be empty")
     return Model(Checkpoint.open(Path(path)), threads)
 
 
@@ -123,6 +130,7 @@ class Model(LanguageModel):
         )
         if random_seed is None:
             random_seed = draw_random_seed()
+        check_random_seed(random_seed)
         ((_, pieces),) = write(self, [seed], config, random_seed, unknown, copies)
         return pieces
 
@@ -137,8 +145,6 @@ class Model(LanguageModel):
         """
         from chargen.data.corpus import read_ids
 
-        if max_copy < FEWEST_GUARDED:
-            raise OptionError(f"--max-copy must be {FEWEST_GUARDED} or more; found {max_copy}")
         sources = [fspath(texts)] if isinstance(texts, str | PathLike) else texts
         return CopyIndex(read_ids(sources, self.vocabulary, encoding), max_copy)
 

@@ -93,7 +93,7 @@ def rounding_explains(
     for index in [*seed_ids, *common]:
         guard.accept(index)
     noise = Noise(random_seed, len(vocabulary), config.temperature).take(place + 1)[place:]
-    decoder = Decoder(config, vocabulary.replacement if len(vocabulary) > 1 else None)
+    decoder = Decoder(config, vocabulary.never_written)
     wanted = int(vocabulary.encode(other[place])[0])
     ours = int(vocabulary.encode(alone[place])[0])
     for moved in _moved(logits, ours, wanted, SLACK * spread):

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from conftest import (
 import chargen
 from chargen.checkpoint.directory import Checkpoint
 from chargen.cli import cli
+from chargen.cli.list_checkpoints import _time_of
 from chargen.data.windows import make_windows
 from chargen.scoring import score as score_module
 
@@ -588,11 +590,65 @@ def test_closed_and_full_streams_are_one_line_too(
     assert shown.count("\n") == bool(message)
 
 
-def test_training_needs_no_standard_error(tmp_path: Path):
+@pytest.mark.parametrize("end", ["2>&-", "2> /dev/full"])
+def test_training_needs_no_standard_error(tmp_path: Path, end: str):
     (tmp_path / "text").write_text("to be or not to be " * 5)
-    result = shell("chargen train text --units 8 --epochs 1 2>&-", tmp_path)
+    result = shell(f"chargen train text --units 8 --epochs 1 {end}", tmp_path)
     assert result.returncode == 0
     assert result.stdout == b"checkpoints/text\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [("chargen --loud", 2), ("chargen sample -c ck -n 2 --count 2 --unique --random-seed 1", 0)],
+)
+def test_what_cannot_be_said_changes_no_status(
+    line: str, status: int, checkpoint: Path, tmp_path: Path
+):
+    shutil.copytree(checkpoint, tmp_path / "ck")
+    expected = shell(line, tmp_path)
+    result = shell(f"{line} 2> /dev/full", tmp_path)
+    assert result.returncode == expected.returncode == status
+    assert result.stdout == expected.stdout
+    assert expected.stderr
+
+
+def test_the_path_of_a_checkpoint_is_printed_as_the_bytes_that_it_is(run: Run, tmp_path: Path):
+    name = b"caf\xe9"
+    text = tmp_path / os.fsdecode(name)
+    text.write_text("to be or not to be " * 5)
+    result = run("train", text.name, "--units", "8", "--epochs", "1", "-q")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == b"checkpoints/" + name + b"\n"
+    assert run("sample", "-c", os.fsdecode(result.stdout.strip()), "-n", "3").returncode == 0
+
+
+@pytest.mark.parametrize("module", ["chargen.cli", "click", "chargen.cli.sample", "numpy"])
+def test_ctrl_c_during_an_import_is_silence_and_130(module: str, checkpoint: Path):
+    script = f"""
+import runpy, sys
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["chargen", "sample", "-c", {str(checkpoint)!r}, "-n", "3"]
+runpy.run_module("chargen", run_name="__main__")
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    # Click ends the line that a terminal shows ^C in.
+    assert (result.returncode, result.stdout, result.stderr.strip()) == (130, b"", b"")
+
+
+def test_a_time_that_is_no_date_is_left_out_of_the_list(tmp_path: Path):
+    class Strange(type(tmp_path)):  # type: ignore[misc]
+        def stat(self, **_: Any) -> Any:
+            return types.SimpleNamespace(st_mtime=1e20)
+
+    assert _time_of(Strange(tmp_path)) is None
+    assert str(_time_of(tmp_path)).startswith("2")
 
 
 def test_the_bare_command_shows_its_help(run: Run):

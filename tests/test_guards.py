@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,19 @@ def test_nothing_is_copied_alone_or_together(model: Model, tmp_path: Path, optio
         alone = "".join(pieces)
         seed_ids = model.vocabulary.encode_seed(seed)
         assert_same_text(model.checkpoint, seed_ids, config, 1 + number, alone, written, copies)
+
+
+def test_an_index_of_copies_can_be_pickled():
+    index = CopyIndex(np.array([0, 1, 0, 1, 1, 2, 0, 1]), 3)
+    again = pickle.loads(pickle.dumps(index))
+    assert again.length == 3
+    assert again.nbytes == index.nbytes
+    window = Window(2)
+    for character in (0, 1):
+        window.add(character)
+    known = window.hash()
+    assert known is not None
+    assert list(again.ends_after(known)) == list(index.ends_after(known)) == [0, 1]
 
 
 def test_nothing_is_said_twice(model: Model):

@@ -8,6 +8,7 @@ how far they come have one of their own as well.
 import gzip
 import io
 import json
+import math
 import shutil
 import zipfile
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 import pytest
 from conftest import Run, run_here, run_process
 from stress.hostile_checkpoints import link, shape, with_first_array
+
+from chargen.checkpoint.directory import HISTORY_FIELDS
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +89,19 @@ def harmful(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "swapped" / "model.keras").unlink()
     (tmp_path / "swapped" / "model.keras").mkdir()
     (tmp_path / "nested" / "config.json").write_text("[" * 100_000)
+    for name, path in NAMED.items():
+        shutil.copytree(checkpoint, tmp_path / name)
+        config = json.loads((checkpoint / "config.json").read_text())
+        config["training"]["validation"] = path
+        config["corpus"] |= {"validation_characters": 9, "validation_sha256": "0" * 64}
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+    shutil.copytree(checkpoint, tmp_path / "nan")
+    line = dict.fromkeys(HISTORY_FIELDS) | {"train_nats": math.inf}
+    (tmp_path / "nan" / "history.jsonl").write_text(json.dumps(line) + "\n")
+
+
+NAMED = {"device": "/dev/zero", "nul": "a\0b", "surrogate": "a\ud800"}
+"""What checkpoints made to harm may name as the text they held out."""
 
 
 WRONG = [
@@ -273,6 +289,16 @@ WRONG = [
     ("info version", 1, "has format 99"),
     ("info nowhere", 1, "no checkpoint at nowhere"),
     ("list nowhere", 1, "no folder nowhere"),
+    ("train - -", 2, "found - twice"),
+    ("evaluate - - -c ck", 2, "found - twice"),
+    ("sample -c ck --seeds - --corpus - --unique -n 3", 2, "- names it twice"),
+    ("sample -c ck --corpus utf16 --unique", 1, "utf16 is not utf-8"),
+    ("sample -c ck --random-seed 9999999999999999999", 2, "from 0 to 9,223,372,036,854,775,807"),
+    ("sample -c ck -t inf", 2, "--temperature must be 0 or more, and finite; found inf"),
+    ("evaluate -c device", 1, "/dev/zero, which the checkpoint device names as its text"),
+    ("evaluate -c nul", 1, "which the checkpoint nul names as its text, is no regular file"),
+    ("evaluate -c surrogate", 1, "which the checkpoint surrogate names as its text"),
+    ("info nan", 1, "nan/history.jsonl is damaged (Infinity is no JSON)"),
 ]
 
 

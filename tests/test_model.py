@@ -1,10 +1,19 @@
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import make_checkpoint
 
 import chargen
-from chargen.errors import CheckpointError, OptionError, VocabularyError
+from chargen.checkpoint.directory import Checkpoint
+from chargen.errors import (
+    CheckpointError,
+    CorpusError,
+    NumericalError,
+    OptionError,
+    VocabularyError,
+)
 
 pytestmark = pytest.mark.numeric
 
@@ -29,6 +38,45 @@ def test_sample_refuses_what_it_cannot_do(checkpoint: Path):
     assert model.sample("aXb", unknown="skip", random_seed=1) == model.sample("ab", random_seed=1)
     with pytest.raises(OptionError, match="--temperature must be 0 or more"):
         model.stream(temperature=-1)
+
+
+def test_numbers_of_numpy_are_numbers(checkpoint: Path):
+    model = chargen.load(checkpoint)
+    expected = model.sample("a", length=5, temperature=0.5, random_seed=3)
+    written = model.sample(
+        "a", length=np.int64(5), temperature=np.float32(0.5), random_seed=np.uint8(3)
+    )
+    assert written == expected
+    with pytest.raises(OptionError, match=r"--length must be 0 or more; found -5$"):
+        model.sample(length=np.int64(-5))
+    with pytest.raises(
+        OptionError, match="must be 0 or more, and finite; found inf"
+    ):
+        model.sample(temperature=np.float32("inf"))
+
+
+def test_what_a_caller_gets_wrong_is_an_error_of_ours(checkpoint: Path):
+    model = chargen.load(checkpoint)
+    for seed in (-1, 2**70, 0.5, True):
+        with pytest.raises(OptionError, match="--random-seed must be"):
+            model.sample("a", random_seed=seed)
+    with pytest.raises(OptionError, match="--unknown must be one of"):
+        model.sample("a", unknown="x")
+    with pytest.raises(CorpusError, match=r"the lone surrogate U\+DC80"):
+        model.evaluate("ab\udc80")
+    with pytest.raises(OptionError, match="must not be empty"):
+        chargen.load("")
+
+
+def test_weights_that_overflow_warn_of_nothing(tmp_path: Path):
+    made = make_checkpoint(tmp_path, cell="rnn", activation="relu", embedding=3)
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        huge = [np.full_like(array, 3e38) for array in made.weights()]
+        patch.setattr(Checkpoint, "weights", lambda _: huge)
+        model = chargen.load(tmp_path)
+        with pytest.raises(NumericalError, match="no longer numbers"):
+            model.sample("a", length=3)
 
 
 def test_logits_are_float32_rows_of_the_vocabulary(checkpoint: Path):

@@ -22,9 +22,11 @@ from chargen.network.threads import computing
 from chargen.training import runtime
 
 runtime.start()
+import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from chargen.models.factory import build_learner, build_model  # noqa: E402
+from chargen.models.saving import save_model  # noqa: E402
 
 CELLS = [
     ("lstm", "tanh"),
@@ -94,6 +96,21 @@ def test_numpy_predicts_what_keras_predicts_over_200_steps(config: ModelConfig):
             reading.step((index,))
             one_by_one.append(reading.logits()[0].copy())
     np.testing.assert_allclose(one_by_one, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("options", [{}, {"layers": 2, "predict": "last", "bidirectional": True}])
+def test_the_same_model_is_saved_as_the_same_bytes(tmp_path: Path, options: dict[str, Any]):
+    config = ModelConfig(vocabulary_size=5, units=4, window=3, dropout=0.1, **options)
+    saved = []
+    for number in range(2):
+        path = tmp_path / f"{number}.keras"
+        save_model(build_model(config, random_seed=7), path)
+        saved.append(path.read_bytes())
+    assert saved[0] == saved[1]
+    ids = np.array([[1, 2, 3]], np.int32)
+    opened = keras.models.load_model(tmp_path / "0.keras")
+    expected = build_model(config, random_seed=7)(ids)
+    np.testing.assert_array_equal(opened(ids), expected)
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,25 @@ def test_unique_texts_that_match_are_written_and_counted(
     assert [json.loads(line)["text"] for line in quiet.stdout.splitlines()] == texts
 
 
+def test_a_corpus_from_standard_input_serves_both_guards(checkpoint: Path, run: Run):
+    known = run("sample", "-c", checkpoint, "-n", "300", "--random-seed", "1").stdout
+    options = ("--unique", "--max-copy", "3", "--count", "4", "-n", "60", "--random-seed", "1")
+    result = run("sample", "-c", checkpoint, *options, "--corpus", "-", stdin=known)
+    assert result.returncode == 0, result.stderr.decode()
+    passages = {known[k : k + 3] for k in range(len(known) - 2)}
+    for text in result.stdout.splitlines():
+        assert not any(text[k : k + 3] in passages for k in range(len(text) - 2))
+
+
+def test_the_corpus_may_have_another_encoding(run: Run, tmp_path: Path):
+    make_checkpoint(tmp_path / "ck", "é\nab")
+    (tmp_path / "corpus").write_bytes("é\na\nb".encode("latin-1"))
+    options = ("--unique", "--corpus", "corpus", "-n", "1", "--tries", "50", "--random-seed", "0")
+    result = run("sample", "-c", "ck", *options, "--encoding", "latin-1")
+    assert result.stdout == b"\n\n", result.stderr  # all other characters are lines of the corpus
+    assert run("sample", "-c", "ck", *options).returncode == 1
+
+
 @pytest.mark.parametrize("jsonl", [False, True])
 def test_too_few_texts_are_an_error_after_those_that_were_found(
     checkpoint: Path, run: Run, jsonl: bool

@@ -9,6 +9,12 @@ from chargen.errors import VocabularyError
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 
+@pytest.mark.parametrize("ids", [[-1], [3], np.array([0, 3]), np.array([-1])])
+def test_ids_of_no_character_are_refused(ids: list[int]):
+    with pytest.raises(ValueError, match="ids must be from 0 to 2"):
+        Vocabulary("abc").decode(ids)
+
+
 @given(texts)
 def test_encode_and_decode_are_inverse(text: str):
     vocabulary = Vocabulary(sorted(set(text)))

@@ -13,6 +13,7 @@ it is a checkpoint. Reading needs no Keras and builds no objects from what it re
 
 import dataclasses
 import json
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,7 +184,7 @@ class Checkpoint:
         """The evaluations, oldest first."""
         try:
             lines = _read(self.path, HISTORY).decode().split("\n")
-            return [_checked_record(json.loads(line)) for line in lines if line]
+            return [_checked_record(_parsed(line)) for line in lines if line]
         except (ValueError, RecursionError, OSError) as error:
             raise _damaged(self.path, HISTORY, error) from None
 
@@ -205,6 +206,9 @@ class Checkpoint:
                 f"the run in {self.path} read its text from standard input, which is gone; give "
                 "TEXT, to train all that was read, to evaluate what is to be scored"
             )
+        validation = self.training.validation
+        held_out = [validation] if isinstance(validation, str) else []
+        self._check_named(held_out if sources else [*self.corpus.texts, *held_out])
         corpus = read_corpus(
             sources or self.corpus.texts,
             encoding=self.training.encoding,
@@ -238,6 +242,7 @@ class Checkpoint:
         validation, encoding = self.training.validation, self.training.encoding
         if not isinstance(validation, str):
             return self.read_corpus().split(validation)[1]
+        self._check_named([validation])
         ids = read_ids([validation], self.vocabulary, encoding)
         if fingerprint(ids) != self.corpus.validation_sha256:
             raise CorpusError(
@@ -245,6 +250,25 @@ class Checkpoint:
                 "TEXT to score"
             )
         return ids
+
+    def _check_named(self, texts: Sequence[str]) -> None:
+        """Refuse what a stranger's checkpoint may name and that is no file, such as a device.
+
+        Raises:
+            CorpusError: a text is there and is no regular file, or cannot be a file's name.
+        """
+        for text in texts:
+            try:
+                is_file = stat.S_ISREG(Path(text).stat().st_mode)
+            except FileNotFoundError:
+                continue  # who reads it says so
+            except (OSError, ValueError):
+                is_file = False
+            if not is_file:
+                raise CorpusError(
+                    f"{shortened(text)}, which the checkpoint {self.path} names as its text, is no "
+                    "regular file; name the TEXT"
+                )
 
     def held_out_parts(self, characters: int) -> Iterator[str]:
         """As `held_out_ids`, as text in parts of so many characters, about.
@@ -342,9 +366,18 @@ def _checked_record(record: Any) -> dict[str, Any]:
     return record
 
 
+def _parsed(text: str | bytes) -> Any:
+    """What JSON says, without the NaN and Infinity that Python adds to it."""
+    return json.loads(text, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _read_json(path: Path, name: str) -> Any:
     try:
-        return json.loads(_read(path, name))
+        return _parsed(_read(path, name))
     except (ValueError, RecursionError, OSError) as error:
         raise _damaged(path, name, error) from None
 

@@ -4,9 +4,11 @@ Each command stands in a module of its own, imported when it is named, and impor
 with when it runs, so that `--help` answers at once.
 """
 
+import errno
 import os
 import signal
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -62,8 +64,7 @@ class Group(click.Group):
         except click.Abort:
             status = 130
         except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            status = _fail(f"{where}{error.strerror or error}", 1)
+            status = _fail(_reason(error), 1)
             # What could not be written would be tried again at exit, and fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(status if isinstance(status, int) else 0)
@@ -92,15 +93,46 @@ def _set_up_process() -> None:
         raise ChargenError("standard output is closed; send it somewhere, such as > results.txt")
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the process's life
+    else:
+        _let_go_on(sys.stderr)
     # Die of a closed pipe as other commands do: `chargen sample --endless | head`.
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminate)
-    for stream in (sys.stdout, sys.stderr):
-        # Text is UTF-8 whatever the locale says; names of files may hold bytes that are not.
+    # Text is UTF-8 whatever the locale says. Names of files may hold bytes that are not: another
+    # command gets them as they are, and a reader gets signs.
+    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+            stream.reconfigure(encoding="utf-8", errors=errors)
+
+
+def _let_go_on(stream: Any) -> None:
+    """What cannot be said, as on a full disk, must not end what can be done."""
+
+    def heedless(method: Callable[..., Any]) -> Callable[..., Any]:
+        def attempt(*arguments: Any) -> Any:
+            try:
+                return method(*arguments)
+            except OSError:
+                return None
+
+        return attempt
+
+    stream.write, stream.flush = heedless(stream.write), heedless(stream.flush)
+
+
+def _reason(error: OSError) -> str:
+    """What a system's error means, and what to do about it."""
+    why = error.strerror or str(error)
+    if error.filename:
+        name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+        return f"cannot use {name}: {why}; check the path and its permissions"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:
+        return f"cannot write standard output: {why}; make room, or send it elsewhere"
+    if error.errno == errno.ENOENT:
+        return "the working directory is gone; change to one that is there"
+    return f"{why}; try again"
 
 
 def _terminate(number: int, frame: object) -> None:

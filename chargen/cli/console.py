@@ -52,6 +52,7 @@ class TrainingDisplay:
             transient=True,
         )
         self._shows_bar = terminal and not quiet
+        self._has_started = False
 
     def __enter__(self) -> Self:
         self._task = self._bar.add_task("starting", total=None, status="")
@@ -67,11 +68,14 @@ class TrainingDisplay:
     ) -> None:
         if self._shows_bar:  # stopping one that never started writes an empty line
             self._bar.stop()
+        if kind in (KeyboardInterrupt, SystemExit) and not self._has_started:
+            self._print("stopped before the first step: nothing was saved")
 
     def report(self, event: Event) -> None:
         """Show one event."""
         match event:
             case Started():
+                self._has_started = True
                 self._show_start(event)
             case Progressed():
                 self._show_progress(event)

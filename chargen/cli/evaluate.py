@@ -76,7 +76,7 @@ Records: TypeAlias = Iterator[list[dict[str, Any]]]
     "that have seen it.",
 )
 @json_option
-@encoding_option
+@encoding_option("Of the texts.")
 @threads_option
 @quiet_option
 def command(

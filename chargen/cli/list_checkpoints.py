@@ -37,7 +37,7 @@ def command(folder: str, as_json: bool, quiet: bool) -> None:
         except CheckpointError as error:
             click.echo(f"chargen: left out: {visible(str(error))}", err=True)
             continue
-        trained = datetime.fromtimestamp((path / MODEL).stat().st_mtime).astimezone()
+        trained = _time_of(path / MODEL)
         records.append(
             {
                 "path": str(path),
@@ -45,7 +45,7 @@ def command(folder: str, as_json: bool, quiet: bool) -> None:
                 "parameters": parameter_count(opened.model),
                 "vocabulary_size": len(opened.vocabulary),
                 "validation_bits": best["validation_bits"] if best else None,
-                "trained": trained.isoformat(timespec="seconds"),
+                "trained": trained,
             }
         )
     if as_json:
@@ -64,7 +64,16 @@ def command(folder: str, as_json: bool, quiet: bool) -> None:
                 figure(record["parameters"]),
                 figure(record["vocabulary_size"]),
                 figure(record["validation_bits"]),
-                record["trained"][:16].replace("T", " "),
+                (record["trained"] or "-")[:16].replace("T", " "),
             )
         )
     click.echo(table(rows, right=[2, 3, 4]))
+
+
+def _time_of(path: Path) -> str | None:
+    """When a file was written, in ISO 8601, or None where its time is no date."""
+    try:
+        written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+    except (OverflowError, ValueError, OSError):
+        return None
+    return written.isoformat(timespec="seconds")

@@ -32,7 +32,7 @@ SHOWN = 60
     help="Where the copies would come from; may be given several times.",
 )
 @json_option
-@encoding_option
+@encoding_option("Of the texts.")
 @quiet_option
 def command(
     texts: tuple[str, ...], corpus: tuple[str, ...], as_json: bool, encoding: str, quiet: bool

@@ -66,14 +66,14 @@ def complete_file(
     return [CompletionItem(incomplete, type="file")]
 
 
-def encoding_option(command: Command) -> Command:
-    """`--encoding`: of texts that are read."""
+def encoding_option(of: str) -> Callable[[Command], Command]:
+    """`--encoding`: of texts that are read; the help says of which."""
     return click.option(
         "--encoding",
         default=TrainConfig.encoding,
         metavar="NAME",
-        help=f"Of the texts.  [default: {TrainConfig.encoding}]",
-    )(command)
+        help=f"{of}  [default: {TrainConfig.encoding}]",
+    )
 
 
 def quiet_option(command: Command) -> Command:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from io import BufferedReader
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import click
 
@@ -15,17 +15,15 @@ from chargen.cli.options import (
     checkpoint_option,
     chosen,
     complete_file,
+    encoding_option,
     find_checkpoint,
     quiet_option,
     threads_option,
 )
 from chargen.cli.plain import harmless
 from chargen.cli.texts import Output, report, search, write_chosen
-from chargen.config import MAX_SEED, UNKNOWNS, SampleConfig
+from chargen.config import UNKNOWNS, SampleConfig, check_random_seed
 from chargen.errors import CorpusError, OptionError
-
-if TYPE_CHECKING:
-    from chargen.sampling.selection import Choice
 
 __all__ = ["command"]
 
@@ -117,6 +115,7 @@ SEED_BYTES = 1 << 16
     shell_complete=complete_file,
     help="The text for --max-copy and --unique; may be given several times.",
 )
+@encoding_option("Of --corpus.")
 @click.option(
     "--unique",
     is_flag=True,
@@ -194,6 +193,7 @@ def command(
     quiet: bool,
     max_copy: int | None,
     corpus: tuple[str, ...],
+    encoding: str,
     unique: bool,
     match: str | None,
     reject: str | None,
@@ -217,18 +217,28 @@ def command(
         raise OptionError(f"--count must be 1 or more; found {count}")
     if tries < 1:
         raise OptionError(f"--tries must be 1 or more; found {tries}")
-    if random_seed is not None and not 0 <= random_seed <= MAX_SEED:
-        raise OptionError(f"--random-seed must be from 0 to {MAX_SEED}; found {random_seed}")
+    if random_seed is not None:
+        check_random_seed(random_seed)
     if max_copy is not None and not corpus:
         raise OptionError("--max-copy needs the text that must not be copied: give --corpus TEXT")
     if corpus and max_copy is None and not unique:
         raise OptionError("--corpus is for --max-copy or --unique; give one of them with it")
     config = SampleConfig(length=length, **options)
 
+    from chargen.data.corpus import read_ids, read_text
     from chargen.model import load
     from chargen.sampling.generate import draw_random_seed, write
+    from chargen.sampling.guards import CopyIndex
+    from chargen.sampling.selection import Choice, Selector, pattern
 
-    choice = _choice(unique, corpus, match, reject)
+    # Read once for both: standard input cannot be read again.
+    text = "".join(read_text(corpus, encoding)) if unique else None
+    choice = Choice(
+        unique=unique,
+        lines=frozenset() if text is None else frozenset(text.split("\n")),
+        match=pattern("match", match),
+        reject=pattern("reject", reject),
+    )
     model = load(find_checkpoint(checkpoint), threads=threads)
     groups = [[seed]] if seeds is None else _read_seeds(seeds)
     shown = harmless if sys.stdout.isatty() and not raw else str
@@ -237,11 +247,13 @@ def command(
         for each in chain.from_iterable(groups):
             search(model, each, config, beam, count, unknown, output)
         return
-    copies = model.copy_index(corpus, max_copy) if max_copy is not None else None
+    copies = None
+    if max_copy is not None:
+        known = model.vocabulary
+        ids = read_ids(corpus, known, encoding) if text is None else known.encode(text)
+        copies = CopyIndex(ids, max_copy)
     base = draw_random_seed() if random_seed is None else random_seed
     if jsonl or not choice.is_free:
-        from chargen.sampling.selection import Selector
-
         selector = Selector(
             model,
             config,
@@ -279,26 +291,11 @@ def _check_apart(context: click.Context, option: str, what: str, others: Sequenc
             raise OptionError(f"--{option} {what}; it does not go with --{name.replace('_', '-')}")
 
 
-def _choice(unique: bool, corpus: Sequence[str], match: str | None, reject: str | None) -> "Choice":
-    """Which texts to keep."""
-    from chargen.data.corpus import read_text
-    from chargen.sampling.selection import Choice, pattern
-
-    return Choice(
-        unique=unique,
-        lines=frozenset("".join(read_text(corpus)).split("\n")) if unique else frozenset(),
-        match=pattern("match", match),
-        reject=pattern("reject", reject),
-    )
-
-
 def _read_seeds(source: str) -> Iterator[list[str]]:
     """The lines of a file or of standard input, in groups: at each time those that are there."""
     from chargen.data.corpus import BYTE_ORDER_MARK
 
     name = "standard input" if source == "-" else source
-    if source == "-" and sys.stdin is None:
-        raise CorpusError("standard input is closed; pipe the seeds in, or name a file")
     number, rest, ended = 0, b"", False
     try:
         with _open_seeds(source) as stream:
@@ -330,7 +327,9 @@ def _read_seeds(source: str) -> Iterator[list[str]]:
 
 def _open_seeds(source: str) -> AbstractContextManager[BufferedReader]:
     if source == "-":
-        return nullcontext(cast("BufferedReader", sys.stdin.buffer))  # not ours to close
+        from chargen.data.corpus import standard_input
+
+        return nullcontext(cast("BufferedReader", standard_input()))  # not ours to close
     return Path(source).open("rb")
 
 

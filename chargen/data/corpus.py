@@ -10,6 +10,7 @@ import codecs
 import gzip
 import hashlib
 import lzma
+import os
 import select
 import sys
 import zlib
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import IO, cast
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +44,7 @@ __all__ = [
     "read_ids",
     "read_text",
     "split_at",
+    "standard_input",
 ]
 
 STANDARD_INPUT = "-"
@@ -81,6 +84,27 @@ class Corpus:
         return self.ids[:cut], self.ids[cut:]
 
 
+def standard_input() -> IO[bytes]:
+    """The process's standard input, for the one reader that it can have.
+
+    Raises:
+        CorpusError: it is closed.
+        OptionError: it was read before, and so has nothing more to give.
+    """
+    if sys.stdin is None:
+        raise CorpusError("standard input is closed; give a file, or pipe a text in")
+    stream = sys.stdin.buffer
+    if stream in _READ_BEFORE:
+        raise OptionError(
+            "standard input can be read once, and - names it twice; give a file for one of them"
+        )
+    _READ_BEFORE.add(stream)
+    return stream
+
+
+_READ_BEFORE: WeakSet[IO[bytes]] = WeakSet()
+
+
 def read_text(
     sources: Sequence[str], encoding: str = "utf-8", *, pauses: bool = False
 ) -> Iterator[str]:
@@ -97,6 +121,8 @@ def read_text(
         OptionError: there is no such encoding.
     """
     decoder_class = _incremental_decoder(encoding)
+    if sources.count(STANDARD_INPUT) > 1:
+        raise OptionError("standard input can be read once; found - twice among the texts")
     for source in sources:
         name = "standard input" if source == STANDARD_INPUT else source
         try:
@@ -201,10 +227,16 @@ def _incremental_decoder(encoding: str) -> type[codecs.IncrementalDecoder]:
 
 def _open(source: str) -> AbstractContextManager[IO[bytes]]:
     if source == STANDARD_INPUT:
-        if sys.stdin is None:
-            raise CorpusError("standard input is closed; give a file, or pipe a text in")
-        return nullcontext(sys.stdin.buffer)  # the process's stream, not ours to close
+        return nullcontext(standard_input())  # the process's stream, not ours to close
     path = Path(source)
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        found = False
+    else:
+        found = "\0" not in source
+    if not found:
+        raise CorpusError(f"no such file: {source!r} cannot be a file's name; check the path")
     match path.suffix:
         case ".gz":
             return cast("IO[bytes]", gzip.open(path, "rb"))

@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from chargen.errors import VocabularyError
+from chargen.config import UNKNOWNS
+from chargen.errors import CorpusError, OptionError, VocabularyError
 
 __all__ = ["REPLACEMENT", "Vocabulary", "code_points", "smallest_dtype"]
 
@@ -86,6 +87,11 @@ class Vocabulary:
         return self._ids.get(REPLACEMENT)
 
     @property
+    def never_written(self) -> int | None:
+        """The id of U+FFFD, which stands for characters and is none, where there are others."""
+        return self.replacement if len(self) > 1 else None
+
+    @property
     def unknown(self) -> int:
         """The id that `encode` gives an unknown character.
 
@@ -103,13 +109,29 @@ class Vocabulary:
         return table
 
     def encode(self, text: str) -> NDArray[np.unsignedinteger]:
-        """Ids of the text, (len(text),); characters not in the vocabulary get `unknown`."""
-        points = np.minimum(code_points(text), len(self._table) - 1)
+        """Ids of the text, (len(text),); characters not in the vocabulary get `unknown`.
+
+        Raises:
+            CorpusError: the text holds a lone surrogate, which is no character.
+        """
+        try:
+            points = np.minimum(code_points(text), len(self._table) - 1)
+        except UnicodeEncodeError as error:
+            raise CorpusError(
+                f"the text holds the lone surrogate U+{ord(text[error.start]):04X}, which is no "
+                "character; decode it with the right encoding"
+            ) from None
         ids: NDArray[np.unsignedinteger] = self._table[points]
         return ids
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
-        """The text of ids below len(self)."""
+        """The text of ids.
+
+        Raises:
+            ValueError: an id is below 0, or not below len(self).
+        """
+        if len(ids) and not (np.min(ids) >= 0 and np.max(ids) < len(self)):
+            raise ValueError(f"ids must be from 0 to {len(self) - 1}")
         return "".join([self.characters[index] for index in ids])
 
     def encode_seed(self, seed: str, unknown: str = "error") -> list[int]:
@@ -122,7 +144,10 @@ class Vocabulary:
 
         Raises:
             VocabularyError: there is one and `unknown` is "error", or nothing can replace it.
+            OptionError: `unknown` is none of these.
         """
+        if unknown not in UNKNOWNS:
+            raise OptionError(f"--unknown must be one of {', '.join(UNKNOWNS)}; found {unknown!r}")
         stand_in = self.id_of(REPLACEMENT)
         if stand_in is None:
             stand_in = self.id_of(" ")

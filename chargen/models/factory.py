@@ -47,7 +47,8 @@ def build_model(config: ModelConfig, *, random_seed: int = 0) -> keras.Sequentia
         Maps int32 ids (B, T) of any batch and length to float32 logits: (B, T, V) with
         `predict="all"`, else (B, V). No state is kept.
     """
-    return keras.Sequential(_layers(config, _STOCK, (None, None), random_seed, {}, {}))
+    layers = _layers(config, _STOCK, (None, None), random_seed, {}, {})
+    return keras.Sequential(layers, name="chargen")
 
 
 def build_learner(config: ModelConfig, training: TrainConfig) -> Sharded:
@@ -81,38 +82,53 @@ def _layers(
     recurrent_options: Mapping[str, Any],
     dense_options: Mapping[str, Any],
 ) -> list[Any]:
-    """Input and layers, their initial weights drawn by the seed."""
+    """Input and layers, their initial weights drawn by the seed.
+
+    Names are given, as Keras would count on from the models that the process built before.
+    """
     seeds = _seeds(random_seed)
-    layers: list[Any] = [keras.Input(batch_shape=shape, dtype="int32")]
+    layers: list[Any] = [keras.Input(batch_shape=shape, dtype="int32", name="characters")]
     if config.embedding:
         initializer = keras.initializers.RandomUniform(seed=next(seeds))
         layers.append(
             keras.layers.Embedding(
-                config.vocabulary_size, config.embedding, embeddings_initializer=initializer
+                config.vocabulary_size,
+                config.embedding,
+                embeddings_initializer=initializer,
+                name="embedding",
             )
         )
     else:
         # CategoryEncoding drops a last axis of length 1, so that windows of one character would
         # lose their time axis; an axis of our own to drop keeps it.
-        layers.append(keras.layers.Reshape((-1, 1)))
+        layers.append(keras.layers.Reshape((-1, 1), name="one_place"))
         layers.append(
-            keras.layers.CategoryEncoding(num_tokens=config.vocabulary_size, output_mode="one_hot")
+            keras.layers.CategoryEncoding(
+                num_tokens=config.vocabulary_size, output_mode="one_hot", name="one_hot"
+            )
         )
     for index in range(config.layers):
-        options = {"return_sequences": config.predict == "all" or index < config.layers - 1}
+        sequences = config.predict == "all" or index < config.layers - 1
+        options: dict[str, Any] = {"return_sequences": sequences}
         options |= recurrent_options
         if kinds is _FUSED and not (index or config.embedding):
             options["one_hot"] = True
-        layer = _recurrent(config, kinds, seeds, **options)
+        name = f"{config.cell}_{index}"
+        layer = _recurrent(config, kinds, seeds, name=name, **options)
         if config.bidirectional:
-            backward = _recurrent(config, kinds, seeds, go_backwards=True, **options)
-            layer = keras.layers.Bidirectional(layer, backward_layer=backward)
+            options |= {"go_backwards": True, "name": f"{name}_backward"}
+            backward = _recurrent(config, kinds, seeds, **options)
+            name = f"bidirectional_{index}"
+            layer = keras.layers.Bidirectional(layer, backward_layer=backward, name=name)
         layers.append(layer)
         if config.dropout:
-            layers.append(kinds["dropout"](config.dropout, seed=next(seeds)))
+            name = f"dropout_{index}"
+            layers.append(kinds["dropout"](config.dropout, seed=next(seeds), name=name))
     initializer = keras.initializers.GlorotUniform(seed=next(seeds))
     layers.append(
-        kinds["dense"](config.vocabulary_size, kernel_initializer=initializer, **dense_options)
+        kinds["dense"](
+            config.vocabulary_size, kernel_initializer=initializer, name="logits", **dense_options
+        )
     )
     return layers
 

@@ -65,8 +65,8 @@ def most_likely(
         reading.extend([[*vocabulary.start_of_text, *seed_ids]] * rows)
         for _ in range(length):
             logits = reading.logits()[: len(texts)].astype(np.float64)
-            if vocabulary.replacement is not None and len(vocabulary) > 1:
-                logits[:, vocabulary.replacement] = -np.inf
+            if vocabulary.never_written is not None:
+                logits[:, vocabulary.never_written] = -np.inf
             parents, ids, totals = _best(totals[:, None] + _log_softmax(logits), beam)
             texts = [
                 texts[k] + vocabulary.characters[c]

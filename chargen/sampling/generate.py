@@ -253,9 +253,7 @@ class Writer:
         *,
         scored: bool = False,
     ) -> None:
-        vocabulary = model.vocabulary
-        # U+FFFD is never written: it stands for characters and is none.
-        self._decoder = Decoder(config, vocabulary.replacement if len(vocabulary) > 1 else None)
+        self._decoder = Decoder(config, model.vocabulary.never_written)
         self.texts = list(texts)
         self._network, self._threads = model.network, thread_count(model.threads)
         self._turns, self._scored = turns, scored

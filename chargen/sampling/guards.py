@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from chargen.config import FEWEST_GUARDED
 from chargen.data.passages import FACTOR, INVERSE, window_hashes
 from chargen.errors import OptionError
 
@@ -68,9 +69,14 @@ class CopyIndex:
     Args:
         corpus: ids (N,).
         length: characters that no text may have in a row as the corpus has them; 2 or more.
+
+    Raises:
+        OptionError: `length` is below 2.
     """
 
     def __init__(self, corpus: Ids, length: int) -> None:
+        if length < FEWEST_GUARDED:
+            raise OptionError(f"--max-copy must be {FEWEST_GUARDED} or more; found {length}")
         self.length = length
         ends = corpus[length - 1 :]
         blocks = [np.zeros(0, np.uint64), *window_hashes(corpus, length - 1)]
@@ -89,6 +95,13 @@ class CopyIndex:
         self._bounds = _view(bounds.astype(np.min_scalar_type(len(hashes))))
         self._hashes, self._ends = _view(hashes), _view(ends)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Views of memory cannot be pickled.
+        return {k: np.asarray(v) if k in _VIEWS else v for k, v in vars(self).items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update({k: _view(v) if k in _VIEWS else v for k, v in state.items()})
+
     @property
     def nbytes(self) -> int:
         """Memory that it takes."""
@@ -102,6 +115,9 @@ class CopyIndex:
             return ()
         hashes, ends = self._hashes, self._ends
         return [ends[k] for k in range(start, end) if hashes[k] == context]
+
+
+_VIEWS = {"_bounds", "_hashes", "_ends"}
 
 
 def _view(array: NDArray[Any]) -> "memoryview[int]":

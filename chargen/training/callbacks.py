@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import keras
 from chargen.checkpoint.atomic import replace_file, write_file
 from chargen.checkpoint.directory import HISTORY, HISTORY_FIELDS, MODEL, Checkpoint
 from chargen.errors import NumericalError
+from chargen.models.saving import save_model
 from chargen.training import state
 from chargen.training.batches import Batches
 from chargen.training.events import Evaluated, Progressed, Report
@@ -148,7 +150,8 @@ class Evaluation(keras.callbacks.Callback):
     def write_model(self, folder: Path | None = None) -> None:
         """Write the current weights as `model.keras`, elsewhere where a folder is given."""
         self._exported.set_weights(self.model.learned())
-        replace_file((folder or self._checkpoint.path) / MODEL, self._exported.save)
+        path = (folder or self._checkpoint.path) / MODEL
+        replace_file(path, partial(save_model, self._exported))
 
     def write_history(self, folder: Path | None = None) -> None:
         """Write `history.jsonl`, likewise."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
@@ -70,8 +71,8 @@ def train(
         raise OptionError("--resume goes on with a run; it does not go with --force or --init-from")
     sources = [fspath(texts)] if isinstance(texts, str | PathLike) else [fspath(t) for t in texts]
     if checkpoint is not None:
-        if not fspath(checkpoint):
-            raise OptionError("--checkpoint must name a directory; found an empty name")
+        if not fspath(checkpoint) or "\0" in fspath(checkpoint):
+            raise OptionError(f"--checkpoint must name a directory; found {fspath(checkpoint)!r}")
         folder = Path(checkpoint)
     elif sources:
         folder = default_checkpoint(sources[0])
@@ -79,6 +80,36 @@ def train(
         raise OptionError("give at least one TEXT to train on, or --resume with --checkpoint")
     if not sources and not resume:
         raise OptionError("give at least one TEXT to train on; - is standard input")
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        _run(
+            folder,
+            sources,
+            options,
+            resume=resume,
+            force=force,
+            init_from=init_from,
+            report=report or _ignore,
+            started=started,
+        )
+    finally:
+        for path in missing:  # stopped before the first save, a run leaves no folders behind
+            with suppress(OSError):  # they hold something
+                path.rmdir()
+    return folder
+
+
+def _run(
+    folder: Path,
+    sources: list[str],
+    options: TrainOptions,
+    *,
+    resume: bool,
+    force: bool,
+    init_from: Text | None,
+    report: Report,
+    started: float,
+) -> None:
     if resume:
         plan = plan_resumed(folder, sources, options)
     else:
@@ -91,7 +122,7 @@ def train(
 
     with Lock(folder) as lock:
         try:
-            run_session(plan, lock, resume=resume, report=report or _ignore, started=started)
+            run_session(plan, lock, resume=resume, report=report, started=started)
         except OSError as error:
             if error.filename is None:
                 raise  # by what is told of the run
@@ -99,7 +130,6 @@ def train(
                 f"cannot write {error.filename}: {error.strerror}; what was saved last is kept: "
                 "mend this and train again, by --resume where a run had begun"
             ) from None
-    return folder
 
 
 def _ignore(event: Event) -> None:
