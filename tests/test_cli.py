@@ -455,6 +455,7 @@ def test_signals_save_a_run_that_resume_continues(run: Run, tmp_path: Path):
     assert Checkpoint.open(tmp_path / "ck").history()[-1]["epoch"] == epochs
 
 
+@pytest.mark.slow
 def test_a_run_told_to_ignore_ctrl_c_goes_on(tmp_path: Path):
     text, options = ROOT / "corpora" / "tunes.abc", "-o ck --units 8 --epochs 2"
     line = f"trap '' INT; exec chargen train {text} {options}"
@@ -590,7 +591,7 @@ def test_closed_and_full_streams_are_one_line_too(
     assert shown.count("\n") == bool(message)
 
 
-@pytest.mark.parametrize("end", ["2>&-", "2> /dev/full"])
+@pytest.mark.parametrize("end", [pytest.param("2>&-", marks=pytest.mark.slow), "2> /dev/full"])
 def test_training_needs_no_standard_error(tmp_path: Path, end: str):
     (tmp_path / "text").write_text("to be or not to be " * 5)
     result = shell(f"chargen train text --units 8 --epochs 1 {end}", tmp_path)
@@ -613,6 +614,7 @@ def test_what_cannot_be_said_changes_no_status(
     assert expected.stderr
 
 
+@pytest.mark.slow
 def test_the_path_of_a_checkpoint_is_printed_as_the_bytes_that_it_is(run: Run, tmp_path: Path):
     name = b"caf\xe9"
     text = tmp_path / os.fsdecode(name)

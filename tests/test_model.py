@@ -49,9 +49,7 @@ def test_numbers_of_numpy_are_numbers(checkpoint: Path):
     assert written == expected
     with pytest.raises(OptionError, match=r"--length must be 0 or more; found -5$"):
         model.sample(length=np.int64(-5))
-    with pytest.raises(
-        OptionError, match="must be 0 or more, and finite; found inf"
-    ):
+    with pytest.raises(OptionError, match="must be 0 or more, and finite; found inf"):
         model.sample(temperature=np.float32("inf"))
 
 
