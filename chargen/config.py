@@ -19,6 +19,7 @@ __all__ = [
     "SampleConfig",
     "TrainConfig",
     "TrainOptions",
+    "check_max_copy",
     "check_random_seed",
     "check_threads",
     "check_validation",
@@ -110,16 +111,17 @@ def _require_integer(field: str, value: object, low: int, high: int) -> None:
 
 def _require_number(field: str, value: object, valid: Callable[[float], bool], wanted: str) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and not math.isfinite(float(str(value))):
-        _require(False, field, f"{wanted}, and finite", value)
-    _require(number and valid(float(str(value))), field, wanted, value)
+    finite = number and math.isfinite(float(str(value)))
+    if number and not finite:
+        wanted = f"{wanted}, and finite"
+    _require(finite and valid(float(str(value))), field, wanted, value)
 
 
 def _as_python(value: object) -> object:
     """A number of another library, such as NumPy's, as Python's own; all else as it is."""
     match value:
-        case bool() | int() | float():
-            return float(value) if isinstance(value, float) else value
+        case bool():  # to Python an integer
+            return value
         case numbers.Integral():
             return int(value)
         case numbers.Real():
@@ -302,6 +304,11 @@ def parse_duration(value: object, field: str) -> float:
             f"{_name(field)} must be a duration such as 90s, 10m or 1h; found {value!r}"
         ) from None
     return hours * 3600 + minutes * 60 + seconds
+
+
+def check_max_copy(value: object) -> None:
+    """Refuse a length of copies of which nothing would be left."""
+    _require_integer("max_copy", value, FEWEST_GUARDED, MAX_COUNT)
 
 
 def check_random_seed(value: object) -> None:

@@ -9,6 +9,7 @@ from chargen.checkpoint.directory import Checkpoint
 from chargen.config import (
     SampleConfig,
     Unknown,
+    check_max_copy,
     check_random_seed,
     check_threads,
 )
@@ -145,6 +146,7 @@ class Model(LanguageModel):
         """
         from chargen.data.corpus import read_ids
 
+        check_max_copy(max_copy)  # before the texts are read
         sources = [fspath(texts)] if isinstance(texts, str | PathLike) else texts
         return CopyIndex(read_ids(sources, self.vocabulary, encoding), max_copy)
 

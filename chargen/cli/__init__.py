@@ -84,7 +84,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point of the `chargen` command."""
+    """Run the command line of this process; `chargen.__main__` is where it enters."""
     cli.main(prog_name="chargen")
 
 
@@ -126,8 +126,7 @@ def _reason(error: OSError) -> str:
     """What a system's error means, and what to do about it."""
     why = error.strerror or str(error)
     if error.filename:
-        name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
-        return f"cannot use {name}: {why}; check the path and its permissions"
+        return f"cannot use {error.filename}: {why}; check the path and its permissions"
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:
         return f"cannot write standard output: {why}; make room, or send it elsewhere"
     if error.errno == errno.ENOENT:

@@ -22,7 +22,7 @@ from chargen.cli.options import (
 )
 from chargen.cli.plain import harmless
 from chargen.cli.texts import Output, report, search, write_chosen
-from chargen.config import UNKNOWNS, SampleConfig, check_random_seed
+from chargen.config import UNKNOWNS, SampleConfig, check_max_copy, check_random_seed
 from chargen.errors import CorpusError, OptionError
 
 __all__ = ["command"]
@@ -219,13 +219,17 @@ def command(
         raise OptionError(f"--tries must be 1 or more; found {tries}")
     if random_seed is not None:
         check_random_seed(random_seed)
-    if max_copy is not None and not corpus:
-        raise OptionError("--max-copy needs the text that must not be copied: give --corpus TEXT")
+    if max_copy is not None:
+        if not corpus:
+            raise OptionError(
+                "--max-copy needs the text that must not be copied: give --corpus TEXT"
+            )
+        check_max_copy(max_copy)
     if corpus and max_copy is None and not unique:
         raise OptionError("--corpus is for --max-copy or --unique; give one of them with it")
     config = SampleConfig(length=length, **options)
 
-    from chargen.data.corpus import read_ids, read_text
+    from chargen.data.corpus import read_text
     from chargen.model import load
     from chargen.sampling.generate import draw_random_seed, write
     from chargen.sampling.guards import CopyIndex
@@ -249,9 +253,11 @@ def command(
         return
     copies = None
     if max_copy is not None:
-        known = model.vocabulary
-        ids = read_ids(corpus, known, encoding) if text is None else known.encode(text)
-        copies = CopyIndex(ids, max_copy)
+        copies = (
+            model.copy_index(corpus, max_copy, encoding)
+            if text is None
+            else CopyIndex(model.vocabulary.encode(text), max_copy)
+        )
     base = draw_random_seed() if random_seed is None else random_seed
     if jsonl or not choice.is_free:
         selector = Selector(

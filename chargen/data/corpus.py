@@ -10,7 +10,6 @@ import codecs
 import gzip
 import hashlib
 import lzma
-import os
 import select
 import sys
 import zlib
@@ -230,22 +229,19 @@ def _open(source: str) -> AbstractContextManager[IO[bytes]]:
         return nullcontext(standard_input())  # the process's stream, not ours to close
     path = Path(source)
     try:
-        os.fsencode(path)
-    except UnicodeEncodeError:
-        found = False
-    else:
-        found = "\0" not in source
-    if not found:
-        raise CorpusError(f"no such file: {source!r} cannot be a file's name; check the path")
-    match path.suffix:
-        case ".gz":
-            return cast("IO[bytes]", gzip.open(path, "rb"))
-        case ".bz2":
-            return bz2.open(path, "rb")
-        case ".xz":
-            return lzma.open(path, "rb")
-        case _:
-            return path.open("rb")
+        match path.suffix:
+            case ".gz":
+                return cast("IO[bytes]", gzip.open(path, "rb"))
+            case ".bz2":
+                return bz2.open(path, "rb")
+            case ".xz":
+                return lzma.open(path, "rb")
+            case _:
+                return path.open("rb")
+    except ValueError:
+        raise CorpusError(
+            f"no such file: {source!r} cannot be a file's name; check the path"
+        ) from None
 
 
 def _blocks(stream: IO[bytes], pauses: bool) -> Iterator[bytes | None]:

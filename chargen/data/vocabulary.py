@@ -130,9 +130,11 @@ class Vocabulary:
         Raises:
             ValueError: an id is below 0, or not below len(self).
         """
-        if len(ids) and not (np.min(ids) >= 0 and np.max(ids) < len(self)):
+        # Python's numbers: for the few of a chunk, NumPy would take longer than all the rest.
+        places = ids.tolist() if isinstance(ids, np.ndarray) else ids
+        if places and not (min(places) >= 0 and max(places) < len(self)):
             raise ValueError(f"ids must be from 0 to {len(self) - 1}")
-        return "".join([self.characters[index] for index in ids])
+        return "".join([self.characters[place] for place in places])
 
     def encode_seed(self, seed: str, unknown: str = "error") -> list[int]:
         """Ids of a seed, treating unknown characters as `--unknown` says.

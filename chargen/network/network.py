@@ -37,11 +37,8 @@ class Network:
             that of Keras' `model.trainable_weights`.
     """
 
+    @np.errstate(all="ignore")  # weights may overflow; `check_finite` asks what they make
     def __init__(self, config: ModelConfig, weights: Sequence[Floats]) -> None:
-        with np.errstate(all="ignore"):  # weights may overflow; `check_finite` asks what they make
-            self._arrange(config, weights)
-
-    def _arrange(self, config: ModelConfig, weights: Sequence[Floats]) -> None:
         expected = [array.shape for layer in describe(config) for array in layer.arrays]
         if [array.shape for array in weights] != expected:
             raise ValueError(f"weights should have the shapes {expected}")

@@ -12,6 +12,7 @@ rounding, as one does that never forgets. One order for both would have to write
 products of matrices, which take two to six times as long.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice
@@ -111,7 +112,7 @@ class Text:
         Only texts that are written with their scores have one. A first character that no input
         led to is not scored.
         """
-        return self._nats / np.log(2) / self._scored if self._scored else None
+        return self._nats / math.log(2) / self._scored if self._scored else None
 
     def take(self) -> str:
         """What was written since the last call, as far as it is certain."""
@@ -181,6 +182,7 @@ def write(
         NumericalError: the network's outputs are no numbers.
     """
     encoded = (model.vocabulary.encode_seed(prompt, unknown) for prompt in prompts)
+    threads = thread_count(model.threads)
     refused: VocabularyError | None = None
     while refused is None:
         texts: list[Text] = []
@@ -196,7 +198,7 @@ def write(
         for group in [[text] for text in texts] if alone else [texts]:
             writers = _writers(model, config, group, scored=scored)
             for text in group:
-                yield text, _pieces(text, writers, model.threads)
+                yield text, _pieces(text, writers, threads)
     if refused is not None:
         raise refused
 
@@ -218,7 +220,7 @@ def _writers(
     return [Writer(model, config, texts[k::count], turns, scored=scored) for k in range(count)]
 
 
-def _pieces(text: Text, writers: "Sequence[Writer]", threads: int | None) -> Iterator[str]:
+def _pieces(text: Text, writers: "Sequence[Writer]", threads: int) -> Iterator[str]:
     """A text's pieces; all texts of its writers are written along with it."""
     while True:
         if piece := text.take():
@@ -227,7 +229,7 @@ def _pieces(text: Text, writers: "Sequence[Writer]", threads: int | None) -> Ite
             return
         else:
             unfinished = [writer.advance for writer in writers if writer.texts]
-            side_by_side(unfinished, thread_count(threads))
+            side_by_side(unfinished, threads)
 
 
 class Writer:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from chargen.config import FEWEST_GUARDED
+from chargen.config import check_max_copy
 from chargen.data.passages import FACTOR, INVERSE, window_hashes
 from chargen.errors import OptionError
 
@@ -75,8 +75,7 @@ class CopyIndex:
     """
 
     def __init__(self, corpus: Ids, length: int) -> None:
-        if length < FEWEST_GUARDED:
-            raise OptionError(f"--max-copy must be {FEWEST_GUARDED} or more; found {length}")
+        check_max_copy(length)
         self.length = length
         ends = corpus[length - 1 :]
         blocks = [np.zeros(0, np.uint64), *window_hashes(corpus, length - 1)]

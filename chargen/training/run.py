@@ -1,8 +1,8 @@
 """`chargen.train`: a training run from the text to the finished checkpoint."""
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
@@ -80,56 +80,40 @@ def train(
         raise OptionError("give at least one TEXT to train on, or --resume with --checkpoint")
     if not sources and not resume:
         raise OptionError("give at least one TEXT to train on; - is standard input")
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        _run(
-            folder,
-            sources,
-            options,
-            resume=resume,
-            force=force,
-            init_from=init_from,
-            report=report or _ignore,
-            started=started,
-        )
-    finally:
-        for path in missing:  # stopped before the first save, a run leaves no folders behind
-            with suppress(OSError):  # they hold something
-                path.rmdir()
+    with _no_empty_folders(folder):
+        if resume:
+            plan = plan_resumed(folder, sources, options)
+        else:
+            source = Path(init_from) if init_from is not None else None
+            speed = partial(learning_speed, options.get("threads"))
+            plan = plan_new(folder, sources, options, force=force, init_from=source, speed=speed)
+        runtime.start(plan.checkpoint.training.threads)
+        # Imported once TensorFlow has been told what it must be told before it starts.
+        from chargen.training.session import run_session
+
+        with Lock(folder) as lock:
+            try:
+                run_session(plan, lock, resume=resume, report=report or _ignore, started=started)
+            except OSError as error:
+                if error.filename is None:
+                    raise  # by what is told of the run
+                raise CheckpointError(
+                    f"cannot write {error.filename}: {error.strerror}; what was saved last is "
+                    "kept: mend this and train again, by --resume where a run had begun"
+                ) from None
     return folder
 
 
-def _run(
-    folder: Path,
-    sources: list[str],
-    options: TrainOptions,
-    *,
-    resume: bool,
-    force: bool,
-    init_from: Text | None,
-    report: Report,
-    started: float,
-) -> None:
-    if resume:
-        plan = plan_resumed(folder, sources, options)
-    else:
-        source = Path(init_from) if init_from is not None else None
-        speed = partial(learning_speed, options.get("threads"))
-        plan = plan_new(folder, sources, options, force=force, init_from=source, speed=speed)
-    runtime.start(plan.checkpoint.training.threads)
-    # Imported once TensorFlow has been told what it must be told before it starts.
-    from chargen.training.session import run_session
-
-    with Lock(folder) as lock:
-        try:
-            run_session(plan, lock, resume=resume, report=report, started=started)
-        except OSError as error:
-            if error.filename is None:
-                raise  # by what is told of the run
-            raise CheckpointError(
-                f"cannot write {error.filename}: {error.strerror}; what was saved last is kept: "
-                "mend this and train again, by --resume where a run had begun"
-            ) from None
+@contextmanager
+def _no_empty_folders(folder: Path) -> Iterator[None]:
+    """Leave no folder behind where the body makes some and saves nothing in them."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    finally:
+        for path in missing:
+            with suppress(OSError):  # it holds something
+                path.rmdir()
 
 
 def _ignore(event: Event) -> None:
