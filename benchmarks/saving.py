@@ -52,7 +52,7 @@ def measure(units: int, text: Path, budget: str) -> dict[str, object]:
         started = time.perf_counter()
         path = chargen.train(text, checkpoint=Path(folder) / "ck", budget=budget, units=units)
         seconds = time.perf_counter() - started
-        megabytes = (path / "resume.npz").stat().st_size / 1e6
+        megabytes = (path / "resume.safetensors").stat().st_size / 1e6
     state.save, evaluation.write_model, evaluation.write_history = kept
     total = sum(map(sum, spent.values()))
     return {

@@ -221,7 +221,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path):
 
 def new_files(folder: Path) -> None:
     make_checkpoint(folder, "xyz\n")
-    (folder / "resume.npz").write_bytes(b"new")
+    (folder / "resume.safetensors").write_bytes(b"new")
 
 
 def names(folder: Path) -> list[str]:

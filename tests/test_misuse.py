@@ -151,7 +151,7 @@ WRONG = [
     ("train text --resume --force -o ck", 2, "--resume goes on with a run"),
     ("train text --resume --init-from ck -o ck", 2, "--resume goes on with a run"),
     ("train --resume", 2, "give at least one TEXT to train on, or --resume with --checkpoint"),
-    ("train --resume -o ck", 1, "ck cannot be resumed: it has no resume.npz"),
+    ("train --resume -o ck", 1, "ck cannot be resumed: it has no resume.safetensors"),
     ("train text -o foreign --force", 1, "is not of chargen, and --force would replace it"),
     ("train text --init-from ck", 1, "needs a text with the same characters"),
     ("train text --init-from config", 1, "config/config.json is damaged"),

@@ -4,7 +4,7 @@
     vocabulary.json   the characters, in id order
     model.keras       the best weights so far, a stock Keras archive
     history.jsonl     one line per evaluation
-    resume.npz        what a stopped run needs to go on (`chargen.training.state`)
+    resume.safetensors  what a stopped run needs to continue (`chargen.training.state`)
 
 Each file is replaced by writing beside it, flushing to disk and renaming, so that a reader finds
 the old one or the new one. `config.json` is written last and removed first: a directory that has
@@ -60,7 +60,7 @@ CONFIG = "config.json"
 VOCABULARY = "vocabulary.json"
 MODEL = "model.keras"
 HISTORY = "history.jsonl"
-RESUME = "resume.npz"
+RESUME = "resume.safetensors"
 FILES = (CONFIG, VOCABULARY, MODEL, HISTORY, RESUME)
 
 MOST_BYTES = {

@@ -3,10 +3,10 @@
 `Streams` (predict all) reads the text as parallel streams, window after window, so that state can
 be carried from one to the next: truncated backpropagation through time. `Sliding` (predict last)
 gives every window of the text once an epoch, in a shuffled order, each with the character after
-it. Both are pure functions of (epoch, step): a run that is resumed sees the same batches.
+it. Both are pure functions of (epoch, step), so a resumed run sees the same batches.
 
-Nothing here holds more than a batch: windows are views or gathers of the ids, and the shuffled
-order is computed, not stored.
+Nothing here holds more than a block of batches: windows are views or gathers of the ids, and the
+shuffled order is computed, not stored.
 """
 
 from typing import Protocol
@@ -15,13 +15,14 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from chargen.config import ModelConfig, TrainConfig
+from chargen.config import ModelConfig, Predict, TrainConfig
 
 __all__ = [
     "Permutation",
     "Sliding",
     "Streams",
     "Windows",
+    "epoch_size",
     "make_windows",
     "one_hot",
     "sliding_windows",
@@ -38,13 +39,21 @@ class Windows(Protocol):
     """Batches in an epoch."""
     targets_per_epoch: int
     """Characters predicted in an epoch."""
-    input_shape: tuple[int | None, ...]
-    """Of every batch's inputs; None where batches differ."""
-    target_shape: tuple[int | None, ...]
+
+    def block(self, epoch: int, step: int, count: int) -> Batch:
+        """Inputs (K, B, T) and targets (K, B, T) or (K, B), int32, of steps of one epoch.
+
+        Args:
+            epoch: which.
+            step: the first step of the block in that epoch.
+            count: K at most; a block ends before a batch of another size.
+        """
+        ...
 
     def batch(self, epoch: int, step: int) -> Batch:
-        """Inputs (B, T) and targets, int32, of one step of one epoch."""
-        ...
+        """Inputs (B, T) and targets of one step."""
+        inputs, targets = self.block(epoch, step, 1)
+        return inputs[0], targets[0]
 
 
 def make_windows(ids: Ids, model: ModelConfig, training: TrainConfig) -> Windows:
@@ -54,7 +63,31 @@ def make_windows(ids: Ids, model: ModelConfig, training: TrainConfig) -> Windows
     return Sliding(ids, training.batch_size, model.window, training.random_seed)
 
 
-class Streams:
+def epoch_size(predict: Predict, length: int, batch_size: int, window: int) -> tuple[int, int]:
+    """The steps of an epoch, and the characters predicted in it.
+
+    Args:
+        predict: as the model does.
+        length: characters of the text.
+        batch_size: B.
+        window: T.
+    """
+    if predict == "all":
+        steps = (length - _offsets(length, batch_size, window)) // batch_size // window
+        return steps, steps * batch_size * window
+    labels = length - window
+    return -(-labels // batch_size), labels
+
+
+def _offsets(length: int, batch_size: int, window: int) -> int:
+    """How many offsets streams may begin at.
+
+    One may cost at most a window of each stream, and none where there is none to spare.
+    """
+    return min(window, length - batch_size * window)
+
+
+class Streams(Windows):
     """Predict all: B parallel streams of the text, in windows of T characters.
 
     The text from a fresh random offset on is cut into B streams of equal length, one a row of the
@@ -79,24 +112,21 @@ class Streams:
         self._batch_size = batch_size
         self._window = window
         self._random_seed = random_seed
-        # The offset may cost at most one window a stream, and none where there is none to spare.
-        self._offsets = min(window, spare + 1)
+        self._offsets = _offsets(len(ids), batch_size, window)
         self._stride = (len(ids) - self._offsets) // batch_size
-        self.steps = self._stride // window
-        self.targets_per_epoch = self.steps * batch_size * window
-        self.input_shape: tuple[int | None, ...] = (batch_size, window)
-        self.target_shape: tuple[int | None, ...] = (batch_size, window)
+        self.steps, self.targets_per_epoch = epoch_size("all", len(ids), batch_size, window)
 
-    def batch(self, epoch: int, step: int) -> Batch:
-        """Inputs and the same shifted by one as targets: int32 (B, T) each."""
+    def block(self, epoch: int, step: int, count: int) -> Batch:
+        """Inputs and the same shifted by one as targets: int32 (K, B, T) each."""
         rng = np.random.default_rng((self._random_seed, epoch))
-        start = int(rng.integers(self._offsets)) + step * self._window
-        rows = start + self._stride * np.arange(self._batch_size)
-        windows = self._ids[rows[:, None] + np.arange(self._window + 1)].astype(np.int32)
-        return windows[:, :-1], windows[:, 1:]
+        steps = np.arange(step, min(step + count, self.steps))
+        starts = int(rng.integers(self._offsets)) + steps * self._window
+        rows = starts[:, None] + self._stride * np.arange(self._batch_size)
+        windows = self._ids[rows[:, :, None] + np.arange(self._window + 1)].astype(np.int32)
+        return windows[:, :, :-1], windows[:, :, 1:]
 
 
-class Sliding:
+class Sliding(Windows):
     """Predict last: every window of T characters, shuffled, with the character after it.
 
     Args:
@@ -110,16 +140,16 @@ class Sliding:
         self._inputs, self._labels = sliding_windows(ids, window)
         self._batch_size = batch_size
         self._random_seed = random_seed
-        self.steps = -(-len(self._labels) // batch_size)
-        self.targets_per_epoch = len(self._labels)
-        self.input_shape: tuple[int | None, ...] = (None, window)
-        self.target_shape: tuple[int | None, ...] = (None,)
+        self.steps, self.targets_per_epoch = epoch_size("last", len(ids), batch_size, window)
 
-    def batch(self, epoch: int, step: int) -> Batch:
-        """Inputs int32 (B, T) and labels int32 (B,)."""
+    def block(self, epoch: int, step: int, count: int) -> Batch:
+        """Inputs int32 (K, B, T) and labels int32 (K, B)."""
         order = Permutation(len(self._labels), (self._random_seed, epoch))
         start = step * self._batch_size
-        rows = order(np.arange(start, min(start + self._batch_size, len(self._labels))))
+        left = len(self._labels) - start
+        batches = max(1, min(count, left // self._batch_size))
+        rows = order(np.arange(start, start + min(left, batches * self._batch_size)))
+        rows = rows.reshape(batches, -1)
         return self._inputs[rows].astype(np.int32), self._labels[rows].astype(np.int32)
 
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from chargen.config import ModelConfig, TrainConfig
 from chargen.models.dropout import Dropout
+from chargen.models.learner import Learner, make_optimizer
 from chargen.models.products import Dense
 from chargen.models.recurrent import FusedGRU, FusedLSTM, FusedSimpleRNN, on_gpu
-from chargen.models.sharded import Sharded
 
 __all__ = ["build_learner", "build_model"]
 
@@ -51,7 +51,7 @@ def build_model(config: ModelConfig, *, random_seed: int = 0) -> keras.Sequentia
     return keras.Sequential(layers, name="chargen")
 
 
-def build_learner(config: ModelConfig, training: TrainConfig) -> Sharded:
+def build_learner(config: ModelConfig, training: TrainConfig) -> Learner:
     """Build the same model, with the same initial weights, to be trained.
 
     With `predict="all"` row b of a batch goes on where row b of the one before ended.
@@ -71,7 +71,13 @@ def build_learner(config: ModelConfig, training: TrainConfig) -> Sharded:
     number_format = {"precision": training.precision}
     recurrent = number_format | {"stateful": carried, "weight_drop": training.weight_drop}
     layers = _layers(config, _FUSED, shape, training.random_seed, recurrent, number_format)
-    return Sharded(layers, shards=training.shards, compiled=not on_gpu(), average=training.average)
+    return Learner(
+        layers,
+        make_optimizer(training),
+        shards=training.shards,
+        compiled=not on_gpu(),
+        ema=training.average,
+    )
 
 
 def _layers(
