@@ -13,7 +13,7 @@ from chargen.checkpoint.directory import Checkpoint
 from chargen.config import ModelConfig, SampleConfig
 from chargen.network.cells import Floats
 from chargen.network.network import Network
-from chargen.network.reading import read
+from chargen.network.reading import make_reading
 from chargen.network.threads import computing
 from chargen.sampling.decoding import Decoder, Noise
 from chargen.sampling.guards import CopyIndex, Guard
@@ -34,7 +34,7 @@ vectors and of matrices, of networks calm and wild, it was up to 1.3 times."""
 
 def prediction(network: Network, path: Sequence[int]) -> Floats:
     """The logits (V,) after one text, also after none."""
-    reading = read(network, 1)
+    reading = make_reading(network, 1)
     with computing():
         reading.extend([path])
         logits: Floats = reading.logits()[0].copy()

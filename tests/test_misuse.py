@@ -163,7 +163,7 @@ WRONG = [
     ("sample -c units", 1, "cannot be in a file of"),
     ("sample -c deep", 1, "deep/config.json is damaged"),
     ("sample -c nested", 1, "nested/config.json is damaged"),
-    ("sample -c ids", 1, "a vocabulary is sorted"),
+    ("sample -c ids", 1, "a vocabulary must be sorted"),
     ("sample -c swapped", 1, "swapped is not whole: it has no model.keras"),
     ("info lines", 1, "lines/history.jsonl is damaged"),
     ("info folder", 1, "folder is not a checkpoint"),

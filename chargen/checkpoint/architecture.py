@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from chargen.config import ModelConfig
 
-__all__ = ["GATES", "Array", "Layer", "describe", "parameter_count", "title"]
+__all__ = ["GATES", "Array", "LayerDescription", "describe", "parameter_count", "title"]
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 """Blocks of `units` columns in a cell's kernels: GRU z, r, h; LSTM i, f, c, o."""
@@ -34,7 +34,7 @@ class Array:
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerDescription:
     """One layer as Keras' summary shows it; `arrays` in the order of `layer.get_weights()`."""
 
     class_name: str
@@ -47,7 +47,7 @@ class Layer:
         return sum(math.prod(array.shape) for array in self.arrays)
 
 
-def describe(config: ModelConfig) -> tuple[Layer, ...]:
+def describe(config: ModelConfig) -> tuple[LayerDescription, ...]:
     """The model's layers, first to last; None in an output shape is the batch or the time."""
     layers = _input_layers(config)
     width = config.embedding or config.vocabulary_size
@@ -56,17 +56,18 @@ def describe(config: ModelConfig) -> tuple[Layer, ...]:
         sequences = config.predict == "all" or index < config.layers - 1
         arrays = _recurrent_arrays(config, width, seen)
         width = config.units * (2 if config.bidirectional else 1)
-        shape = (None, None, width) if sequences else (None, width)
+        shape: tuple[int | None, ...] = (None, None, width) if sequences else (None, width)
         name = "Bidirectional" if config.bidirectional else _CLASS_NAMES[config.cell]
-        layers.append(Layer(name, shape, arrays))
+        layers.append(LayerDescription(name, shape, arrays))
         if config.dropout:
-            layers.append(Layer("Dropout", shape))
+            layers.append(LayerDescription("Dropout", shape))
     vocabulary_size = config.vocabulary_size
     dense = (
         Array("layers/dense/vars/0", (width, vocabulary_size)),
         Array("layers/dense/vars/1", (vocabulary_size,)),
     )
-    layers.append(Layer("Dense", (*layers[-1].output_shape[:-1], vocabulary_size), dense))
+    shape = (*layers[-1].output_shape[:-1], vocabulary_size)
+    layers.append(LayerDescription("Dense", shape, dense))
     return tuple(layers)
 
 
@@ -88,13 +89,13 @@ def title(config: ModelConfig) -> str:
     return ", ".join(words)
 
 
-def _input_layers(config: ModelConfig) -> list[Layer]:
+def _input_layers(config: ModelConfig) -> list[LayerDescription]:
     if config.embedding:
         table = Array("layers/embedding/vars/0", (config.vocabulary_size, config.embedding))
-        return [Layer("Embedding", (None, None, config.embedding), (table,))]
+        return [LayerDescription("Embedding", (None, None, config.embedding), (table,))]
     return [
-        Layer("Reshape", (None, None, 1)),
-        Layer("CategoryEncoding", (None, None, config.vocabulary_size)),
+        LayerDescription("Reshape", (None, None, 1)),
+        LayerDescription("CategoryEncoding", (None, None, config.vocabulary_size)),
     ]
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from chargen.config import ModelConfig
-from chargen.data.vocabulary import Vocabulary
+from chargen.data.vocabulary import Ids, Vocabulary
 from chargen.network.cells import Floats
 from chargen.network.network import Network
 from chargen.network.reading import predictions
@@ -35,7 +34,7 @@ class LanguageModel:
         """The architecture."""
         return self.network.config
 
-    def logits(self, ids: Sequence[int] | NDArray[np.integer]) -> Floats:
+    def logits(self, ids: Sequence[int] | Ids) -> Floats:
         """Predictions after each character of one text, the first read from the zero state.
 
         Args:

@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from chargen.data.vocabulary import Ids
 from chargen.network.cells import Cell, CellState, Dot, Floats, aligned, aligned_copy
 from chargen.network.threads import computing
 
-__all__ = ["FirstLayer", "Layer", "LayerStreams", "OneStream", "one_stream"]
+__all__ = ["FirstLayer", "Layer", "LayerState", "OneLayerState", "one_layer_state"]
 
-Ids = NDArray[np.integer]
 
 TRANSPOSED_BYTES = range(1 << 21, (1 << 22) + 1)
 """Sizes of a matrix, 2 to 4 MB, that a vector is multiplied by faster if its columns lie together:
@@ -56,7 +56,7 @@ class Layer:
 
     def run(self, inputs: NDArray[Any], *, whole: bool) -> Floats:
         """From the zero state, inputs (T, B, I) -> outputs (T, B, U), or (1, B, U), the last."""
-        return LayerStreams(self, inputs.shape[1]).run(inputs, whole=whole)
+        return LayerState(self, inputs.shape[1]).run(inputs, whole=whole)
 
 
 class FirstLayer(Layer):
@@ -90,19 +90,19 @@ class FirstLayer(Layer):
         return (self.project(ids, out) for ids in np.ascontiguousarray(inputs, np.intp))
 
 
-class LayerStreams:
+class LayerState:
     """B streams in one layer."""
 
     def __init__(self, layer: Layer, batch_size: int, dot: Dot = np.ndarray.dot) -> None:
         self._layer, self._dot = layer, dot
-        self.state = layer.cell.state(batch_size, layer.cell.recurrent_kernel, dot)
+        self.cell_state = layer.cell.state(batch_size, layer.cell.recurrent_kernel, dot)
         self.h: Floats = np.zeros((batch_size, layer.cell.units), np.float32)
         self._x = np.empty((batch_size, layer.cell.bias.shape[1]), np.float32)
 
     def step(self, inputs: Any) -> Floats:
         """Inputs (B, I) or ids (B,) -> h (B, U), which the next step writes over."""
         h = self.h
-        self.state.step(h, self._layer.project(inputs, self._x), h)
+        self.cell_state.step(h, self._layer.project(inputs, self._x), h)
         return h
 
     def run(self, inputs: NDArray[Any], *, whole: bool = True) -> Floats:
@@ -111,25 +111,25 @@ class LayerStreams:
         outputs = np.empty((len(inputs) if whole else 1, *h.shape), np.float32)
         for t, x in enumerate(self._layer.project_all(inputs, self._x)):
             out = outputs[t if whole else 0]
-            self.state.step(h, x, out)
+            self.cell_state.step(h, x, out)
             h = out
         self.h = h.copy()  # a view would keep the whole of the outputs alive
         return outputs
 
     def keep(self, rows: Ids) -> None:
         """Go on with these streams and drop the others."""
-        before, cell = self.state, self._layer.cell
-        self.state = cell.state(len(rows), cell.recurrent_kernel, self._dot)
-        for array, old in zip(self.state.carried, before.carried, strict=True):
+        before, cell = self.cell_state, self._layer.cell
+        self.cell_state = cell.state(len(rows), cell.recurrent_kernel, self._dot)
+        for array, old in zip(self.cell_state.carried, before.carried, strict=True):
             array[:] = old[rows]
         self.h = self.h[rows]
         self._x = np.empty((len(rows), self._x.shape[1]), np.float32)
 
 
-class OneStream(Protocol):
+class OneLayerState(Protocol):
     """One stream in one layer, for which a step is nothing but NumPy's calls."""
 
-    state: CellState
+    cell_state: CellState
     matrices: list[Floats]
     """What a step multiplies by."""
 
@@ -138,7 +138,7 @@ class OneStream(Protocol):
         ...
 
 
-def one_stream(layer: Layer, joined: Floats) -> OneStream:
+def one_layer_state(layer: Layer, joined: Floats) -> OneLayerState:
     """One stream in a layer.
 
     Args:
@@ -147,43 +147,43 @@ def one_stream(layer: Layer, joined: Floats) -> OneStream:
             for the first layer (1, U), its own alone. Written to by each step.
     """
     if isinstance(layer, FirstLayer):
-        return _OneFirst(layer, joined)
-    return (_OneJoined if layer.cell.joinable else _OneSeparate)(layer, joined)
+        return _FirstState(layer, joined)
+    return (_JoinedState if layer.cell.joinable else _SeparateState)(layer, joined)
 
 
-class _OneFirst:
+class _FirstState:
     def __init__(self, layer: FirstLayer, h: Floats) -> None:
         self.matrices = [layer.recurrent_kernel_for_one]
-        self.state = layer.cell.state(1, layer.recurrent_kernel_for_one)
+        self.cell_state = layer.cell.state(1, layer.recurrent_kernel_for_one)
         self._rows, self._h = layer.row_views, h
 
     def step(self, index: int) -> None:
-        self.state.step(self._h, self._rows[index], self._h)
+        self.cell_state.step(self._h, self._rows[index], self._h)
 
 
-class _OneJoined:
+class _JoinedState:
     """Multiplies input and h, neighbours in memory, by both kernels in one product."""
 
     def __init__(self, layer: Layer, joined: Floats) -> None:
         self.matrices = [layer.joined_kernel_for_one]
-        self.state = layer.cell.state(1, layer.joined_kernel_for_one)
+        self.cell_state = layer.cell.state(1, layer.joined_kernel_for_one)
         self._joined, self._bias = joined, layer.cell.bias
         self._h = joined[:, -layer.cell.units :]
 
     def step(self, index: int) -> None:
-        self.state.step(self._joined, self._bias, self._h)
+        self.cell_state.step(self._joined, self._bias, self._h)
 
 
-class _OneSeparate:
+class _SeparateState:
     def __init__(self, layer: Layer, joined: Floats) -> None:
         self.matrices = [layer.recurrent_kernel_for_one, layer.cell.kernel]
-        self.state = layer.cell.state(1, layer.recurrent_kernel_for_one)
+        self.cell_state = layer.cell.state(1, layer.recurrent_kernel_for_one)
         units = layer.cell.units
         self._layer, self._below, self._h = layer, joined[:, :-units], joined[:, -units:]
         self._x = np.empty_like(layer.cell.bias)
 
     def step(self, index: int) -> None:
-        self.state.step(self._h, self._layer.project(self._below, self._x), self._h)
+        self.cell_state.step(self._h, self._layer.project(self._below, self._x), self._h)
 
 
 def _order_for_one(matrix: Floats) -> Floats:

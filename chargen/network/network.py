@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from chargen.checkpoint.architecture import describe
 from chargen.config import ModelConfig
+from chargen.data.vocabulary import Ids
 from chargen.errors import NumericalError
 from chargen.network.cells import Floats, aligned_copy, make_cell
 from chargen.network.layers import FirstLayer, Layer
 
 __all__ = ["Network", "check_finite"]
 
-Ids = NDArray[np.integer]
 WINDOWS = 256
 """Windows read at a time: from there on, more rows make a matrix product no faster."""
 WINDOW_FLOATS = 1 << 22

@@ -10,27 +10,27 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from chargen.data.vocabulary import Ids
 from chargen.network.cells import Dot, Floats
-from chargen.network.layers import LayerStreams, one_stream
+from chargen.network.layers import LayerState, one_layer_state
 from chargen.network.network import Network
 from chargen.network.threads import computing, exact_threads
 
 __all__ = [
-    "CHUNK",
+    "BLOCK_STEPS",
+    "BatchReading",
+    "OneReading",
     "Reading",
-    "Staggered",
-    "Stream",
-    "Streams",
-    "Windows",
+    "StaggeredReading",
+    "WindowReading",
     "exact_threads_for",
+    "make_reading",
     "predictions",
-    "read",
 ]
 
-Ids = NDArray[np.integer]
-CHUNK = 1024
+BLOCK_STEPS = 1024
 """Steps run at a time, at most."""
-CHUNK_FLOATS = 1 << 18
+BLOCK_FLOATS = 1 << 18
 """Outputs of a layer held at a time when a text is run through: 1 MB, which fits a core's cache."""
 FIRST_ROWS = 16
 """Windows that may be open at the beginning of a text that is read a character at a time."""
@@ -56,7 +56,7 @@ class Reading(Protocol):
         ...
 
 
-def read(network: Network, batch_size: int, dot: Dot = np.ndarray.dot) -> Reading:
+def make_reading(network: Network, batch_size: int, dot: Dot = np.ndarray.dot) -> Reading:
     """B texts to be read from their beginnings, as the network was trained to read.
 
     Args:
@@ -66,15 +66,15 @@ def read(network: Network, batch_size: int, dot: Dot = np.ndarray.dot) -> Readin
     """
     if network.config.predict == "last":
         staggered = batch_size == 1 and not network.config.bidirectional
-        return Staggered(network) if staggered else Windows(network, batch_size)
-    return Stream(network) if batch_size == 1 else Streams(network, batch_size, dot)
+        return StaggeredReading(network) if staggered else WindowReading(network, batch_size)
+    return OneReading(network) if batch_size == 1 else BatchReading(network, batch_size, dot)
 
 
 def exact_threads_for(network: Network, most: int) -> int:
     """The most BLAS threads, up to so many, that read one text as one of them does."""
     # The windows of `predict="last"` are rows of a matrix, for which BLAS does not split alike.
     exact = network.config.predict == "all" and most > 1
-    return exact_threads(Stream(network).matrices, most) if exact else 1
+    return exact_threads(OneReading(network).matrices, most) if exact else 1
 
 
 def predictions(network: Network, ids: Ids) -> Floats:
@@ -89,8 +89,8 @@ def predictions(network: Network, ids: Ids) -> Floats:
     """
     with computing():
         if network.config.predict == "all":
-            stream = Stream(network)
-            pieces = [stream.run(ids[k : k + CHUNK]) for k in range(0, len(ids), CHUNK)]
+            stream = OneReading(network)
+            pieces = [stream.run(ids[k : k + BLOCK_STEPS]) for k in range(0, len(ids), BLOCK_STEPS)]
         else:
             pieces = [network.run_windows(windows) for windows in network.windows(ids)]
     if not pieces:
@@ -98,7 +98,7 @@ def predictions(network: Network, ids: Ids) -> Floats:
     return np.concatenate(pieces)
 
 
-class Stream:
+class OneReading:
     """One text read with carried state: `predict="all"`.
 
     The outputs of all layers lie in one row, h_0 h_1 ..., so that a layer's input and its own last
@@ -113,7 +113,7 @@ class Stream:
         self._top = self._outputs[-1]
         self._logits = np.empty((1, network.config.vocabulary_size), np.float32)
         self._layers = [
-            one_stream(layer, row[:, max(0, k - 1) * U : (k + 1) * U])
+            one_layer_state(layer, row[:, max(0, k - 1) * U : (k + 1) * U])
             for k, layer in enumerate(layers)
         ]
 
@@ -153,10 +153,10 @@ class Stream:
     def arrays(self) -> list[Floats]:
         """All that is remembered of the text: arrays (1, U), written to by the next step."""
         layers = zip(self._outputs, self._layers, strict=True)
-        return [array for h, layer in layers for array in (h, *layer.state.carried)]
+        return [array for h, layer in layers for array in (h, *layer.cell_state.carried)]
 
 
-class Streams:
+class BatchReading:
     """B texts read with carried state: `predict="all"`.
 
     Args:
@@ -167,7 +167,7 @@ class Streams:
 
     def __init__(self, network: Network, batch_size: int, dot: Dot = np.ndarray.dot) -> None:
         self._network = network
-        self._layers = [LayerStreams(layer, batch_size, dot) for layer in network.forward]
+        self._layers = [LayerState(layer, batch_size, dot) for layer in network.forward]
         self._logits = np.empty((batch_size, network.config.vocabulary_size), np.float32)
 
     @property
@@ -176,10 +176,10 @@ class Streams:
         return self._layers[-1].h
 
     @property
-    def chunk_steps(self) -> int:
+    def block_steps(self) -> int:
         """How many steps to `run` at a time, so that memory is bounded."""
         widest = max(self._network.config.units, self._network.config.vocabulary_size)
-        return min(max(1, CHUNK_FLOATS // (widest * len(self._logits))), CHUNK)
+        return min(max(1, BLOCK_FLOATS // (widest * len(self._logits))), BLOCK_STEPS)
 
     def extend(self, paths: Sequence[Sequence[int]]) -> None:
         """Read several characters of each text; all end together, so the shorter begin later."""
@@ -228,10 +228,10 @@ class Streams:
 
     def arrays(self) -> list[Floats]:
         """All that is remembered of the texts: arrays (B, U), written to by the next step."""
-        return [array for layer in self._layers for array in (layer.h, *layer.state.carried)]
+        return [array for layer in self._layers for array in (layer.h, *layer.cell_state.carried)]
 
 
-class Staggered:
+class StaggeredReading:
     """One text, each character predicted from the window before it alone: `predict="last"`.
 
     The windows that are open, one for each of the last `window` characters, read on side by side:
@@ -243,7 +243,7 @@ class Staggered:
         self._window = network.config.window
         # More rows as more windows are open: most texts may be shorter than a long window.
         self._rows = min(FIRST_ROWS, self._window)
-        self._windows = Streams(network, self._rows)
+        self._windows = BatchReading(network, self._rows)
         self._read = 0
 
     def extend(self, paths: Sequence[Sequence[int]]) -> None:
@@ -276,7 +276,7 @@ class Staggered:
         """Go on with it, rows [0], or drop it."""
 
 
-class Windows:
+class WindowReading:
     """B texts, or one that is read both ways, by whole windows: `predict="last"`."""
 
     def __init__(self, network: Network, batch_size: int) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from chargen.errors import OptionError
 from chargen.network.language_model import LanguageModel
 from chargen.network.network import check_finite
-from chargen.network.reading import read
+from chargen.network.reading import make_reading
 from chargen.network.threads import computing
 
 __all__ = ["Continuation", "most_likely"]
@@ -43,7 +43,7 @@ def most_likely(
 
     Args:
         model: the model.
-        seed_ids: what they go on from, from `Vocabulary.encode_seed`.
+        seed_ids: what they go on from, from `Vocabulary.encode_prompt`.
         length: characters to write.
         beam: N, texts kept at each character; with 1 the choice is greedy.
         count: how many to return, at most N.
@@ -58,7 +58,7 @@ def most_likely(
         raise OptionError(f"--count must be from 1 to --beam {beam}; found {count}")
     vocabulary = model.vocabulary
     rows = max(2, beam)  # one alone is read in another way
-    reading = read(model.network, rows)
+    reading = make_reading(model.network, rows)
     texts, totals = [""], np.zeros(1)
     found: list[Continuation] = []
     with computing():

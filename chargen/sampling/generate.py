@@ -27,34 +27,34 @@ from chargen.data.vocabulary import Vocabulary
 from chargen.errors import VocabularyError
 from chargen.network.cells import Floats
 from chargen.network.language_model import LanguageModel
-from chargen.network.reading import Reading, exact_threads_for, read
+from chargen.network.reading import Reading, exact_threads_for, make_reading
 from chargen.network.threads import Turns, computing, side_by_side, thread_count
 from chargen.sampling.decoding import Decoder, Noise
 from chargen.sampling.guards import CopyIndex, Guard
 
-__all__ = ["TOGETHER", "Text", "Writer", "draw_random_seed", "write"]
+__all__ = ["MOST_TOGETHER", "Text", "Writer", "draw_random_seed", "write"]
 
-CHUNK = 64
+CHUNK_SIZES_ALONE = (1, 64)
 """Characters written at a time, once a text is under way: what is done once for all of them then
 costs nothing, and even the largest network passes text on several times a second."""
-FIRST_CHUNK_TOGETHER, CHUNK_TOGETHER = 32, 512
+CHUNK_SIZES_TOGETHER = (32, 512)
 """The same for each of several texts, for which threads meet and part at each chunk."""
-STOP_SHARE = 8
+STOP_DIVISOR = 8
 """Chunks are so many times smaller where a stop string may come: what is past it is thrown away."""
 NOISE_FLOATS = 1 << 21
 """Random numbers made at a time, at most: 8 MB."""
-TOGETHER = 128
+MOST_TOGETHER = 128
 """Texts written side by side; more make the matrix products little faster."""
 FEWEST_TOGETHER = 6
 """Texts below which each is written alone, one after the other: it is faster."""
-GROUPS = 2
+MOST_WRITERS = 2
 """Groups that texts are dealt to: more would wait for their turns, as a product takes about as long
 as what lies between two."""
 LONG_PRODUCT_BYTES = 3 << 18
 """Weights of a long product: 0.75 MB, an LSTM with 222 units."""
-FEWEST_IN_GROUP = 64
+FEWEST_PER_WRITER = 64
 """Texts of each group: with fewer, waking each other costs two threads more than they gain."""
-FEWEST_OF_LONG = 8
+FEWEST_PER_WRITER_LONG = 8
 """The same where products are long: there only bringing the weights in order has to be repaid."""
 
 
@@ -181,13 +181,13 @@ def write(
             the model never saw.
         NumericalError: the network's outputs are no numbers.
     """
-    encoded = (model.vocabulary.encode_seed(prompt, unknown) for prompt in prompts)
+    encoded = (model.vocabulary.encode_prompt(prompt, unknown) for prompt in prompts)
     threads = thread_count(model.threads)
     refused: VocabularyError | None = None
     while refused is None:
         texts: list[Text] = []
         try:
-            for prompt_ids in islice(encoded, TOGETHER):
+            for prompt_ids in islice(encoded, MOST_TOGETHER):
                 texts.append(Text(model.vocabulary, prompt_ids, config, random_seed, copies))
                 random_seed += 1
         except VocabularyError as error:
@@ -213,8 +213,8 @@ def _writers(
 ) -> "list[Writer]":
     """Deal texts out to writers, by their number and never by that of threads."""
     weights = max(layer.cell.recurrent_kernel.nbytes for layer in model.network.forward)
-    fewest = FEWEST_OF_LONG if weights >= LONG_PRODUCT_BYTES else FEWEST_IN_GROUP
-    count = GROUPS if len(texts) >= GROUPS * fewest else 1
+    fewest = FEWEST_PER_WRITER_LONG if weights >= LONG_PRODUCT_BYTES else FEWEST_PER_WRITER
+    count = MOST_WRITERS if len(texts) >= MOST_WRITERS * fewest else 1
     # Turns are for what is short between two products; whole windows are long.
     turns = Turns() if model.config.predict == "all" else None
     return [Writer(model, config, texts[k::count], turns, scored=scored) for k in range(count)]
@@ -262,7 +262,7 @@ class Writer:
         self._blas_threads = 1
         self._reading: Reading | None = None
         self._alone = len(texts) == 1
-        sizes = (1, CHUNK) if self._alone else (FIRST_CHUNK_TOGETHER, CHUNK_TOGETHER)
+        sizes = CHUNK_SIZES_ALONE if self._alone else CHUNK_SIZES_TOGETHER
         self._chunks = _chunks(config, *sizes)
 
     def advance(self, stop: Event) -> None:
@@ -274,7 +274,7 @@ class Writer:
         with computing(self._blas_threads), self._turns or nullcontext():
             if self._reading is None:
                 dot = self._turns.dot if self._turns else np.ndarray.dot
-                self._reading = read(self._network, len(texts), dot)
+                self._reading = make_reading(self._network, len(texts), dot)
                 self._reading.extend([text.path for text in texts])
             seen = np.empty_like(noise) if self._scored else None
             draw = self._draw_one if self._alone else self._draw_each
@@ -341,16 +341,16 @@ class Writer:
 
     def _nats(self, seen: Floats, drawn: NDArray[np.intp]) -> Floats:
         """Of the characters that were drawn, under the model itself: (characters, texts)."""
-        from chargen.scoring.score import surprise  # here, so that `sample` starts without it
+        from chargen.scoring.score import surprisal  # here, so that `sample` starts without it
 
-        nats, _ = surprise(seen[: len(drawn)], drawn)
+        nats, _ = surprisal(seen[: len(drawn)], drawn)
         return nats
 
 
 def _chunks(config: SampleConfig, first: int, most: int) -> Iterator[int]:
     """How many characters to write at each time: few at first, so that the beginning comes soon."""
     if config.stop:
-        first, most = max(1, first // STOP_SHARE), most // STOP_SHARE
+        first, most = max(1, first // STOP_DIVISOR), most // STOP_DIVISOR
     size = min(first, most)
     while True:
         yield size

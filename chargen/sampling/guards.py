@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 
 from chargen.config import check_max_copy
 from chargen.data.passages import FACTOR, INVERSE, window_hashes
+from chargen.data.vocabulary import Ids
 from chargen.errors import OptionError
 
-__all__ = ["CopyIndex", "Guard", "Watch", "Window"]
+__all__ = ["CopyIndex", "Guard", "RollingHash", "Watch"]
 
-Ids = NDArray[np.integer]
 
 MASK = (1 << 64) - 1
 REMEMBERED = 10_000
 """Characters of its own text that are looked back on: loops are shorter."""
 
 
-class Window:
+class RollingHash:
     """The hash of the last `length` characters of a text that grows."""
 
     def __init__(self, length: int) -> None:
@@ -128,7 +128,7 @@ class _CopyWatch:
 
     def __init__(self, index: CopyIndex) -> None:
         self._index = index
-        self._window = Window(index.length - 1)
+        self._window = RollingHash(index.length - 1)
         self.accept = self._window.add
 
     def banned(self) -> Sequence[int]:
@@ -140,7 +140,7 @@ class _RepetitionWatch:
     """Keeps a text from saying again what it has said, so many characters in a row."""
 
     def __init__(self, length: int) -> None:
-        self._window = Window(length - 1)
+        self._window = RollingHash(length - 1)
         self._followed: dict[int, list[int]] = {}
         self._order: deque[int] = deque()
 

@@ -8,26 +8,26 @@ from dataclasses import dataclass
 from chargen.config import SampleConfig, Unknown
 from chargen.errors import GenerationError, OptionError
 from chargen.network.language_model import LanguageModel
-from chargen.sampling.generate import TOGETHER, write
+from chargen.sampling.generate import MOST_TOGETHER, write
 from chargen.sampling.guards import CopyIndex
 
-__all__ = ["Choice", "Found", "Selector", "pattern"]
+__all__ = ["Found", "Selector", "TextFilter", "pattern"]
 
 
 @dataclass(frozen=True)
 class Found:
     """A text that is kept."""
 
-    seed: str
+    prompt: str
     text: str
-    """What follows the seed."""
+    """What follows the prompt."""
     random_seed: int
     stopped: str | None
     bits_per_character: float | None
     """What it cost the model, where texts are scored and anything in it can be."""
 
 
-class Choice:
+class TextFilter:
     """Which texts are kept: each is looked at as a whole, its seed before it.
 
     Args:
@@ -117,7 +117,7 @@ class Selector:
         self,
         model: LanguageModel,
         config: SampleConfig,
-        choice: Choice,
+        choice: TextFilter,
         *,
         tries: int,
         random_seed: int,
@@ -130,7 +130,7 @@ class Selector:
         self._unknown, self._copies, self._scored = unknown, copies, scored
         self.written = 0
 
-    def write(self, seeds: Sequence[str], count: int) -> Iterator[Found]:
+    def write(self, prompts: Sequence[str], count: int) -> Iterator[Found]:
         """Write so many texts for each seed: those of the first seed come first.
 
         Raises:
@@ -138,12 +138,12 @@ class Selector:
             VocabularyError: once the texts before it are handed out, a seed holds a character the
                 model never saw.
         """
-        pending = [_Pending(seed, count, count * self._tries) for seed in seeds]
+        pending = [_Pending(prompt, count, count * self._tries) for prompt in prompts]
         waiting = deque(pending)  # to be handed out, in this order
         while asked := self._asked([each for each in pending if each.asks]):
             written = write(
                 self._model,
-                (each.seed for each in asked),
+                (each.prompt for each in asked),
                 self._config,
                 self._random_seed + self.written,
                 self._unknown,
@@ -154,11 +154,11 @@ class Selector:
                 text = "".join(pieces)
                 self.written += 1
                 each.tries -= 1
-                if each.missing and self._choice.keeps(each.seed + text):
+                if each.missing and self._choice.keeps(each.prompt + text):
                     each.missing -= 1
                     bits = record.bits_per_character
                     each.found.append(
-                        Found(each.seed, text, record.random_seed, record.stopped, bits)
+                        Found(each.prompt, text, record.random_seed, record.stopped, bits)
                     )
                 while waiting:
                     yield from waiting[0].hand_out()
@@ -168,22 +168,22 @@ class Selector:
         if missing := sum(each.missing for each in pending):
             refused = ", ".join(f"{n:,} {why}" for why, n in self._choice.refused.most_common())
             raise GenerationError(
-                f"found {count * len(seeds) - missing:,} of {count * len(seeds):,} texts in "
+                f"found {count * len(prompts) - missing:,} of {count * len(prompts):,} texts in "
                 f"{self.written:,} tries ({refused}); ask for fewer or for other ones, write at a "
                 "higher --temperature, or raise --tries"
             )
 
     def _asked(self, pending: Sequence["_Pending"]) -> list["_Pending"]:
         """What to write next: as many as are missing, or more where few of them are kept."""
-        room = TOGETHER // max(1, len(pending))
+        room = MOST_TOGETHER // max(1, len(pending))
         return [each for each in pending for _ in range(each.to_write(room))]
 
 
 class _Pending:
     """What is still to be found for a seed."""
 
-    def __init__(self, seed: str, missing: int, tries: int) -> None:
-        self.seed, self.missing, self.tries = seed, missing, tries
+    def __init__(self, prompt: str, missing: int, tries: int) -> None:
+        self.prompt, self.missing, self.tries = prompt, missing, tries
         self.found: list[Found] = []
         self._count, self._most = missing, tries
 

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from chargen.data.vocabulary import Ids
+
 __all__ = ["HIGHEST_ORDER", "MOST_TRAINING", "compressed_bits", "ngram_bits"]
 
-Ids = NDArray[np.integer]
 
 HIGHEST_ORDER = 8
 """Characters of context that are counted, at most."""

@@ -21,17 +21,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chargen.data.vocabulary import Vocabulary
+from chargen.data.vocabulary import Ids, Vocabulary
 from chargen.network.cells import Floats
 from chargen.network.language_model import LanguageModel
 from chargen.network.network import Network, check_finite
-from chargen.network.reading import CHUNK, Stream, Streams
+from chargen.network.reading import BLOCK_STEPS, BatchReading, OneReading
 from chargen.network.threads import computing, side_by_side, thread_count
-from chargen.scoring.tally import CharacterScores, Score, Tally, joined
+from chargen.scoring.tally import CharacterScores, Score, Tally, join_scores
 
-__all__ = ["LineScorer", "Scorer", "score_each", "score_ids", "surprise"]
+__all__ = ["LineScorer", "Scorer", "score_each", "score_ids", "surprisal"]
 
-Ids = NDArray[np.integer]
 
 PART = 1 << 22
 """Characters scored at a time: 4 million, for which the streams' warm-up is a small share."""
@@ -41,9 +40,9 @@ MOST_STREAMS = 256
 """Streams of a group, or lines, that a thread reads side by side; more make the matrix products no
 faster."""
 GROUPS = ((1 << 21, 8), (1 << 18, 4), (0, 2))
-"""Groups of streams, by the characters that are enough for them; a thread takes one at a time. More
-groups have more to warm up and smaller products: by the formula of `_streams` a single thread takes
-up to a quarter longer than with one group, from 30,000 characters on."""
+"""The fewest characters for which streams are dealt to so many groups; a thread takes one group at
+a time. More groups mean more warm-up and smaller products: by the formula of `_count_streams`, a
+single thread takes up to a quarter longer than with one group, from 30,000 characters on."""
 FEWEST_LINES = 32
 """Lines of each of two batches: fewer are read in one, as their products would be too small."""
 STEP_COST = 40
@@ -64,7 +63,7 @@ class Scorer:
 
     def __init__(self, model: LanguageModel) -> None:
         self._vocabulary = model.vocabulary
-        read = _Carried if model.config.predict == "all" else _Windowed
+        read = _StatefulScorer if model.config.predict == "all" else _WindowScorer
         self._reader = read(model.network, model.threads)
         # What the next character is predicted from is not read before that character is there.
         self._unread: Ids = np.array(model.vocabulary.start_of_text, dtype=np.intp)
@@ -79,7 +78,7 @@ class Scorer:
             NumericalError: the network's outputs are no numbers.
         """
         begun = time.perf_counter()
-        path = _Path(self._vocabulary, self._unread, ids)
+        path = _Alignment(self._vocabulary, self._unread, ids)
         nats = np.zeros(len(path.targets), dtype=np.float32)
         correct = np.zeros(len(path.targets), dtype=np.bool_)
         if len(path.targets):
@@ -118,10 +117,10 @@ class LineScorer:
         if lines and not text.endswith("\n"):
             self._begun = Scorer(self._model)
             last = self._begun.score(lines.pop())
-            return joined([*scores, *self._each(lines), last])
+            return join_scores([*scores, *self._each(lines), last])
         if text.endswith("\n"):
             self._begun = None
-        return joined([*scores, *self._each(lines)])
+        return join_scores([*scores, *self._each(lines)])
 
     def _each(self, lines: Sequence[Ids]) -> list[CharacterScores]:
         return score_each(self._model, lines)
@@ -137,13 +136,13 @@ def score_each(model: LanguageModel, texts: Sequence[Ids]) -> list[CharacterScor
     Raises:
         NumericalError: the network's outputs are no numbers.
     """
-    scores: list[CharacterScores] = [joined([])] * len(texts)
+    scores: list[CharacterScores] = [join_scores([])] * len(texts)
     short = [k for k, ids in enumerate(texts) if len(ids) < FEWEST_CHARACTERS]
     for k in set(range(len(texts))).difference(short):  # worth being cut into streams of its own
         scores[k] = Scorer(model).score(texts[k])
     begun = time.perf_counter()
     start: Ids = np.array(model.vocabulary.start_of_text, dtype=np.intp)
-    paths = {k: _Path(model.vocabulary, start, texts[k]) for k in short}
+    paths = {k: _Alignment(model.vocabulary, start, texts[k]) for k in short}
     # Texts of a length together, so that little is read for nothing.
     order = sorted(short, key=lambda k: -len(paths[k].targets))
     size = min(MOST_STREAMS, max(FEWEST_LINES, -(-len(order) // 2)))
@@ -172,16 +171,16 @@ def score_ids(model: LanguageModel, ids: Ids) -> Score:
     return sum((scorer.score(ids[k : k + PART]).tally() for k in starts), Tally()).score()
 
 
-class _Carried:
+class _StatefulScorer:
     """Reads with carried state."""
 
     def __init__(self, network: Network, threads: int | None) -> None:
         self._network = network
         self._threads = thread_count(threads)
-        self._end = Stream(network)  # after all that was read
+        self._end = OneReading(network)  # after all that was read
 
     def score(self, inputs: Ids, targets: Ids, nats: Floats, correct: NDArray[np.bool_]) -> None:
-        groups, rows = _streams(len(inputs))
+        groups, rows = _count_streams(len(inputs))
         count = groups * rows
         body = len(inputs) // count * count if count else 0
         if body:
@@ -197,35 +196,35 @@ class _Carried:
             for array, streams in zip(self._end.arrays(), ends, strict=True):
                 array[0] = streams[-1]
         with computing():
-            for start in range(body, len(inputs), CHUNK):
-                part = slice(start, start + CHUNK)
+            for start in range(body, len(inputs), BLOCK_STEPS):
+                part = slice(start, start + BLOCK_STEPS)
                 logits = self._end.run(inputs[part])
-                nats[part], correct[part] = surprise(logits, targets[part])
+                nats[part], correct[part] = surprisal(logits, targets[part])
 
-    def _score_rows(self, grid: "_Grid", first: int, end: int, stop: Event) -> Streams:
+    def _score_rows(self, grid: "_Grid", first: int, end: int, stop: Event) -> BatchReading:
         """Score the streams first to end of the grid; the streams as they ended."""
         length = grid.inputs.shape[1]
-        streams = Streams(self._network, end - first)
+        streams = BatchReading(self._network, end - first)
         with computing():
             before = np.arange(first, end) - 1  # the row that ends where this one begins
-            for start in range(length - WARM_UP, length, streams.chunk_steps):
-                part = slice(start, start + streams.chunk_steps)
+            for start in range(length - WARM_UP, length, streams.block_steps):
+                part = slice(start, start + streams.block_steps)
                 streams.advance(grid.inputs[before, part].T)
             if first == 0:  # what was read before the first row is known exactly
                 for array, known in zip(streams.arrays(), self._end.arrays(), strict=True):
                     array[0] = known[0]
             rows = slice(first, end)
-            for start in range(0, length, streams.chunk_steps):
+            for start in range(0, length, streams.block_steps):
                 if stop.is_set():
                     break
-                part = slice(start, start + streams.chunk_steps)
+                part = slice(start, start + streams.block_steps)
                 logits = streams.run(grid.inputs[rows, part].T)
-                nats, correct = surprise(logits, grid.targets[rows, part].T)
+                nats, correct = surprisal(logits, grid.targets[rows, part].T)
                 grid.nats[rows, part], grid.correct[rows, part] = nats.T, correct.T
         return streams
 
 
-def _streams(characters: int) -> tuple[int, int]:
+def _count_streams(characters: int) -> tuple[int, int]:
     """Groups of streams, and the streams in each, that score so many characters in least time.
 
     More streams make larger products, but have more to warm up: S streams in G groups take
@@ -248,7 +247,7 @@ class _Grid(NamedTuple):
     correct: NDArray[np.bool_]
 
 
-class _Windowed:
+class _WindowScorer:
     """Reads a window before each character."""
 
     def __init__(self, network: Network, threads: int | None) -> None:
@@ -268,13 +267,13 @@ class _Windowed:
                 part = slice(start, start + len(windows))
                 with computing():
                     logits = self._network.run_windows(windows)
-                    nats[part], correct[part] = surprise(logits, targets[part])
+                    nats[part], correct[part] = surprisal(logits, targets[part])
 
         side_by_side([partial(score_batch, *batch) for batch in batches], self._threads)
         self._context = path[max(0, len(path) - self._network.config.window + 1) :]
 
 
-class _Path:
+class _Alignment:
     """What is read of a text, what is predicted from it, and where that belongs.
 
     Args:
@@ -303,7 +302,7 @@ class _Path:
 
 
 def _score_batch(
-    network: Network, paths: Sequence[_Path]
+    network: Network, paths: Sequence[_Alignment]
 ) -> list[tuple[Floats, NDArray[np.bool_]]]:
     """Nats and first choices of texts read side by side, the longest first."""
     lengths = np.array([len(path.targets) for path in paths])
@@ -315,7 +314,7 @@ def _score_batch(
     read = _read_streams if network.config.predict == "all" else _read_windows
     with computing():
         for where, logits in read(network, inputs, lengths):
-            nats[where], correct[where] = surprise(logits, targets[where])
+            nats[where], correct[where] = surprisal(logits, targets[where])
     return [(nats[:end, row], correct[:end, row]) for row, end in enumerate(lengths.tolist())]
 
 
@@ -323,8 +322,8 @@ def _read_streams(
     network: Network, inputs: Ids, lengths: NDArray[np.intp]
 ) -> Iterator[tuple[tuple[Any, Any], Floats]]:
     """Predictions (t, b, V) of texts (T, B), and where in their grid these are."""
-    streams = Streams(network, len(lengths))
-    start, most = 0, min(streams.chunk_steps, RAGGED_STEPS)
+    streams = BatchReading(network, len(lengths))
+    start, most = 0, min(streams.block_steps, RAGGED_STEPS)
     while start < len(inputs):
         left = int(np.count_nonzero(lengths > start))  # the others are the last ones
         streams.keep(np.arange(left))
@@ -360,7 +359,7 @@ def _spread(values: NDArray[Any], where: NDArray[np.bool_]) -> NDArray[Any]:
     return spread
 
 
-def surprise(logits: Floats, targets: Ids) -> tuple[Floats, NDArray[np.bool_]]:
+def surprisal(logits: Floats, targets: Ids) -> tuple[Floats, NDArray[np.bool_]]:
     """Nats (...) of the targets (...) under logits (..., V), and whether each was the first choice.
 
     The logits are written over.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from chargen.network.cells import Floats
 
-__all__ = ["CharacterScores", "Score", "Tally", "joined", "rounded"]
+__all__ = ["CharacterScores", "Score", "Tally", "join_scores", "rounded"]
 
 FIGURE_DIGITS = 7
 """Significant digits of a figure. It is made of float32 numbers, which hold seven; what would
@@ -103,7 +103,7 @@ class CharacterScores:
         )
 
 
-def joined(scores: Sequence[CharacterScores]) -> CharacterScores:
+def join_scores(scores: Sequence[CharacterScores]) -> CharacterScores:
     """The scores of a text from those of its parts."""
     if not scores:
         nothing = np.zeros(0, np.bool_)
