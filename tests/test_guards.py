@@ -125,7 +125,7 @@ def test_where_everything_is_forbidden_it_is_said(tmp_path: Path):
     model = chargen.load(make_checkpoint(tmp_path / "ck", "ab").path)
     (tmp_path / "corpus").write_text("aababb" * 3)
     copies = model.copy_index(tmp_path / "corpus", 2)
-    with pytest.raises(OptionError, match="leaves no character to go on with"):
+    with pytest.raises(OptionError, match="leaves no character to continue with"):
         model.sample("a", length=50, copies=copies)
     with pytest.raises(OptionError, match="--max-copy must be 2 or more"):
         model.copy_index(tmp_path / "corpus", 1)

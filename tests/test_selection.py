@@ -23,11 +23,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return chargen.load(make_checkpoint(tmp_path_factory.mktemp("ck"), "\nabc").path)
 
 
-def selector(model: Model, choice: TextFilter, config: SampleConfig = CONFIG) -> Selector:
-    return Selector(model, config, choice, tries=100, random_seed=5, scored=True)
+def selector(model: Model, text_filter: TextFilter, config: SampleConfig = CONFIG) -> Selector:
+    return Selector(model, config, text_filter, tries=100, random_seed=5, scored=True)
 
 
-def test_without_a_choice_texts_are_those_of_their_random_seeds(model: Model):
+def test_without_a_filter_texts_are_those_of_their_random_seeds(model: Model):
     found = list(selector(model, TextFilter()).write(["a", "b"], 2))
     assert [text.prompt for text in found] == ["a", "a", "b", "b"]
     assert [text.random_seed for text in found] == [5, 6, 7, 8]
@@ -41,13 +41,13 @@ def test_unique_texts_are_new_and_none_a_line_of_the_corpus(model: Model):
     free = [text.text for text in selector(model, TextFilter()).write([""], 30)]
     assert len(set(free)) < 30
     lines = frozenset(free[:3])
-    choice = TextFilter(unique=True, lines=lines)
-    write = selector(model, choice)
+    text_filter = TextFilter(unique=True, lines=lines)
+    write = selector(model, text_filter)
     found = [text.text for text in write.write([""], 30)]
     assert len(set(found)) == 30
     assert not set(found) & lines
-    assert choice.refused["said before"] > 0
-    assert choice.refused["lines of the corpus"] > 0
+    assert text_filter.refused["repeated"] > 0
+    assert text_filter.refused["in the corpus"] > 0
     # Each text that is kept is the one of its random seed, in order; 30 were written at first here
     # as there.
     expected = [t for t in dict.fromkeys(free) if t not in lines]
@@ -55,28 +55,28 @@ def test_unique_texts_are_new_and_none_a_line_of_the_corpus(model: Model):
 
 
 def test_the_seed_is_part_of_what_is_looked_at(model: Model):
-    choice = TextFilter(match=re.compile("ab[abc]+"), reject=re.compile("cc"))
-    for text in selector(model, choice).write(["ab", "a"], 4):
+    text_filter = TextFilter(match=re.compile("ab[abc]+"), reject=re.compile("cc"))
+    for text in selector(model, text_filter).write(["ab", "a"], 4):
         whole = text.prompt + text.text
         assert re.fullmatch("ab[abc]+", whole)
         assert "cc" not in whole
-    assert set(choice.refused) <= {"no match", "rejected"}
+    assert set(text_filter.refused) <= {"did not match", "rejected"}
 
 
 def test_texts_come_in_the_order_of_their_seeds(model: Model):
-    choice = TextFilter(match=re.compile("[ab].*b", re.DOTALL))
-    found = list(selector(model, choice).write(["a", "b", "a"], 3))
+    text_filter = TextFilter(match=re.compile("[ab].*b", re.DOTALL))
+    found = list(selector(model, text_filter).write(["a", "b", "a"], 3))
     assert [text.prompt for text in found] == ["a"] * 3 + ["b"] * 3 + ["a"] * 3
 
 
 def test_what_cannot_be_found_is_said_after_what_was(model: Model):
-    choice = TextFilter(unique=True, match=re.compile("[ab]{3}"))
+    text_filter = TextFilter(unique=True, match=re.compile("[ab]{3}"))
     found: list[Found] = []
     with pytest.raises(GenerationError, match=r"found 8 of 9 texts in 900 tries \(") as raised:
-        found.extend(selector(model, choice).write([""], 9))
+        found.extend(selector(model, text_filter).write([""], 9))
     assert len({text.text for text in found}) == 8  # all there are
-    assert "said before" in str(raised.value)
-    assert "no match" in str(raised.value)
+    assert "repeated" in str(raised.value)
+    assert "did not match" in str(raised.value)
 
 
 def test_the_texts_before_an_unknown_seed_are_handed_out(model: Model):

@@ -1,8 +1,8 @@
 """ModelConfig -> the layers and arrays of the Keras model it stands for, without Keras.
 
-The one description of where each weight lies in a `.keras` file and what shape it has: the
+This is the one description of where each weight is in a `.keras` file and what shape it has. The
 checked reader asks for exactly these arrays, the NumPy network is built from them, `info` prints
-them, and a test holds them against the model that the factory makes.
+them, and a test compares them with the model that the factory builds.
 """
 
 import math
@@ -22,20 +22,20 @@ _GROUP_NAMES = {"rnn": "simple_rnn", "gru": "gru", "lstm": "lstm"}
 
 @dataclass(frozen=True)
 class Array:
-    """One float32 weight: its dataset in `model.weights.h5` and its shape."""
+    """One float32 array of weights: its dataset in `model.weights.h5` and its shape."""
 
     path: str
     shape: tuple[int, ...]
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its values."""
+        """The size of its values."""
         return 4 * math.prod(self.shape)
 
 
 @dataclass(frozen=True)
 class LayerDescription:
-    """One layer as Keras' summary shows it; `arrays` in the order of `layer.get_weights()`."""
+    """One layer as Keras' summary shows it; `arrays` are in the order of `layer.get_weights()`."""
 
     class_name: str
     output_shape: tuple[int | None, ...]
@@ -43,12 +43,12 @@ class LayerDescription:
 
     @property
     def parameters(self) -> int:
-        """Weights in the layer."""
+        """The number of weights in the layer."""
         return sum(math.prod(array.shape) for array in self.arrays)
 
 
 def describe(config: ModelConfig) -> tuple[LayerDescription, ...]:
-    """The model's layers, first to last; None in an output shape is the batch or the time."""
+    """Return the layers, first to last; None in an output shape is the batch size or the time."""
     layers = _input_layers(config)
     width = config.embedding or config.vocabulary_size
     seen: Counter[str] = Counter()
@@ -72,12 +72,12 @@ def describe(config: ModelConfig) -> tuple[LayerDescription, ...]:
 
 
 def parameter_count(config: ModelConfig) -> int:
-    """Weights in the whole model."""
+    """Return the number of weights in the whole model."""
     return sum(layer.parameters for layer in describe(config))
 
 
 def title(config: ModelConfig) -> str:
-    """A model in a few words, such as "LSTM 1x256, one-hot"."""
+    """Describe a model in a few words, such as "LSTM 1x256, one-hot"."""
     words = [f"{_CLASS_NAMES[config.cell]} {config.layers}x{config.units}"]
     if config.cell == "rnn":
         words.append(config.activation)
@@ -100,7 +100,7 @@ def _input_layers(config: ModelConfig) -> list[LayerDescription]:
 
 
 def _recurrent_arrays(config: ModelConfig, width: int, seen: Counter[str]) -> tuple[Array, ...]:
-    # Keras numbers the groups by class in the order of the model, whatever the layers' names.
+    # Keras numbers the groups of each class in the order of the model, whatever the layer names.
     group = "bidirectional" if config.bidirectional else _GROUP_NAMES[config.cell]
     suffix = f"_{seen[group]}" if seen[group] else ""
     seen[group] += 1
