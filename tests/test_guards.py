@@ -96,8 +96,8 @@ def test_nothing_is_copied_alone_or_together(model: Model, tmp_path: Path, optio
         assert not set(passages(whole, 3)) & set(passages(text, 3))
         ((_, pieces),) = write(model, [seed], config, 1 + number, copies=copies)
         alone = "".join(pieces)
-        seed_ids = model.vocabulary.encode_prompt(seed)
-        assert_same_text(model.checkpoint, seed_ids, config, 1 + number, alone, written, copies)
+        prompt_ids = model.vocabulary.encode_prompt(seed)
+        assert_same_text(model.checkpoint, prompt_ids, config, 1 + number, alone, written, copies)
 
 
 def test_an_index_of_copies_can_be_pickled():

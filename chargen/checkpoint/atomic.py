@@ -16,8 +16,8 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2
 def write_file(path: Path, data: bytes) -> None:
     """Replace a file whole: at every moment it is either the old one or the new one."""
 
-    def write(beside: Path) -> None:
-        beside.write_bytes(data)
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(data)
 
     replace_file(path, write)
 
@@ -32,15 +32,15 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
     Raises:
         OSError: the file cannot be written; the old one stays. Its `filename` is `path`.
     """
-    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         try:
-            write(beside)
-            _flush(beside)
-            beside.replace(path)
+            write(temporary)
+            _flush(temporary)
+            temporary.replace(path)
             _flush(path.parent)  # the rename itself
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         # On a full disk there is no file name in it, and otherwise that of the temporary file.
         raise OSError(error.errno, error.strerror or str(error), str(path)) from None
@@ -61,28 +61,28 @@ def replace_directory(path: Path, names: Sequence[str], write: Callable[[Path], 
         write: writes the new files into the directory that it is given.
     """
     path = path.resolve()
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    replacement = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         _remove_left_over(path, names)
-        beside.mkdir()
+        replacement.mkdir()
     except OSError:
         _remove(path, names)
         write(path)
         return
     try:
-        shutil.copymode(path, beside)
-        write(beside)
+        shutil.copymode(path, replacement)
+        write(replacement)
         try:
-            _exchange(beside, path)
+            _exchange(replacement, path)
         except OSError:
             _remove(path, names)
             for name in reversed(names):
-                shutil.move(beside / name, path / name)
-        for entry in beside.iterdir():
+                shutil.move(replacement / name, path / name)
+        for entry in replacement.iterdir():
             if entry.name not in names:
                 entry.rename(path / entry.name)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(replacement, ignore_errors=True)
 
 
 def _remove(path: Path, names: Sequence[str]) -> None:

@@ -64,7 +64,7 @@ class FirstLayer(Layer):
     """The weights of a layer that reads characters: ids (B,) or (T, B).
 
     The product of a one-hot vector and the kernel is one row of the kernel. An embedding is
-    multiplied by the kernel once, when it is loaded, so that it too becomes a look-up of rows.
+    multiplied by the kernel when it is loaded, so that its product too is a row to look up.
     """
 
     def __init__(self, cell: Cell, embedding: Floats | None) -> None:
@@ -97,8 +97,8 @@ class LayerState:
     def __init__(self, layer: Layer, batch_size: int, dot: Dot = np.ndarray.dot) -> None:
         self._layer, self._dot = layer, dot
         self.cell_state = layer.cell.state(batch_size, layer.cell.recurrent_kernel, dot)
-        self.h: Floats = np.zeros((batch_size, layer.cell.units), np.float32)
-        self._x = np.empty((batch_size, layer.cell.bias.shape[1]), np.float32)
+        self.h: Floats = np.zeros((batch_size, layer.cell.units), np.float32)  # (B, U)
+        self._x = np.empty((batch_size, layer.cell.bias.shape[1]), np.float32)  # (B, G U)
 
     def step(self, inputs: Any) -> Floats:
         """Read inputs (B, I) or ids (B,); return h (B, U), which the next step overwrites."""

@@ -247,7 +247,7 @@ class StaggeredReading:
         self._window = network.config.window
         # Rows are added as windows open, because a text may be shorter than a long window.
         self._rows = min(FIRST_WINDOWS, self._window)
-        self._windows = BatchReading(network, self._rows)  # window k is row k % rows
+        self._windows = BatchReading(network, self._rows)  # row k % window: the one begun at k
         self._read = 0  # characters read so far
 
     def extend(self, texts: Sequence[Sequence[int]]) -> None:
