@@ -17,7 +17,7 @@ from chargen.checkpoint.architecture import describe, parameter_count, title
 from chargen.checkpoint.directory import Checkpoint
 from chargen.config import ModelConfig
 from chargen.network.network import Network
-from chargen.network.reading import predictions, read
+from chargen.network.reading import make_reading, predictions
 from chargen.network.threads import computing
 from chargen.training import runtime
 
@@ -90,7 +90,7 @@ def test_numpy_predicts_what_keras_predicts_over_200_steps(config: ModelConfig):
     logits = predictions(network, ids)
     assert logits.dtype == np.float32
     np.testing.assert_allclose(logits, expected, atol=1e-4)
-    reading, one_by_one = read(network, 1), []
+    reading, one_by_one = make_reading(network, 1), []
     with computing():
         for index in ids.tolist():
             reading.step((index,))

@@ -1,12 +1,13 @@
 """Ids -> batches of windows, for both ways of predicting.
 
-`Streams` (predict all) reads the text as parallel streams, window after window, so that state can
-be carried from one to the next: truncated backpropagation through time. `Sliding` (predict last)
-gives every window of the text once an epoch, in a shuffled order, each with the character after
-it. Both are pure functions of (epoch, step), so a resumed run sees the same batches.
+`StreamWindows` (predict all) reads the text as parallel streams, window after window, so that state
+can be carried from each window to the next: truncated backpropagation through time.
+`SlidingWindows` (predict last) yields every window of the text once per epoch, in a shuffled order,
+each with the character that follows it. Both are pure functions of (epoch, step), so a resumed run
+sees the same batches.
 
-Nothing here holds more than a block of batches: windows are views or gathers of the ids, and the
-shuffled order is computed, not stored.
+Nothing here holds more than a block of batches: windows are views of the ids or gathered from them,
+and the shuffled order is computed rather than stored.
 """
 
 from typing import Protocol
@@ -16,11 +17,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from chargen.config import ModelConfig, Predict, TrainConfig
+from chargen.data.vocabulary import Ids
 
 __all__ = [
     "Permutation",
-    "Sliding",
-    "Streams",
+    "SlidingWindows",
+    "StreamWindows",
     "Windows",
     "epoch_size",
     "make_windows",
@@ -28,7 +30,6 @@ __all__ = [
     "sliding_windows",
 ]
 
-Ids = NDArray[np.unsignedinteger]
 Batch = tuple[NDArray[np.int32], NDArray[np.int32]]
 
 
@@ -36,38 +37,38 @@ class Windows(Protocol):
     """Batches of training windows."""
 
     steps: int
-    """Batches in an epoch."""
+    """Batches per epoch."""
     targets_per_epoch: int
-    """Characters predicted in an epoch."""
+    """Characters predicted per epoch."""
 
     def block(self, epoch: int, step: int, count: int) -> Batch:
-        """Inputs (K, B, T) and targets (K, B, T) or (K, B), int32, of steps of one epoch.
+        """Return a block of K batches, int32: inputs (K, B, T) and targets (K, B, T) or (K, B).
 
         Args:
-            epoch: which.
-            step: the first step of the block in that epoch.
-            count: K at most; a block ends before a batch of another size.
+            epoch: the epoch they are part of.
+            step: the first one's place in that epoch.
+            count: how many, at most; a block ends before a batch of another size.
         """
         ...
 
     def batch(self, epoch: int, step: int) -> Batch:
-        """Inputs (B, T) and targets of one step."""
+        """Return one step's inputs (B, T) and targets, (B, T) or (B,), both int32."""
         inputs, targets = self.block(epoch, step, 1)
         return inputs[0], targets[0]
 
 
 def make_windows(ids: Ids, model: ModelConfig, training: TrainConfig) -> Windows:
-    """The windows that a model is trained on."""
+    """Return the windows that a model is trained on."""
     if model.predict == "all":
-        return Streams(ids, training.batch_size, model.window, training.random_seed)
-    return Sliding(ids, training.batch_size, model.window, training.random_seed)
+        return StreamWindows(ids, training.batch_size, model.window, training.random_seed)
+    return SlidingWindows(ids, training.batch_size, model.window, training.random_seed)
 
 
 def epoch_size(predict: Predict, length: int, batch_size: int, window: int) -> tuple[int, int]:
-    """The steps of an epoch, and the characters predicted in it.
+    """Return the steps of an epoch, and how many characters are predicted in it.
 
     Args:
-        predict: as the model does.
+        predict: what the model predicts.
         length: characters of the text.
         batch_size: B.
         window: T.
@@ -80,25 +81,26 @@ def epoch_size(predict: Predict, length: int, batch_size: int, window: int) -> t
 
 
 def _offsets(length: int, batch_size: int, window: int) -> int:
-    """How many offsets streams may begin at.
+    """Return how many offsets the streams may start at.
 
-    One may cost at most a window of each stream, and none where there is none to spare.
+    The offset costs each stream one window at most, and none if there is none to spare.
     """
     return min(window, length - batch_size * window)
 
 
-class Streams(Windows):
-    """Predict all: B parallel streams of the text, in windows of T characters.
+class StreamWindows(Windows):
+    """B parallel streams of the text, in windows of T characters, for `predict="all"`.
 
-    The text from a fresh random offset on is cut into B streams of equal length, one a row of the
-    batch; window k of each stream follows window k - 1 of the same stream. Less than a window at
-    the end of each stream is left out, another part each epoch because of the offset.
+    Each epoch starts at a new random offset and cuts the rest of the text into B streams of equal
+    length, one per row of the batch. Window k of a stream follows window k - 1 of the same stream.
+    Less than one window at the end of each stream is left out; because of the offset, it is a
+    different part in each epoch.
 
     Args:
         ids: (N,), N > B * T.
         batch_size: B.
         window: T.
-        random_seed: with the epoch, the key of the offset.
+        random_seed: determines the offset, together with the epoch.
     """
 
     def __init__(self, ids: Ids, batch_size: int, window: int, random_seed: int) -> None:
@@ -117,7 +119,7 @@ class Streams(Windows):
         self.steps, self.targets_per_epoch = epoch_size("all", len(ids), batch_size, window)
 
     def block(self, epoch: int, step: int, count: int) -> Batch:
-        """Inputs and the same shifted by one as targets: int32 (K, B, T) each."""
+        """Return inputs, and as targets the same shifted by one: int32 (K, B, T) each."""
         rng = np.random.default_rng((self._random_seed, epoch))
         steps = np.arange(step, min(step + count, self.steps))
         starts = int(rng.integers(self._offsets)) + steps * self._window
@@ -126,14 +128,14 @@ class Streams(Windows):
         return windows[:, :, :-1], windows[:, :, 1:]
 
 
-class Sliding(Windows):
-    """Predict last: every window of T characters, shuffled, with the character after it.
+class SlidingWindows(Windows):
+    """Every window of T characters, shuffled, and the next character, for `predict="last"`.
 
     Args:
         ids: (N,), N > T.
-        batch_size: windows a batch; the last batch of an epoch may hold fewer.
+        batch_size: B, the windows per batch; the last batch of an epoch may hold fewer.
         window: T.
-        random_seed: with the epoch, the key of the order.
+        random_seed: determines the order, together with the epoch.
     """
 
     def __init__(self, ids: Ids, batch_size: int, window: int, random_seed: int) -> None:
@@ -143,7 +145,7 @@ class Sliding(Windows):
         self.steps, self.targets_per_epoch = epoch_size("last", len(ids), batch_size, window)
 
     def block(self, epoch: int, step: int, count: int) -> Batch:
-        """Inputs int32 (K, B, T) and labels int32 (K, B)."""
+        """Return inputs int32 (K, B, T) and labels int32 (K, B)."""
         order = Permutation(len(self._labels), (self._random_seed, epoch))
         start = step * self._batch_size
         left = len(self._labels) - start
@@ -154,18 +156,18 @@ class Sliding(Windows):
 
 
 class Permutation:
-    """A random order of 0 .. size - 1 that is computed where it is asked for, not stored.
+    """A random order of 0 .. size - 1 that is computed on demand, not stored.
 
-    A Feistel network permutes the smallest even number of bits that holds `size`; what lands
-    outside is sent round again until it lands inside (cycle walking; Black and Rogaway 2002).
-    Shuffling a billion windows takes a few words of memory.
+    A Feistel network permutes all numbers of the smallest even number of bits that holds `size`. A
+    number that falls outside the range is permuted again until it falls inside (cycle walking;
+    Black and Rogaway 2002). Shuffling a billion windows takes a few words of memory.
 
     Args:
-        size: how many, at least 1.
+        size: how many numbers, at least 1.
         key: the same key gives the same order.
     """
 
-    ROUNDS = 6  # four give a permutation no cheap test tells from random; two more cost little
+    ROUNDS = 6  # four already pass every cheap test for randomness; two more cost little
 
     def __init__(self, size: int, key: tuple[int, ...]) -> None:
         self._size = size
@@ -175,7 +177,7 @@ class Permutation:
         self._keys = rng.integers(0, 1 << 63, size=self.ROUNDS, dtype=np.uint64)
 
     def __call__(self, positions: NDArray[np.integer]) -> NDArray[np.int64]:
-        """What stands at each position of the order."""
+        """Return the number at each position of the order."""
         values = self._encipher(positions.astype(np.uint64))
         while (outside := values >= self._size).any():
             values[outside] = self._encipher(values[outside])
@@ -184,7 +186,7 @@ class Permutation:
     def _encipher(self, values: NDArray[np.uint64]) -> NDArray[np.uint64]:
         left, right = values >> self._half_bits, values & self._mask
         for key in self._keys:
-            # Multiply and fold: a 64-bit mixing step (constants of Steele, Lea, Flood 2014).
+            # Multiply and fold: a 64-bit mixing step, with constants of Steele, Lea, Flood 2014.
             mixed = (right + key) * np.uint64(0xBF58476D1CE4E5B9)
             mixed ^= mixed >> np.uint64(31)
             mixed *= np.uint64(0x94D049BB133111EB)
@@ -194,17 +196,17 @@ class Permutation:
 
 
 def sliding_windows(ids: Ids, window: int) -> tuple[Ids, Ids]:
-    """All windows (N - T, T) and the character after each (N - T,), as views of the ids."""
+    """Return all windows (N - T, T) and the character after each (N - T,), as views of the ids."""
     if len(ids) <= window:
         raise ValueError(f"a window of {window} needs {window + 1} ids; found {len(ids)}")
     return sliding_window_view(ids[:-1], window), ids[window:]
 
 
 def one_hot(ids: NDArray[np.integer], vocabulary_size: int) -> NDArray[np.float32]:
-    """float32 (..., V) with a single 1 at each id: what the model makes of a batch itself.
+    """Return float32 (..., V) with a single 1 at each id.
 
-    Training never calls this, since a batch becomes one-hot inside the model; it is here for
-    whoever wants to see or use the arrays. Hand it a batch, not a corpus.
+    Training never calls this, because the model itself turns a batch into one-hot vectors. It is
+    here for anyone who wants to see or use the arrays. Give it a batch, not a whole corpus.
     """
     encoded = np.zeros((*ids.shape, vocabulary_size), dtype=np.float32)
     np.put_along_axis(encoded, ids[..., None].astype(np.intp), 1, axis=-1)
