@@ -91,7 +91,7 @@ def test_texts_of_unequal_lengths_end_together(predict: str):
 @pytest.mark.parametrize("options", [{"layers": 2}, {"window": 1}, {"window": 40}])
 def test_staggered_windows_predict_what_whole_ones_do(cell: str, options: dict[str, Any]):
     network = make_network(predict="last", cell=cell, **options)
-    staggered, windows = StaggeredReading(network), WindowReading(network, 1)
+    staggered, windows = StaggeredReading(network, 1), WindowReading(network, 1)
     np.testing.assert_array_equal(staggered.logits(), windows.logits())
     for path in ([1], [2, 3], [], [*range(8)] * 6, [4], [5, 6, 7]):
         for reading in (staggered, windows):
@@ -99,11 +99,32 @@ def test_staggered_windows_predict_what_whole_ones_do(cell: str, options: dict[s
         np.testing.assert_allclose(staggered.logits(), windows.logits(), atol=CLOSE)
 
 
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("window", [1, 3, 40])
+def test_staggered_windows_of_many_texts_predict_what_whole_ones_do(cell: str, window: int):
+    network = make_network(predict="last", cell=cell, window=window)
+    staggered, windows = StaggeredReading(network, 4), WindowReading(network, 4)
+    for reading in (staggered, windows):
+        reading.extend([[1, 2, 3, 4, 5], [], [6], [7, 8] * 30])
+    steps, kept = ids_of(50, 4), np.array([3, 0, 0])
+    for t, ids in enumerate(steps):
+        np.testing.assert_allclose(staggered.logits(), windows.logits(), atol=CLOSE)
+        if t in (2, 30):
+            staggered.keep(kept)
+            windows.keep(kept)
+            kept = np.array([2, 1])
+        rows = len(staggered.logits())
+        for reading in (staggered, windows):
+            reading.step(ids[:rows])
+
+
 def test_each_model_is_read_as_it_was_trained():
     assert isinstance(make_reading(make_network(), 1), OneReading)
     assert isinstance(make_reading(make_network(), 2), BatchReading)
     assert isinstance(make_reading(make_network(predict="last"), 1), StaggeredReading)
-    assert isinstance(make_reading(make_network(predict="last"), 2), WindowReading)
+    assert isinstance(make_reading(make_network(predict="last"), 2), StaggeredReading)
+    assert isinstance(make_reading(make_network(predict="last"), 1000), WindowReading)
+    assert isinstance(make_reading(make_network(predict="last", window=9000), 1), StaggeredReading)
     both_ways = make_network(predict="last", bidirectional=True)
     assert isinstance(make_reading(both_ways, 1), WindowReading)
 

@@ -34,7 +34,11 @@ BLOCK_STEPS = 1024
 BLOCK_FLOATS = 1 << 18
 """The most outputs of a layer held while a text is run through: 1 MB, which fits a core's cache."""
 FIRST_WINDOWS = 16
-"""The windows that may be open at the beginning of a text that is read character by character."""
+"""The windows of a text that may be open when it begins to be read character by character."""
+MOST_WINDOWS = 2048
+"""Open windows of several texts, above which whole windows are read faster: the rows of one step no
+longer fit a core's cache. Below it, `benchmarks/tuning.py` shows, whole windows take up to 12 times
+as long, and 18 times for one text."""
 
 
 class Reading(Protocol):
@@ -66,8 +70,9 @@ def make_reading(network: Network, batch_size: int, dot: Dot = np.ndarray.dot) -
         dot: the function that multiplies by the recurrent kernels, if B > 1.
     """
     if network.config.predict == "last":
-        staggered = batch_size == 1 and not network.config.bidirectional
-        return StaggeredReading(network) if staggered else WindowReading(network, batch_size)
+        fits = batch_size == 1 or batch_size * network.config.window <= MOST_WINDOWS
+        staggered = fits and not network.config.bidirectional
+        return (StaggeredReading if staggered else WindowReading)(network, batch_size)
     return OneReading(network) if batch_size == 1 else BatchReading(network, batch_size, dot)
 
 
@@ -235,53 +240,68 @@ class BatchReading:
 
 
 class StaggeredReading:
-    """One text, each character predicted only from the window before it, for `predict="last"`.
+    """B texts, each character predicted only from the window before it, for `predict="last"`.
 
-    One window begins at each of the last `window` characters, and all these open windows are read
-    side by side, with one product per character. Reading each window as a whole would take `window`
-    products per character, one after another.
+    One window of a text begins at each of its last `window` characters, and all these open windows
+    are read side by side, with one product per character. Reading each window as a whole takes
+    `window` products per character, one after another.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, batch_size: int) -> None:
         self._network = network
         self._window = network.config.window
         # Rows are added as windows open, because a text may be shorter than a long window.
-        self._rows = min(FIRST_WINDOWS, self._window)
-        self._windows = BatchReading(network, self._rows)  # row k % window: the one begun at k
-        self._read = 0  # characters read so far
+        self._slots = min(FIRST_WINDOWS, self._window)
+        # Row (k % window) * B + b is the window of text b that began at step k.
+        self._windows = BatchReading(network, self._slots * batch_size)
+        self._begun = np.zeros(batch_size, np.intp)  # (B,), the step at which each text began
+        self._latest = 0  # the latest of these
+        self._read = 0  # steps so far
 
     def extend(self, texts: Sequence[Sequence[int]]) -> None:
-        """Read several ids of the one text."""
-        (ids,) = texts
-        if len(ids) > self._window:  # no open window will reach further back
-            ids = ids[-self._window :]
-            self._read = 0
-        for index in ids:
-            self.step((index,))
+        """Read several ids of each text; all end at the same step, so shorter ones begin later."""
+        texts = [ids[-self._window :] for ids in texts]  # no window will reach further back
+        for left in range(max(map(len, texts)), 0, -1):
+            self.step([ids[-left] if len(ids) >= left else 0 for ids in texts])
+            waiting = [row for row, ids in enumerate(texts) if len(ids) < left]
+            self._begun[waiting] = self._read
+        self._latest = int(self._begun.max(initial=0))
 
     def step(self, ids: Sequence[int] | Ids) -> None:
-        """Read one character: ids (1,)."""
-        if self._rows <= self._read < self._window:
-            rows, self._rows = self._rows, min(2 * self._rows, self._window)
-            self._windows.keep(np.arange(self._rows) % rows)
+        """Read one character of each text: ids (B,)."""
+        B = len(self._begun)
+        if self._slots <= self._read < self._window:
+            slots, self._slots = self._slots, min(2 * self._slots, self._window)
+            self._windows.keep(np.arange(self._slots * B) % (slots * B))
+        slot = self._read % self._window  # in which one window ended and the next one begins
         for array in self._windows.arrays():
-            array[self._read % self._window] = 0  # a window begins in the row of the one that ended
-        self._windows.step(np.repeat(ids, self._rows))
+            array[slot * B : (slot + 1) * B] = 0
+        tiled = np.empty((self._slots, B), np.intp)
+        tiled[:] = ids
+        self._windows.step(tiled.ravel())
         self._read += 1
 
     def logits(self) -> Floats:
-        """Return predictions (1, V) of the next character; at first the output layer's bias."""
-        if not self._read:
-            return self._network.dense_bias[None].copy()
-        oldest = max(0, self._read - self._window) % self._window
-        return self._network.output(self._windows.h[oldest : oldest + 1])
+        """Return predictions (B, V) of the next characters; at first the output layer's bias."""
+        B, first = len(self._begun), self._read - self._window
+        if first >= self._latest:  # the oldest windows began at the same step, in rows that adjoin
+            start = first % self._window * B
+            return self._network.output(self._windows.h[start : start + B])
+        oldest = np.maximum(self._begun, first)
+        rows = oldest % self._window * B + np.arange(B)
+        logits = self._network.output(self._windows.h[rows])
+        logits[oldest == self._read] = self._network.dense_bias
+        return logits
 
     def keep(self, rows: Ids) -> None:
-        """Continue with the one text, rows [0], or drop it."""
+        """Continue with the texts in these rows (n,), and drop the others."""
+        slots = np.arange(self._slots)[:, None] * len(self._begun)
+        self._windows.keep((slots + rows).ravel())
+        self._begun = self._begun[rows]
 
 
 class WindowReading:
-    """B texts, or one that is read in both directions, by whole windows, for `predict="last"`."""
+    """B texts read by whole windows, for `predict="last"`: in both directions, or very many."""
 
     def __init__(self, network: Network, batch_size: int) -> None:
         self._network = network
