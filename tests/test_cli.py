@@ -175,7 +175,7 @@ def test_the_seeds_before_a_refused_one_are_answered(checkpoint: Path, run: Run,
     (tmp_path / "seeds").write_bytes(b"ab\ncd\n\xff\nef")
     result = run("sample", "-c", checkpoint, "--seeds", "seeds", "-n", "3", "--jsonl")
     assert result.stdout.count(b"\n") == 2
-    assert b"line 3 of seeds is not UTF-8" in result.stderr
+    assert b"seeds is not utf-8: byte 0xff at offset 6 (line 3)" in result.stderr
 
 
 @pytest.mark.numeric
@@ -431,15 +431,18 @@ def test_signals_save_a_run_that_resume_continues(run: Run, tmp_path: Path):
         assert process.stderr is not None
         try:
             # The table's heading is written when the first step is due.
-            while b"char/s" not in process.stderr.readline():
+            heading = b""
+            while b"char/s" not in heading:
+                heading += process.stderr.readline()
                 assert process.poll() is None
+            assert b"\n* marks the best so far" in heading
             process.send_signal(number)
             output, errors = process.communicate(timeout=HANG)
         finally:
             process.kill()
         assert process.returncode == status
         assert output == b""
-        assert b"go on with: chargen train --resume -o ck" in errors
+        assert b"resume with: chargen train --resume -o ck" in errors
         assert b"Traceback" not in errors
         assert (tmp_path / "ck" / "history.jsonl").exists()
         assert run("sample", "-c", "ck", "-n", "5").returncode == 0

@@ -270,22 +270,23 @@ def _decode(
     blocks: Iterable[bytes | None], decoder: codecs.IncrementalDecoder, name: str, encoding: str
 ) -> Iterator[str]:
     fed = 0  # bytes given to the decoder before this block
+    line = 1
     first = True
     for block in blocks:
         if block is None:
             yield ""
             continue
-        pending = decoder.getstate()[0]
+        state = decoder.getstate()
+        wrong: UnicodeDecodeError | None = None
         try:
             text = decoder.decode(block, final=not block)
             code_points(text)
         except UnicodeDecodeError as error:
-            offset = fed - len(pending) + error.start
-            byte = error.object[error.start]
-            raise CorpusError(
-                f"{name} is not {encoding}: byte 0x{byte:02x} at offset {offset:,} does not "
-                "decode; give the text's --encoding (such as latin-1), or convert it to UTF-8"
-            ) from None
+            wrong = error
+            # What comes before it is handed over: a prompt there is still answered.
+            decoder.setstate(state)
+            place = len(block) - len(error.object) + error.start  # in the block; bytes may wait
+            text = decoder.decode(block[: max(0, place)])
         except UnicodeEncodeError as error:
             point = ord(error.object[error.start])
             raise CorpusError(
@@ -299,6 +300,14 @@ def _decode(
             first = False
         if text:
             yield text
+        line += text.count("\n")
+        if wrong:
+            byte, offset = wrong.object[wrong.start], fed + place
+            raise CorpusError(
+                f"{name} is not {encoding}: byte 0x{byte:02x} at offset {offset:,} (line {line:,}) "
+                "does not decode; give the text's --encoding (such as latin-1), or convert it to "
+                "UTF-8"
+            )
         fed += len(block)
 
 
