@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,8 @@ import chargen
 from chargen.checkpoint.directory import Checkpoint
 from chargen.cli import cli
 from chargen.cli.list_checkpoints import _time_of
+from chargen.cli.options import GroupedOption
+from chargen.config import GROUPS, SAMPLE_OPTIONS, TRAIN_OPTIONS, Field
 from chargen.data.windows import make_windows
 from chargen.scoring import score as score_module
 
@@ -53,15 +56,63 @@ def commands() -> dict[str, click.Command]:
     return {name: command for name, command in found.items() if command is not None}
 
 
+def options(name: str) -> list[GroupedOption]:
+    """The options of a command, each of which must be in a group."""
+    found = [each for each in commands()[name].params if isinstance(each, click.Option)]
+    assert all(isinstance(each, GroupedOption) for each in found)
+    return [each for each in found if isinstance(each, GroupedOption)]
+
+
 @pytest.mark.parametrize("name", commands())
 def test_every_command_has_help_with_an_example(name: str, run: Run):
     result = run(name, "--help")
     assert result.returncode == 0
     assert f"Example: chargen {name}" in result.stdout.decode()
     assert result.stderr == b""
-    for parameter in commands()[name].params:
-        if isinstance(parameter, click.Option):
-            assert parameter.help, f"{name} {parameter.opts} has no help"
+    for parameter in options(name):
+        assert parameter.help, f"{name} {parameter.opts} has no help"
+        words = parameter.help.split("  [default: ")[0]
+        assert words.endswith("."), f"{name} {parameter.opts}: {words}"
+
+
+@pytest.mark.parametrize("name", commands())
+def test_each_option_stands_in_its_group(name: str, run: Run):
+    result = run(name, "--help", COLUMNS="80")
+    lines = result.stdout.decode().split("\n")
+    assert max(map(len, lines)) <= 80
+    headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    groups = {parameter.group for parameter in options(name)}
+    if len(groups) < 2:
+        assert headings == ["Options:"]
+        return
+    assert headings == [f"{group.capitalize()}:" for group in GROUPS if group in groups]
+    heading, found = "", {}
+    for line in lines:
+        if line in headings:
+            heading = line
+        elif line.startswith("  -"):
+            found[re.findall(r"--[\w-]+", line)[0]] = heading
+    for parameter in options(name):
+        long = next(option for option in parameter.opts if option.startswith("--"))
+        assert found.pop(long) == f"{parameter.group.capitalize()}:"
+    assert found == {"--help": "Output:"}
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"), [("train", TRAIN_OPTIONS), ("sample", SAMPLE_OPTIONS)], ids=str
+)
+def test_the_options_are_those_of_the_fields(name: str, fields: dict[str, Field]):
+    found = {parameter.name: parameter for parameter in options(name)}
+    for field in fields.values():
+        option = found[field.name]
+        assert field.flag in option.opts
+        assert str(option.help).startswith(field.option.help)
+        assert option.group == field.option.group
+        if field.default_words and field.option.bare is None:
+            assert f"[default: {field.default_words}]" in str(option.help)
+        if field.choices:
+            assert isinstance(option.type, click.Choice)
+            assert tuple(option.type.choices) == field.choices
 
 
 def test_the_readme_documents_every_option():
@@ -126,6 +177,48 @@ def test_sample_writes_the_seed_and_its_continuation(checkpoint: Path, run: Run)
     assert run(*options).stdout == echoed.stdout
     named = run(*options[:1], *options[3:], CHARGEN_CHECKPOINT=str(checkpoint))
     assert named.stdout == echoed.stdout
+    assert named.stderr == b""
+    for spelling in ("--seed", "--prompt"):
+        same = run(*(spelling if option == "-s" else option for option in options))
+        assert (same.stdout, same.stderr) == (echoed.stdout, b"")
+
+
+@pytest.mark.parametrize("arguments", ["sample -n 3", "evaluate -", "info", "info --json"])
+def test_a_checkpoint_that_was_not_named_is_said(
+    arguments: str, checkpoint: Path, run: Run, tmp_path: Path
+):
+    shutil.copytree(checkpoint, tmp_path / "checkpoints" / "poems\x1b[2J")
+    said = run(*arguments.split(), stdin=b"abc")
+    assert said.returncode == 0
+    assert said.stderr == b"chargen: using checkpoints/poems\\x1b[2J\n"
+    quiet = run(*arguments.split(), "-q", stdin=b"abc")
+    assert (quiet.returncode, quiet.stderr) == (0, b"")
+    assert len(quiet.stdout) > 3
+
+
+def test_novelty_says_that_it_reads_a_terminal(tmp_path: Path, run: Run):
+    (tmp_path / "corpus").write_text("the heron counted the moons")
+    for more, said in ((["-q"], b""), ([], b"chargen: reading TEXT from standard input")):
+        master, slave = pty.openpty()
+        process = subprocess.Popen(
+            [*COMMAND, "novelty", "--corpus", "corpus", "--json", *more],
+            cwd=tmp_path,
+            stdin=slave,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        os.close(slave)
+        os.write(master, b"the heron counts\n\x04")
+        try:
+            output, errors = process.communicate(timeout=HANG)
+        finally:
+            process.kill()
+            os.close(master)
+        assert process.returncode == 0
+        assert json.loads(output)["longest"]["text"] == "the heron count"
+        assert errors.startswith(said)
+        assert errors.count(b"\n") == len(said[:1])
+    assert run("novelty", "--corpus", "corpus", stdin=b"the heron").stderr == b""
 
 
 @pytest.mark.numeric
@@ -223,6 +316,9 @@ def test_seeds_come_from_a_file_or_a_pipe(checkpoint: Path, run: Run, tmp_path: 
     assert [record["seed"] for record in records] == ["abc", "abc", "", "", "def", "def"]
     from_pipe = run(*options, "--seeds", "-", "--count", "2", stdin=seeds.read_bytes())
     assert from_pipe.stdout == from_file.stdout
+    seeds.write_bytes("abc\r\n\ndef".encode("utf-16"))
+    encoded = run(*options, "--seeds", seeds, "--count", "2", "--encoding", "utf-16")
+    assert encoded.stdout == from_file.stdout
     assert from_pipe.stderr == b""
 
 

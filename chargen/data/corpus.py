@@ -256,6 +256,9 @@ def _blocks(stream: IO[bytes], pauses: bool) -> Iterator[bytes | None]:
             yield None
         block = read(BLOCK_BYTES)
         yield block
+        if not pauses and 0 < len(block) < BLOCK_BYTES:
+            block = b""  # a terminal, asked again, would want a second Ctrl-D
+            yield block
 
 
 def _is_ready(stream: IO[bytes]) -> bool:
