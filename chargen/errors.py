@@ -35,6 +35,10 @@ class ChargenError(Exception):
 
     exit_status = 1
 
+    def __str__(self) -> str:
+        # A path may hold surrogates, which no stream takes: an error must not fail to be shown.
+        return super().__str__().encode("utf-8", "backslashreplace").decode()
+
 
 class CorpusError(ChargenError):
     """A text cannot be read, decoded or used."""

@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from chargen.checkpoint.directory import Checkpoint
 from chargen.config import (
+    SAMPLE_OPTIONS,
     SampleConfig,
+    SampleOptions,
     Unknown,
     check_max_copy,
     check_random_seed,
     check_threads,
+    takes,
 )
 from chargen.errors import OptionError
 from chargen.network.language_model import LanguageModel
@@ -31,13 +34,13 @@ def load(path: str | PathLike[str], *, threads: int | None = None) -> "Model":
 
     Args:
         path: the directory.
-        threads: to compute with; None for as many as suit the model and the work.
+        threads: how many to compute with; None for as many as suit the model and the work.
 
     Raises:
         CheckpointError: there is none, or it is damaged or of another format.
         OptionError: `threads` is out of range.
     """
-    check_threads(threads)
+    threads = check_threads(threads)
     if not fspath(path):
         raise OptionError("the path of a checkpoint must not be empty")
     return Model(Checkpoint.open(Path(path)), threads)
@@ -47,7 +50,7 @@ class Model(LanguageModel):
     """A trained character model. Make one with `chargen.load`.
 
     Attributes:
-        checkpoint: what it was read from.
+        checkpoint: the checkpoint that it was read from.
     """
 
     def __init__(self, checkpoint: Checkpoint, threads: int | None = None) -> None:
@@ -55,83 +58,55 @@ class Model(LanguageModel):
         super().__init__(network, checkpoint.vocabulary, threads)
         self.checkpoint = checkpoint
 
+    @takes(SAMPLE_OPTIONS)
     def sample(
         self,
         seed: str = "",
         *,
-        length: int = 500,
-        temperature: float = SampleConfig.temperature,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        min_p: float | None = None,
-        stop: str | None = None,
-        repetition_guard: int | None = None,
         copies: CopyIndex | None = None,
         random_seed: int | None = None,
         unknown: Unknown = "error",
+        **options: Unpack[SampleOptions],
     ) -> str:
-        """Write text that goes on from a seed; the seed is not part of what is returned.
+        """Write text that continues a prompt; the prompt is not part of what is returned.
 
         Args:
-            seed: what the text begins with; empty begins a new line.
-            length: characters to write.
-            temperature: 0 is greedy, 1 the model's own distribution.
-            top_k: draw from the k most likely characters.
-            top_p: draw from the most likely ones that together have this probability.
-            min_p: draw from those at least this share as likely as the most likely one.
-            stop: end before this string.
-            repetition_guard: so many characters in a row never come a second time.
-            copies: passages that must not be copied, from `copy_index`.
-            random_seed: the same one gives the same text; None draws one.
-            unknown: "error", "skip" or "replace" characters of the seed the model never saw.
+            seed: The prompt; an empty one begins a new line.
+            copies: Passages that must not be copied, from `copy_index`.
+            random_seed: Number that randomness starts from: the same one gives the same text, and
+                None draws one.
+            unknown: "error", "skip" or "replace" characters of the prompt that the model never saw.
+            **options: what the fields of `SampleConfig` say, which stands here.
 
         Raises:
-            VocabularyError: the seed holds a character the model never saw.
+            VocabularyError: the prompt holds a character that the model never saw.
             OptionError: an option is out of range.
         """
+        if options.get("length", 0) is None:
+            raise OptionError(
+                "--length must be a number, as a text without end is never returned; use `stream`"
+            )
         pieces = self.stream(
-            seed,
-            length=length,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            stop=stop,
-            repetition_guard=repetition_guard,
-            copies=copies,
-            random_seed=random_seed,
-            unknown=unknown,
+            seed, copies=copies, random_seed=random_seed, unknown=unknown, **options
         )
         return "".join(pieces)
 
+    @takes(SAMPLE_OPTIONS)
     def stream(
         self,
         seed: str = "",
         *,
-        length: int | None = 500,
-        temperature: float = SampleConfig.temperature,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        min_p: float | None = None,
-        stop: str | None = None,
-        repetition_guard: int | None = None,
         copies: CopyIndex | None = None,
         random_seed: int | None = None,
         unknown: Unknown = "error",
+        **options: Unpack[SampleOptions],
     ) -> Iterator[str]:
-        """As `sample`, yielding pieces as they are written; `length=None` goes on for ever."""
-        config = SampleConfig(
-            length=length,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            stop=stop,
-            repetition_guard=repetition_guard,
-        )
-        if random_seed is None:
-            random_seed = draw_random_seed()
-        check_random_seed(random_seed)
+        """Write as `sample` does, yielding pieces of text as they are written.
+
+        With `length=None` the text never ends.
+        """
+        config = SampleConfig(**options)
+        random_seed = draw_random_seed() if random_seed is None else check_random_seed(random_seed)
         ((_, pieces),) = write(self, [seed], config, random_seed, unknown, copies)
         return pieces
 
@@ -146,7 +121,7 @@ class Model(LanguageModel):
         """
         from chargen.data.corpus import read_ids
 
-        check_max_copy(max_copy)  # before the texts are read
+        max_copy = check_max_copy(max_copy)  # before the texts are read
         sources = [fspath(texts)] if isinstance(texts, str | PathLike) else texts
         return CopyIndex(read_ids(sources, self.vocabulary, encoding), max_copy)
 
@@ -157,13 +132,13 @@ class Model(LanguageModel):
         return score_ids(self, self.vocabulary.encode(text))
 
     def scorer(self) -> "Scorer":
-        """For the score of each character, or of a text that comes in parts."""
+        """Return a scorer of each character, or of a text that comes in parts."""
         from chargen.scoring.score import Scorer
 
         return Scorer(self)
 
     def line_scorer(self) -> "LineScorer":
-        """For the score of each line by itself, of a text that comes in parts."""
+        """Return a scorer of each line by itself, of a text that comes in parts."""
         from chargen.scoring.score import LineScorer
 
         return LineScorer(self)

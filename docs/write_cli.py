@@ -10,8 +10,9 @@ PAGE = Path(__file__).with_name("cli.md")
 INTRODUCTION = """\
 # The command line
 
-What `--help` says of each command; made by `python docs/write_cli.py`. The [README](../README.md)
-has the options by task, the [cookbook](cookbook.md) what they are good for together.
+This page is what `--help` prints for each command; `python docs/write_cli.py` writes it. The
+[README](../README.md) describes the options by task, and the [cookbook](cookbook.md) shows what
+they do together.
 """
 WIDTH = 100
 
@@ -31,7 +32,7 @@ def page() -> str:
 
 
 def section(title: str, text: str) -> str:
-    """A heading and the help as it is."""
+    """A heading, and the help as it is printed."""
     return f"## {title}\n\n```text\n{text.strip()}\n```\n"
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,8 @@ import chargen
 from chargen.checkpoint.directory import Checkpoint
 from chargen.cli import cli
 from chargen.cli.list_checkpoints import _time_of
+from chargen.cli.options import GroupedOption
+from chargen.config import GROUPS, SAMPLE_OPTIONS, TRAIN_OPTIONS, Field
 from chargen.data.windows import make_windows
 from chargen.scoring import score as score_module
 
@@ -54,15 +57,65 @@ def commands() -> dict[str, click.Command]:
     return {name: command for name, command in found.items() if command is not None}
 
 
+def options(name: str) -> list[GroupedOption]:
+    """The options of a command, each of which must be in a group."""
+    found = [each for each in commands()[name].params if isinstance(each, click.Option)]
+    assert all(isinstance(each, GroupedOption) for each in found)
+    return [each for each in found if isinstance(each, GroupedOption)]
+
+
 @pytest.mark.parametrize("name", commands())
 def test_every_command_has_help_with_an_example(name: str, run: Run):
     result = run(name, "--help")
     assert result.returncode == 0
     assert f"Example: chargen {name}" in result.stdout.decode()
     assert result.stderr == b""
-    for parameter in commands()[name].params:
-        if isinstance(parameter, click.Option):
-            assert parameter.help, f"{name} {parameter.opts} has no help"
+    for parameter in options(name):
+        assert parameter.help, f"{name} {parameter.opts} has no help"
+        words = parameter.help.split("  [default: ")[0]
+        assert words.endswith("."), f"{name} {parameter.opts}: {words}"
+
+
+@pytest.mark.parametrize("name", commands())
+def test_each_option_stands_in_its_group(name: str, run: Run):
+    result = run(name, "--help", COLUMNS="80")
+    lines = result.stdout.decode().split("\n")
+    assert max(map(len, lines)) <= 80
+    headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    groups = {parameter.group for parameter in options(name)}
+    if len(groups) < 2:
+        assert headings == ["Options:"]
+        return
+    assert headings == [f"{group.capitalize()}:" for group in GROUPS if group in groups]
+    heading, found = "", {}
+    for line in lines:
+        if line in headings:
+            heading = line
+        elif line.startswith("  -"):
+            found[re.findall(r"--[\w-]+", line)[0]] = heading
+    for parameter in options(name):
+        long = next(option for option in parameter.opts if option.startswith("--"))
+        assert found.pop(long) == f"{parameter.group.capitalize()}:"
+    assert found == {"--help": "Output:"}
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [("train", TRAIN_OPTIONS), ("sample", SAMPLE_OPTIONS)],
+    ids=["train", "sample"],
+)
+def test_the_options_are_those_of_the_fields(name: str, fields: dict[str, Field]):
+    found = {parameter.name: parameter for parameter in options(name)}
+    for field in fields.values():
+        option = found[field.name]
+        assert field.flag in option.opts
+        assert str(option.help).startswith(field.option.help)
+        assert option.group == field.option.group
+        if field.default_words and field.option.bare is None:
+            assert f"[default: {field.default_words}]" in str(option.help)
+        if field.choices:
+            assert isinstance(option.type, click.Choice)
+            assert tuple(option.type.choices) == field.choices
 
 
 def test_the_readme_documents_every_option():
@@ -127,6 +180,48 @@ def test_sample_writes_the_seed_and_its_continuation(checkpoint: Path, run: Run)
     assert run(*options).stdout == echoed.stdout
     named = run(*options[:1], *options[3:], CHARGEN_CHECKPOINT=str(checkpoint))
     assert named.stdout == echoed.stdout
+    assert named.stderr == b""
+    for spelling in ("--seed", "--prompt"):
+        same = run(*(spelling if option == "-s" else option for option in options))
+        assert (same.stdout, same.stderr) == (echoed.stdout, b"")
+
+
+@pytest.mark.parametrize("arguments", ["sample -n 3", "evaluate -", "info", "info --json"])
+def test_a_checkpoint_that_was_not_named_is_said(
+    arguments: str, checkpoint: Path, run: Run, tmp_path: Path
+):
+    shutil.copytree(checkpoint, tmp_path / "checkpoints" / "poems\x1b[2J")
+    said = run(*arguments.split(), stdin=b"abc")
+    assert said.returncode == 0
+    assert said.stderr == b"chargen: using checkpoints/poems\\x1b[2J\n"
+    quiet = run(*arguments.split(), "-q", stdin=b"abc")
+    assert (quiet.returncode, quiet.stderr) == (0, b"")
+    assert len(quiet.stdout) > 3
+
+
+def test_novelty_says_that_it_reads_a_terminal(tmp_path: Path, run: Run):
+    (tmp_path / "corpus").write_text("the heron counted the moons")
+    for more, said in ((["-q"], b""), ([], b"chargen: reading TEXT from standard input")):
+        master, slave = pty.openpty()
+        process = subprocess.Popen(
+            [*COMMAND, "novelty", "--corpus", "corpus", "--json", *more],
+            cwd=tmp_path,
+            stdin=slave,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        os.close(slave)
+        os.write(master, b"the heron counts\n\x04")
+        try:
+            output, errors = process.communicate(timeout=HANG)
+        finally:
+            process.kill()
+            os.close(master)
+        assert process.returncode == 0
+        assert json.loads(output)["longest"]["text"] == "the heron count"
+        assert errors.startswith(said)
+        assert errors.count(b"\n") == len(said[:1])
+    assert run("novelty", "--corpus", "corpus", stdin=b"the heron").stderr == b""
 
 
 @pytest.mark.numeric
@@ -176,7 +271,7 @@ def test_the_seeds_before_a_refused_one_are_answered(checkpoint: Path, run: Run,
     (tmp_path / "seeds").write_bytes(b"ab\ncd\n\xff\nef")
     result = run("sample", "-c", checkpoint, "--seeds", "seeds", "-n", "3", "--jsonl")
     assert result.stdout.count(b"\n") == 2
-    assert b"line 3 of seeds is not UTF-8" in result.stderr
+    assert b"seeds is not utf-8: byte 0xff at offset 6 (line 3)" in result.stderr
 
 
 @pytest.mark.numeric
@@ -224,6 +319,9 @@ def test_seeds_come_from_a_file_or_a_pipe(checkpoint: Path, run: Run, tmp_path: 
     assert [record["seed"] for record in records] == ["abc", "abc", "", "", "def", "def"]
     from_pipe = run(*options, "--seeds", "-", "--count", "2", stdin=seeds.read_bytes())
     assert from_pipe.stdout == from_file.stdout
+    seeds.write_bytes("abc\r\n\ndef".encode("utf-16"))
+    encoded = run(*options, "--seeds", seeds, "--count", "2", "--encoding", "utf-16")
+    assert encoded.stdout == from_file.stdout
     assert from_pipe.stderr == b""
 
 
@@ -432,15 +530,18 @@ def test_signals_save_a_run_that_resume_continues(run: Run, tmp_path: Path):
         assert process.stderr is not None
         try:
             # The table's heading is written when the first step is due.
-            while b"char/s" not in process.stderr.readline():
+            heading = b""
+            while b"char/s" not in heading:
+                heading += process.stderr.readline()
                 assert process.poll() is None
+            assert b"\n* marks the best so far" in heading
             process.send_signal(number)
             output, errors = process.communicate(timeout=HANG)
         finally:
             process.kill()
         assert process.returncode == status
         assert output == b""
-        assert b"go on with: chargen train --resume -o ck" in errors
+        assert b"resume with: chargen train --resume -o ck" in errors
         assert b"Traceback" not in errors
         assert (tmp_path / "ck" / "history.jsonl").exists()
         assert run("sample", "-c", "ck", "-n", "5").returncode == 0

@@ -4,9 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.config import ModelConfig, TrainConfig, TrainOptions
+from chargen.config import ModelConfig, TrainConfig, check_network
 from chargen.errors import OptionError, TrainingError
-from chargen.training.defaults import PRESETS, TextSize, check_options, default_validation
+from chargen.training.defaults import (
+    PRESETS,
+    TextSize,
+    check_options,
+    default_validation,
+    with_preset,
+)
 from chargen.training.defaults import settle as settle_text
 from chargen.training.machine import Machine
 
@@ -14,7 +20,8 @@ from chargen.training.machine import Machine
 def settle(
     options: Any, characters: int = 100_000, vocabulary_size: int = 60, speed: float = 1.0
 ) -> tuple[ModelConfig, TrainConfig]:
-    check_options(options)
+    options = check_options(options)
+    check_network(with_preset(options))
     validation = default_validation(characters, options)
     held_out = round(characters * validation) if isinstance(validation, float) else 1000
     size = TextSize(
@@ -24,7 +31,7 @@ def settle(
         validation=held_out,
     )
     return settle_text(
-        TrainOptions(**options),
+        options,
         size,
         validation=validation,
         speed=speed,
@@ -143,7 +150,7 @@ def test_what_is_held_out_by_default():
     assert default_validation(10**6, {"validation": "other.txt"}) == "other.txt"
     assert default_validation(10**6, {"preset": "tutorial"}) == 0
     with pytest.raises(OptionError, match="--validation must be"):
-        default_validation(10**6, {"validation": 1})
+        check_options({"validation": 1})
 
 
 def test_many_characters_are_embedded():

@@ -171,7 +171,7 @@ WRONG = [
     ("list text", 1, "no folder text"),
     ("sample -c ck extra", 2, "unexpected extra argument"),
     ("sample -c ck --length", 2, "requires an argument"),
-    ("sample -c ck --length many", 2, "'many' is not a valid int"),
+    ("sample -c ck --length many", 2, "is not a valid integer (see chargen sample --help)"),
     ("sample -c ck --temperature nan", 2, "--temperature must be"),
     ("sample -c ck --temperature warm", 2, "'warm' is not a valid float"),
     ("sample -c ck --stop=", 2, "--stop must be at least one character"),
@@ -196,13 +196,13 @@ WRONG = [
     ("completion tcsh", 2, "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
     ("novelty text", 2, "Missing option '--corpus'"),
     ("novelty --corpus text", 1, "no text to look at"),
-    ("novelty - --corpus -", 2, "standard input is either TEXT or --corpus"),
+    ("novelty - --corpus -", 2, "standard input can be read only once; - names it twice"),
     ("novelty nowhere --corpus text", 1, "no such file: nowhere"),
     ("novelty text --corpus nowhere", 1, "no such file: nowhere"),
     ("novelty binary --corpus text", 1, "binary is not utf-8"),
     ("sample -c ck --endless --seeds text", 2, "does not go with --seeds"),
     ("sample -c ck --endless --jsonl", 2, "does not go with --jsonl"),
-    ("sample -c ck --seeds folder", 1, "cannot read the seeds from folder"),
+    ("sample -c ck --seeds folder", 1, "folder is a directory"),
     ("sample -c loop", 1, "no checkpoint at loop"),
     ("evaluate folder -c ck", 1, "folder is a directory"),
     ("evaluate text -c ck --threshold 3", 2, "--threshold is for lines: give --per line"),
@@ -216,7 +216,7 @@ WRONG = [
     ("evaluate text -c lambda", 1, "describes a 'Lambda'"),
     ("evaluate text", 1, "no checkpoint under checkpoints"),
     ("evaluate bad.gz -c ck", 1, "bad.gz"),
-    ("forecast", 2, "No such command 'forecast'"),
+    ("forecast", 2, "No such command 'forecast' (see chargen --help)"),
     ("--loud", 2, "No such option"),
     ("train text --budget soon", 2, "--budget must be a duration such as 90s, 10m or 1h"),
     ("train text --budget 5s", 2, "--budget must be 10 seconds or more"),
@@ -226,7 +226,7 @@ WRONG = [
     ("train empty", 1, "no text in empty"),
     ("train one", 1, "training needs at least 2"),
     ("train short --window 20", 1, "a window of 20 needs 21"),
-    ("train binary", 1, "binary is not utf-8: byte 0x80 at offset 128 does not decode"),
+    ("train binary", 1, "binary is not utf-8: byte 0x80 at offset 128 (line 2) does"),
     ("train same", 1, "only one distinct character"),
     ("train text --min-count 99999", 1, "only one distinct character"),
     ("train text -o keras", 1, "keras already holds model.keras, a name of a checkpoint's files"),
@@ -268,8 +268,8 @@ WRONG = [
     ("sample -c ck --threads 0", 2, "--threads must be a whole number from 1 to 4,096; found 0"),
     ("evaluate text -c ck --threads two", 2, "Invalid value for '--threads'"),
     ("sample -c ck --seed é", 1, "the model never saw 'é'"),
-    ("sample -c ck --seeds nowhere", 1, "cannot read the seeds from nowhere"),
-    ("sample -c ck --seeds latin", 1, "line 1 of latin is not UTF-8"),
+    ("sample -c ck --seeds nowhere", 1, "no such file: nowhere; check the path"),
+    ("sample -c ck --seeds latin", 1, "latin is not utf-8: byte 0xe9 at offset 0 (line 1) does"),
     ("sample -c ck --seeds text --seed a", 2, "give one of them"),
     ("sample -c ck --endless -n 3", 2, "does not go with --length"),
     ("sample -c ck --unknown maybe", 2, "Invalid value for '--unknown'"),
@@ -340,6 +340,7 @@ def check(run: Run, folder: Path, line: str, status: int, message: str) -> None:
     assert message in shown
     assert shown.startswith("chargen: error: ")
     assert shown.count("\n") == 1, shown
+    assert not shown.endswith(".\n"), "a message is no sentence of its own"
     assert result.stdout == b""
     assert files_in(folder) == before, "a refused command changed a file"
 

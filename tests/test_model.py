@@ -40,7 +40,7 @@ def test_sample_refuses_what_it_cannot_do(checkpoint: Path):
         model.stream(temperature=-1)
 
 
-def test_numbers_of_numpy_are_numbers(checkpoint: Path):
+def test_numbers_of_numpy_are_numbers(checkpoint: Path, tmp_path: Path):
     model = chargen.load(checkpoint)
     expected = model.sample("a", length=5, temperature=0.5, random_seed=3)
     written = model.sample(
@@ -51,6 +51,12 @@ def test_numbers_of_numpy_are_numbers(checkpoint: Path):
         model.sample(length=np.int64(-5))
     with pytest.raises(OptionError, match="must be 0 or more, and finite; found inf"):
         model.sample(temperature=np.float32("inf"))
+    assert chargen.load(checkpoint, threads=np.int64(1)).threads == 1  # type: ignore[arg-type]
+    (tmp_path / "text").write_text("abcdefghij" * 3)
+    copies = model.copy_index(tmp_path / "text", np.uint8(3))  # type: ignore[arg-type]
+    same = model.copy_index(tmp_path / "text", 3)
+    options = {"length": 40, "random_seed": 2}
+    assert model.sample(copies=copies, **options) == model.sample(copies=same, **options)  # type: ignore[arg-type]
 
 
 def test_what_a_caller_gets_wrong_is_an_error_of_ours(checkpoint: Path):
@@ -64,6 +70,19 @@ def test_what_a_caller_gets_wrong_is_an_error_of_ours(checkpoint: Path):
         model.evaluate("ab\udc80")
     with pytest.raises(OptionError, match="must not be empty"):
         chargen.load("")
+    with pytest.raises(OptionError, match="--length must be a number.* use `stream`"):
+        model.sample("a", length=None)
+    for function in (model.sample, model.stream):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'heat'"):
+            function("a", heat=1)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("name", [f"x{chr(0xDC80)}", f"x{chr(0xD800)}", "x\0y"], ids=ascii)
+def test_a_path_that_cannot_be_shown_is_an_error_that_can(name: str):
+    with pytest.raises(CheckpointError, match="train one with") as refused:
+        chargen.load(name)
+    assert str(refused.value).encode()
+    assert "\\ud" in str(refused.value) or "\0" in name
 
 
 def test_weights_that_overflow_warn_of_nothing(tmp_path: Path):

@@ -1,7 +1,7 @@
 """The command line: `chargen COMMAND`.
 
-Each command stands in a module of its own, imported when it is named, and imports what it works
-with when it runs, so that `--help` answers at once.
+Each command has a module of its own, which is imported when the command is named and imports what
+it works with when it runs, so that `--help` answers at once.
 """
 
 import errno
@@ -58,7 +58,7 @@ class Group(click.Group):
             status = 2
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "chargen"
-            status = _fail(f"{_one_line(error.format_message())} See `{where} --help`.", 2)
+            status = _fail(f"{_one_line(error.format_message())} (see {where} --help)", 2)
         except click.ClickException as error:
             status = _fail(_one_line(error.format_message()), error.exit_code)
         except click.Abort:
@@ -94,21 +94,21 @@ def _set_up_process() -> None:
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the process's life
     else:
-        _let_go_on(sys.stderr)
+        _ignore_failures(sys.stderr)
     # Die of a closed pipe as other commands do: `chargen sample --endless | head`.
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminate)
     # Text is UTF-8 whatever the locale says. Names of files may hold bytes that are not: another
-    # command gets them as they are, and a reader gets signs.
+    # command gets them as they are, and a person gets signs.
     for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors=errors)
 
 
-def _let_go_on(stream: Any) -> None:
-    """What cannot be said, as on a full disk, must not end what can be done."""
+def _ignore_failures(stream: Any) -> None:
+    """Ignore failures to write messages, as on a full disk: they must not end the work."""
 
     def heedless(method: Callable[..., Any]) -> Callable[..., Any]:
         def attempt(*arguments: Any) -> Any:
@@ -130,7 +130,7 @@ def _reason(error: OSError) -> str:
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:
         return f"cannot write standard output: {why}; make room, or send it elsewhere"
     if error.errno == errno.ENOENT:
-        return "the working directory is gone; change to one that is there"
+        return "the working directory no longer exists; change to one that does"
     return f"{why}; try again"
 
 
@@ -144,4 +144,5 @@ def _fail(message: str, status: int) -> int:
 
 
 def _one_line(message: str) -> str:
-    return " ".join(message.split())
+    """A message of Click's as ours are: one line without a full stop at its end."""
+    return " ".join(message.split()).removesuffix(".")

@@ -2,6 +2,8 @@
 
 import click
 
+from chargen.cli.options import Command
+
 __all__ = ["command"]
 
 SHELLS = ("bash", "zsh", "fish")
@@ -11,15 +13,16 @@ VARIABLE = "_CHARGEN_COMPLETE"
 
 @click.command(
     "completion",
-    short_help="Set up a shell to complete.",
+    cls=Command,
+    short_help="Set up a shell's completion.",
     epilog="Example: chargen completion bash >> ~/.bashrc",
 )
 @click.argument("shell", type=click.Choice(SHELLS))
 def command(shell: str) -> None:
-    """Print what makes SHELL complete commands, options, files and the names of checkpoints.
+    """Print a script that makes SHELL complete commands, options, files and checkpoints.
 
-    For bash and zsh it goes into ~/.bashrc or ~/.zshrc, for fish into
-    ~/.config/fish/completions/chargen.fish; or try it with: eval "$(chargen completion bash)"
+    For bash and zsh, add it to ~/.bashrc or ~/.zshrc; for fish, write it to
+    ~/.config/fish/completions/chargen.fish. To try it: eval "$(chargen completion bash)"
     """
     from click.shell_completion import get_completion_class
 

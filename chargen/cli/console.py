@@ -17,7 +17,7 @@ from chargen.training.events import Evaluated, Event, Progressed, Recovered, Sta
 __all__ = ["TrainingDisplay"]
 
 SAMPLE_SHOWN = 80
-"""Characters of an evaluation's sample that are shown: a line's worth."""
+"""Characters shown of an evaluation's sample: what fits on a line."""
 NATS_PER_BIT = math.log(2)
 ROW = "{epoch:>6} {step:>9} {rate:>8}  {train:>6} {validation:>8}  {accuracy:>8} {left:>7}"
 HEADER = ROW.format(
@@ -32,7 +32,7 @@ HEADER = ROW.format(
 
 
 class TrainingDisplay:
-    """Shows a run: a line an evaluation with a short sample, and a bar on a terminal.
+    """Shows a run: one line per evaluation, with a short sample, and a bar on a terminal.
 
     Args:
         quiet: show nothing.
@@ -83,7 +83,7 @@ class TrainingDisplay:
                 self._show_evaluation(event)
             case Recovered():
                 self._print(
-                    f"diverged at step {event.step:,}: going on from step {event.back_to:,} with "
+                    f"diverged at step {event.step:,}: continuing from step {event.back_to:,} with "
                     f"{event.rate_factor:g} of the learning rate",
                     "yellow",
                 )
@@ -108,8 +108,11 @@ class TrainingDisplay:
             f"{training.batch_size} windows of {checkpoint.model.window}"
         )
         if event.first_step:
-            self._print(f"going on at step {event.first_step:,} of {event.total_steps:,}")
-        which = "of what is held out" if corpus.validation_characters else "of the training text"
+            self._print(f"resuming at step {event.first_step:,} of {event.total_steps:,}")
+        if corpus.validation_characters:
+            which = "on the held-out text\n* marks the best so far, whose weights are kept"
+        else:
+            which = "on the training text"
         self._print(f"train and held out are bits per character; accuracy is {which}", "dim")
         self._print(HEADER, "dim")
         epoch = event.first_step / event.epoch_steps
@@ -169,10 +172,10 @@ class TrainingDisplay:
                     f"time is up after {_clock(event.seconds)}, at step {event.step:,}{best}"
                 )
             case "patience":
-                self._print(f"stopped at step {event.step:,}: no longer getting better{best}")
+                self._print(f"stopped at step {event.step:,}: no longer improving{best}")
             case "interrupted":
                 self._print(
-                    f"stopped at step {event.step:,} and saved{best}; go on with: "
+                    f"stopped at step {event.step:,} and saved{best}; resume with: "
                     f"chargen train --resume -o {path}"
                 )
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from chargen.cli.options import (
+    Command,
     checkpoint_option,
     complete_file,
     encoding_option,
     find_checkpoint,
     json_option,
+    option,
     quiet_option,
     threads_option,
 )
@@ -29,54 +31,65 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 Records: TypeAlias = Iterator[list[dict[str, Any]]]
-"""In groups: at each time those that are there."""
+"""Records in groups: at each time those that are there."""
 
 
 @click.command(
     "evaluate",
+    cls=Command,
     short_help="Score a text in bits per character.",
     epilog="Example: chargen evaluate mail.txt --per line --rank",
 )
 @click.argument("texts", nargs=-1, metavar="[TEXT]...", shell_complete=complete_file)
 @checkpoint_option
-@click.option(
+@encoding_option("the texts", "text")
+@option(
     "--per",
     type=click.Choice(["text", "line", "char"]),
     default="text",
-    help="One record for the text, a line, or a character. A line's record is: line number, "
-    "bits per character, nats per character, characters, unknown characters, the line; a "
-    "character's: position, bits, the character; parted by tabs.  [default: text]",
+    group="records",
+    default_words="text",
+    help="Write one record for the text, or one per line or per character, tab-separated. That of "
+    "a line is: line number, bits per character, nats per character, characters, unknown "
+    "characters, the line. That of a character is: position, bits, the character.",
 )
-@click.option(
+@option(
     "--reset",
     type=click.Choice(["none", "line"]),
     default="none",
+    group="records",
+    default_words="none",
     help="Where the model forgets what it has read: nowhere, or at each line, so that a line's "
-    "score does not depend on those before it.  [default: none]",
+    "score does not depend on the lines before it.",
 )
-@click.option(
+@option(
     "--threshold",
     type=float,
+    group="records",
     metavar="B",
-    help="Only lines of more than B bits per character: what is unlike the text the model learnt. "
-    "A line of which it knows no character is one of them.",
+    help="Write only lines of more than B bits per character: those that are unlike the text the "
+    "model learned. A line of which it knows no character is one of them.",
 )
-@click.option(
-    "--rank", is_flag=True, help="Sort the lines, most bits per character first, once all are read."
+@option(
+    "--rank",
+    is_flag=True,
+    group="records",
+    help="Sort the lines, most bits per character first, once all are read.",
 )
-@click.option(
+@option(
     "--invert",
     is_flag=True,
-    help="With --threshold, the other lines; with --rank, fewest bits first.",
+    group="records",
+    help="With --threshold, write the other lines; with --rank, put the fewest bits first.",
 )
-@click.option(
+@option(
     "--baselines",
     is_flag=True,
-    help="Also what needs no network: n-grams counted in the run's training text, and compressors "
-    "that have seen it.",
+    group="records",
+    help="Also score the text by what needs no network: n-grams counted in the run's training "
+    "text, and compressors that have seen it.",
 )
 @json_option
-@encoding_option("Of the texts.")
 @threads_option
 @quiet_option
 def command(
@@ -96,8 +109,8 @@ def command(
     """Score TEXT: how many bits the model needs for each character; fewer is better.
 
     TEXT is a file or - for standard input; several are joined. With none, the text that the
-    training run held out is scored. State is carried from the first character to the last. Lines
-    and characters are scored as they come: each line before the next is sent.
+    training run held out is scored. The state is carried from the first character to the last.
+    Lines and characters are scored as they come: each line before the next one is sent.
     """
     _check(per, threshold, rank, invert, baselines)
 
@@ -106,7 +119,7 @@ def command(
     from chargen.scoring.score import PART
     from chargen.scoring.tally import Tally
 
-    model = load(find_checkpoint(checkpoint), threads=threads)
+    model = load(find_checkpoint(checkpoint, quiet=quiet), threads=threads)
     # What is answered at the end is not read in the parts in which a pipe happens to bring it.
     pauses = per != "text"
     parts = (
@@ -150,7 +163,7 @@ def _check(per: str, threshold: float | None, rank: bool, invert: bool, baseline
     if threshold is not None and not math.isfinite(threshold):
         raise OptionError(f"--threshold must be a number of bits; found {threshold}")
     if invert and threshold is None and not rank:
-        raise OptionError("--invert turns --threshold or --rank round: give one of them with it")
+        raise OptionError("--invert turns --threshold or --rank round; give one of them with it")
     if baselines and per != "text":
         raise OptionError("--baselines is for a whole text; it does not go with --per " + per)
 
@@ -167,7 +180,7 @@ def _scored(
 
 
 def _baselines(model: "Model", text: str) -> dict[str, float]:
-    """Bits per character of the text by what has no network; order: that of the best n-grams."""
+    """Bits per character of the text without a network; `order` is that of the best n-grams."""
     from chargen.scoring.baselines import MOST_TRAINING, compressed_bits, ngram_bits
     from chargen.scoring.tally import rounded
 
@@ -206,7 +219,7 @@ def _comparison(model: "Model", score: "Score", others: dict[str, float]) -> str
 
 
 def _lines(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
-    """A record a line; its line end is counted with it and left out of its text."""
+    """One record per line; its newline is counted with it and left out of its text."""
     from chargen.scoring.tally import Tally
 
     number, line, tally = 0, "", Tally()
@@ -251,7 +264,7 @@ def _beyond(records: Records, threshold: float, invert: bool) -> Records:
 
 
 def _bits(record: dict[str, Any]) -> float:
-    """A line's bits per character; without end where the model knows none of its characters."""
+    """A line's bits per character; infinite where the model knows none of its characters."""
     bits: float | None = record["bits_per_character"]
     if bits is None:
         return math.inf if record["unknown_characters"] else -math.inf

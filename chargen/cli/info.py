@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargen.cli.options import complete_checkpoint, find_checkpoint, json_option, quiet_option
+from chargen.cli.options import (
+    Command,
+    complete_checkpoint,
+    find_checkpoint,
+    json_option,
+    quiet_option,
+)
 from chargen.cli.plain import figure, table, visible
 
 if TYPE_CHECKING:
@@ -20,6 +26,7 @@ RECENT = 5
 
 @click.command(
     "info",
+    cls=Command,
     short_help="Show what a checkpoint is.",
     epilog="Example: chargen info checkpoints/poems",
 )
@@ -27,14 +34,14 @@ RECENT = 5
 @json_option
 @quiet_option
 def command(checkpoint: str | None, as_json: bool, quiet: bool) -> None:
-    """Show what a checkpoint is: layers, parameters, corpus, configuration, history.
+    """Show what a checkpoint is: its layers, parameters, corpus, configuration and history.
 
     DIR is the checkpoint; by default $CHARGEN_CHECKPOINT, else the newest under ./checkpoints.
     """
     from chargen.checkpoint.architecture import describe, parameter_count
     from chargen.checkpoint.directory import Checkpoint, best_of
 
-    opened = Checkpoint.open(find_checkpoint(checkpoint))
+    opened = Checkpoint.open(find_checkpoint(checkpoint, quiet=quiet))
     layers = describe(opened.model)
     parameters = parameter_count(opened.model)
     history = opened.history()

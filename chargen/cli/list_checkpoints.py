@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from chargen.cli.options import json_option, quiet_option
+from chargen.cli.options import Command, json_option, quiet_option
 from chargen.cli.plain import figure, table, visible
 from chargen.errors import CheckpointError
 
@@ -16,6 +16,7 @@ __all__ = ["command"]
 
 @click.command(
     "list",
+    cls=Command,
     short_help="List the checkpoints under a folder.",
     epilog="Example: chargen list checkpoints --json",
 )

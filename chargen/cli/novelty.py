@@ -1,13 +1,21 @@
 """`chargen novelty`: how much of a text is copied."""
 
 import json
+import sys
 from typing import Any
 
 import click
 
-from chargen.cli.options import complete_file, encoding_option, json_option, quiet_option
+from chargen.cli.options import (
+    Command,
+    complete_file,
+    encoding_option,
+    json_option,
+    option,
+    quiet_option,
+)
 from chargen.cli.plain import figure, table, visible
-from chargen.errors import CorpusError, OptionError
+from chargen.errors import CorpusError
 
 __all__ = ["command"]
 
@@ -19,28 +27,30 @@ SHOWN = 60
 
 @click.command(
     "novelty",
+    cls=Command,
     short_help="Find what a text has copied.",
     epilog="Example: chargen novelty draft.txt --corpus poems.txt",
 )
 @click.argument("texts", nargs=-1, metavar="[TEXT]...", shell_complete=complete_file)
-@click.option(
+@option(
     "--corpus",
     multiple=True,
     required=True,
+    group="text",
     metavar="TEXT",
     shell_complete=complete_file,
-    help="Where the copies would come from; may be given several times.",
+    help="The text that may have been copied; may be given several times.",
 )
+@encoding_option("the texts", "text")
 @json_option
-@encoding_option("Of the texts.")
 @quiet_option
 def command(
     texts: tuple[str, ...], corpus: tuple[str, ...], as_json: bool, encoding: str, quiet: bool
 ) -> None:
-    """Find the longest passage of TEXT that stands in the corpus, and how much is copied.
+    """Find the longest passage of TEXT that is also in the corpus, and how much is copied.
 
-    TEXT is a file or - for standard input, which it is by default; several are joined. Copies are
-    passages of at least 10, 20 and 40 characters, the same in both, character by character.
+    TEXT is a file or - for standard input, which is the default; several are joined. Copies are
+    passages of at least 10, 20 and 40 characters that are the same in both.
     """
     import numpy as np
 
@@ -49,16 +59,15 @@ def command(
     from chargen.data.vocabulary import code_points
     from chargen.scoring.tally import rounded
 
-    sources = texts or (STANDARD_INPUT,)
-    if STANDARD_INPUT in sources and STANDARD_INPUT in corpus:
-        raise OptionError("standard input is either TEXT or --corpus; name a file for the other")
-    text = "".join(read_text(sources, encoding))
-    if not text:
-        raise CorpusError("no text to look at: 0 characters; name a TEXT, or pipe one in")
+    if not (texts or quiet) and sys.stdin is not None and sys.stdin.isatty():
+        click.echo("chargen: reading TEXT from standard input; end it with Ctrl-D", err=True)
+    text = "".join(read_text(texts or (STANDARD_INPUT,), encoding))
     points = code_points(text)
     learnt = np.concatenate(
         [code_points(block) for block in read_text(corpus, encoding)] or [points[:0]]
     )
+    if not text:
+        raise CorpusError("no text to look at: 0 characters; name a TEXT, or pipe one in")
     longest = longest_copy(points, learnt)
     record: dict[str, Any] = {"characters": len(text), "corpus_characters": len(learnt)}
     record["longest"] = longest and {

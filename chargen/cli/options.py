@@ -1,44 +1,155 @@
-"""Options and arguments that commands share."""
+"""How options are made, those that commands share, and how `--help` prints them in groups."""
 
 import os
 from collections.abc import Callable
+from dataclasses import MISSING
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from chargen.config import DEFAULT_FOLDER, TrainConfig
+from chargen.cli.plain import visible
+from chargen.config import DEFAULT_FOLDER, GROUPS, Field, Group, TrainConfig
 from chargen.errors import OptionError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 __all__ = [
+    "Command",
+    "GroupedOption",
+    "ShareOrFile",
     "checkpoint_option",
     "chosen",
     "complete_checkpoint",
     "complete_file",
     "encoding_option",
+    "field_options",
     "find_checkpoint",
     "json_option",
+    "option",
     "quiet_option",
     "threads_option",
 ]
 
 CHECKPOINT_VARIABLE = "CHARGEN_CHECKPOINT"
+WIDEST = 24
+"""Columns that an option takes at most beside its help: a longer one has a line of its own."""
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
-def checkpoint_option(command: Command) -> Command:
+class GroupedOption(click.Option):
+    """An option that says where `--help` prints it, and what it is when it is not given.
+
+    Args:
+        *declarations: as for `click.option`.
+        group: the heading.
+        default_words: the default as `--help` shows it; empty where there is nothing to say.
+        **attributes: as for `click.option`.
+    """
+
+    def __init__(
+        self, *declarations: Any, group: Group, default_words: str = "", **attributes: Any
+    ) -> None:
+        if default_words:
+            attributes["help"] += f"  [default: {default_words}]"
+        super().__init__(*declarations, **attributes)
+        self.group = group
+
+
+class Command(click.Command):
+    """A command whose `--help` prints the options in their groups."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a section for each group; one group alone needs no name."""
+        sections: dict[Group, list[tuple[str, str]]] = {group: [] for group in GROUPS}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if isinstance(parameter, click.Option) and record is not None:
+                # Click's own --help comes last.
+                sections[getattr(parameter, "group", GROUPS[-1])].append(record)
+        used = {group: records for group, records in sections.items() if records}
+        # The same in each section, so that the helps begin in one column.
+        width = min(WIDEST, max(len(term) for records in used.values() for term, _ in records))
+        for group, records in used.items():
+            with formatter.section(group.capitalize() if len(used) > 1 else "Options"):
+                formatter.write_dl([(term.ljust(width), text) for term, text in records], width)
+
+
+class ShareOrFile(click.ParamType):  # type: ignore[type-arg]  # which it takes since Click 8.4
+    """A number is a share of the text, anything else a file."""
+
+    name = "share or file"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float | str:
+        """Parse the option's value."""
+        try:
+            return float(value)
+        except ValueError:
+            return str(value)
+
+
+def option(*declarations: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
+    """`click.option` that makes a `GroupedOption`."""
+    return click.option(*declarations, cls=GroupedOption, **attributes)
+
+
+def field_options(*fields: Field) -> Callable[[Decorated], Decorated]:
+    """The options that are fields of a configuration, in that order."""
+
+    def add(command: Decorated) -> Decorated:
+        for field in reversed(fields):
+            command = _field_option(field)(command)
+        return command
+
+    return add
+
+
+def _field_option(field: Field) -> Callable[[Decorated], Decorated]:
+    said = field.option
+    declarations = [f"-{said.short}"] if said.short else []
+    attributes: dict[str, Any] = {}
+    if field.choices:
+        attributes = {"type": click.Choice(field.choices)}
+    elif field.kind is bool:
+        attributes = {"is_flag": True}
+    elif said.duration:
+        attributes = {"type": str, "metavar": "DURATION"}
+    elif field.kind is int:
+        attributes = {"type": int, "metavar": "N"}
+    elif field.kind is float:
+        attributes = {"type": float, "metavar": "F"}
+    elif field.kind is not str:
+        attributes = {"type": ShareOrFile()}
+    if said.metavar:
+        attributes["metavar"] = said.metavar
+    words = field.default_words
+    if said.bare is not None:
+        attributes |= {"is_flag": False, "flag_value": said.bare}
+        words = f"off; {said.bare} where N is left out"
+    default = None if field.default is MISSING else field.default
+    return option(
+        *declarations,
+        field.flag,
+        default=default,
+        group=said.group,
+        default_words=words,
+        help=said.help,
+        **attributes,
+    )
+
+
+def checkpoint_option(command: Decorated) -> Decorated:
     """`-c/--checkpoint`: which model to use; `find_checkpoint` gives its path."""
-    return click.option(
+    return option(
         "-c",
         "--checkpoint",
+        group="where",
         metavar="DIR",
         shell_complete=complete_checkpoint,
-        help="The checkpoint to use.  [default: $CHARGEN_CHECKPOINT, else the newest under "
-        "./checkpoints]",
+        default_words="$CHARGEN_CHECKPOINT, else the newest under ./checkpoints",
+        help="The checkpoint to use.",
     )(command)
 
 
@@ -53,7 +164,7 @@ def complete_checkpoint(
 
     found = sorted(str(path.parent) for path in DEFAULT_FOLDER.glob("*/config.json"))
     offered = [CompletionItem(name) for name in found if name.startswith(incomplete)]
-    # Where there are none of that name, it may stand elsewhere.
+    # Where there are none of that name, it may be elsewhere.
     return offered or [CompletionItem(incomplete, type="dir")]
 
 
@@ -66,41 +177,52 @@ def complete_file(
     return [CompletionItem(incomplete, type="file")]
 
 
-def encoding_option(of: str) -> Callable[[Command], Command]:
-    """`--encoding`: of texts that are read; the help says of which."""
-    return click.option(
+def encoding_option(of: str, group: Group) -> Callable[[Decorated], Decorated]:
+    """`--encoding`: of the texts that are read, which the help names."""
+    return option(
         "--encoding",
+        group=group,
         default=TrainConfig.encoding,
+        default_words=TrainConfig.encoding,
         metavar="NAME",
-        help=f"{of}  [default: {TrainConfig.encoding}]",
+        help=f"Encoding of {of}.",
     )
 
 
-def quiet_option(command: Command) -> Command:
+def quiet_option(command: Decorated) -> Decorated:
     """`-q/--quiet`: nothing on standard error but errors."""
-    return click.option(
-        "-q", "--quiet", is_flag=True, help="Write nothing but results and errors."
+    return option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        group="output",
+        help="Write nothing but results and errors.",
     )(command)
 
 
-def json_option(command: Command) -> Command:
+def json_option(command: Decorated) -> Decorated:
     """`--json`: for programs."""
-    return click.option("--json", "as_json", is_flag=True, help="Write JSON.")(command)
+    return option("--json", "as_json", is_flag=True, group="output", help="Write JSON.")(command)
 
 
-def threads_option(command: Command) -> Command:
-    """`--threads`: how many to compute with."""
-    return click.option(
+def threads_option(command: Decorated) -> Decorated:
+    """`--threads`: how many NumPy computes with."""
+    return option(
         "--threads",
         type=int,
+        group="machine",
         metavar="N",
-        help="Threads to compute with.  [default: as many as suit the model and the work, at most "
-        "one for each core]",
+        default_words="as many as suit the model and the work, at most one for each core",
+        help="Number of threads to compute with.",
     )(command)
 
 
-def find_checkpoint(checkpoint: str | None) -> Path:
+def find_checkpoint(checkpoint: str | None, *, quiet: bool) -> Path:
     """The checkpoint that was named, else the one in the environment, else the newest.
+
+    Args:
+        checkpoint: the name that was given.
+        quiet: do not say which one is used where none was named.
 
     Raises:
         CheckpointError: none was named and there is none.
@@ -110,8 +232,12 @@ def find_checkpoint(checkpoint: str | None) -> Path:
 
     if checkpoint == "":
         raise OptionError("--checkpoint must name a directory; found an empty name")
-    named = checkpoint or os.environ.get(CHECKPOINT_VARIABLE)
-    return Path(named) if named else newest_checkpoint()
+    if named := checkpoint or os.environ.get(CHECKPOINT_VARIABLE):
+        return Path(named)
+    found = newest_checkpoint()
+    if not quiet:
+        click.echo(f"chargen: using {visible(str(found))}", err=True)
+    return found
 
 
 def chosen(context: click.Context, name: str) -> bool:

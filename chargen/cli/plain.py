@@ -8,7 +8,7 @@ __all__ = ["figure", "harmless", "table", "visible"]
 CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"
 }
-"""What a terminal acts on: it could write to files' names, the clipboard or the command line."""
+"""What a terminal acts on: it could change the title, the clipboard or the command line."""
 
 
 def harmless(text: str) -> str:
@@ -17,7 +17,7 @@ def harmless(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Text on one line, with line ends and control characters as signs."""
+    """Text on one line, with newlines and control characters as signs."""
     signs = {"\n": "\N{RETURN SYMBOL}"}
     return "".join(
         signs.get(c) or (c if c.isprintable() else c.encode("unicode_escape").decode())
@@ -26,7 +26,7 @@ def visible(text: str) -> str:
 
 
 def figure(value: float | None, digits: int = 4) -> str:
-    """A number with thousands parted, or "-" where there is none."""
+    """A number with thousands separated by commas, or "-" where there is none."""
     if value is None:
         return "-"
     if isinstance(value, int):
@@ -39,7 +39,7 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
 
     Args:
         rows: the cells; the first row may be a heading.
-        right: columns to set flush right.
+        right: the columns to align to the right.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []

@@ -24,13 +24,13 @@ class Output:
         self._echo, self.jsonl, self._shown = echo, jsonl, shown
         self.count = 0
 
-    def write(self, seed: str, text: str, **more: object) -> None:
+    def write(self, prompt: str, text: str, **more: object) -> None:
         """Write one text."""
         if self.jsonl:
-            record = {"seed": seed, "text": text, "index": self.count, **more}
+            record = {"seed": prompt, "text": text, "index": self.count, **more}
             line = json.dumps(record, ensure_ascii=False)
         else:
-            line = seed + text if self._echo else text
+            line = prompt + text if self._echo else text
         sys.stdout.write(self._shown(line) + "\n")
         self.count += 1
 
@@ -53,7 +53,7 @@ def write_chosen(texts: "Iterator[Found]", output: Output) -> None:
 
 def search(
     model: "Model",
-    seed: str,
+    prompt: str,
     config: SampleConfig,
     beam: int,
     count: int,
@@ -64,17 +64,17 @@ def search(
     from chargen.sampling.beam import most_likely
     from chargen.scoring.tally import rounded
 
-    seed_ids = model.vocabulary.encode_prompt(seed, unknown)
+    prompt_ids = model.vocabulary.encode_prompt(prompt, unknown)
     found = most_likely(
-        model, seed_ids, length=config.length or 0, beam=beam, count=count, stop=config.stop or ""
+        model, prompt_ids, length=config.length or 0, beam=beam, count=count, stop=config.stop or ""
     )
     for each in found:
         if count > 1 and not output.jsonl:
-            row = f"{each.log_probability:.4f}\t{visible(seed + each.text)}"
+            row = f"{each.log_probability:.4f}\t{visible(prompt + each.text)}"
             click.echo(row)
             continue
         total = rounded(each.log_probability)
-        output.write(seed, each.text, stopped=each.stopped, log_probability=total)
+        output.write(prompt, each.text, stopped=each.stopped, log_probability=total)
     sys.stdout.flush()
 
 

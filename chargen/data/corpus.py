@@ -256,6 +256,9 @@ def _blocks(stream: IO[bytes], pauses: bool) -> Iterator[bytes | None]:
             yield None
         block = read(BLOCK_BYTES)
         yield block
+        if not pauses and 0 < len(block) < BLOCK_BYTES:
+            block = b""  # a terminal, asked again, would want a second Ctrl-D
+            yield block
 
 
 def _is_ready(stream: IO[bytes]) -> bool:
@@ -270,22 +273,23 @@ def _decode(
     blocks: Iterable[bytes | None], decoder: codecs.IncrementalDecoder, name: str, encoding: str
 ) -> Iterator[str]:
     offset = 0  # of this block in the source, in bytes
+    line = 1
     first = True
     for block in blocks:
         if block is None:
             yield ""
             continue
-        pending = decoder.getstate()[0]
+        state = decoder.getstate()
+        wrong: UnicodeDecodeError | None = None
         try:
             text = decoder.decode(block, final=not block)
             code_points(text)
         except UnicodeDecodeError as error:
-            byte = error.object[error.start]
-            place = offset - len(pending) + error.start
-            raise CorpusError(
-                f"{name} is not {encoding}: byte 0x{byte:02x} at offset {place:,} does not "
-                "decode; give the text's --encoding (such as latin-1), or convert it to UTF-8"
-            ) from None
+            wrong = error
+            # What comes before it is handed over: a prompt there is still answered.
+            decoder.setstate(state)
+            place = len(block) - len(error.object) + error.start  # in the block; bytes may wait
+            text = decoder.decode(block[: max(0, place)])
         except UnicodeEncodeError as error:
             point = ord(error.object[error.start])
             raise CorpusError(
@@ -299,6 +303,14 @@ def _decode(
             first = False
         if text:
             yield text
+        line += text.count("\n")
+        if wrong:
+            byte = wrong.object[wrong.start]
+            raise CorpusError(
+                f"{name} is not {encoding}: byte 0x{byte:02x} at offset {offset + place:,} (line "
+                f"{line:,}) does not decode; give the text's --encoding (such as latin-1), or "
+                "convert it to UTF-8"
+            )
         offset += len(block)
 
 

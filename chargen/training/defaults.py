@@ -7,14 +7,21 @@ A choice is taken from the first that has it: the caller's options, the preset, 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from chargen.checkpoint.architecture import GATES, parameter_count
-from chargen.config import MAX_COUNT, ModelConfig, TrainConfig, TrainOptions, check_validation
+from chargen.config import (
+    MAX_COUNT,
+    TRAIN_OPTIONS,
+    ModelConfig,
+    TrainConfig,
+    TrainOptions,
+    check_validation,
+)
 from chargen.data.windows import epoch_size
-from chargen.errors import OptionError, TrainingError
+from chargen.errors import TrainingError
 from chargen.training.machine import Machine, memory_bytes
 
 __all__ = [
@@ -29,6 +36,7 @@ __all__ = [
     "check_options",
     "default_validation",
     "settle",
+    "with_preset",
 ]
 
 
@@ -207,25 +215,24 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def default_validation(characters: int, options: TrainOptions) -> float | str:
     """The share of the text, or the file, to hold out."""
-    value: float | str | None = _given(options).get("validation")
+    value: float | str | None = with_preset(options).get("validation")
     if value is not None:
-        check_validation(value)
         return value
     if characters < SMALLEST_SPLIT:
         return 0.0
     return min(VALIDATION, LARGEST_HELD_OUT / characters)
 
 
-def check_options(options: TrainOptions) -> None:
-    """Refuse what no text could make right, before minutes go into reading one.
+def check_options(options: TrainOptions) -> TrainOptions:
+    """Return what the caller chose, numbers as Python's own.
 
     Raises:
-        OptionError: a choice is out of range, or two do not go together.
+        OptionError: a choice is out of range, whatever the text may be.
     """
-    plenty = 10**9
-    size = TextSize(vocabulary=100, characters=plenty, train=plenty, validation=0)
-    validation = default_validation(plenty, options)
-    settle(options, size, validation=validation, speed=1.0, machine=lambda: Machine(1))
+    check_validation(options.get("validation", 0.0))
+    return cast(
+        "TrainOptions", {name: TRAIN_OPTIONS[name].check(value) for name, value in options.items()}
+    )
 
 
 def settle(
@@ -239,7 +246,7 @@ def settle(
     """Settle every choice for a text.
 
     Args:
-        options: what the caller chose.
+        options: what the caller chose, from `check_options`.
         text: how long it is.
         validation: from `default_validation`.
         speed: how many characters a second an LSTM of 256 units would learn from here; it counts
@@ -247,10 +254,10 @@ def settle(
         machine: tells what the run computes on; asked last, as it takes seconds to answer.
 
     Raises:
-        OptionError: a choice is out of range, or two do not go together.
+        OptionError: two choices do not go together.
         TrainingError: the text is too short for what was chosen, or the memory too small.
     """
-    chosen = _given(options) | {"validation": validation}
+    chosen = with_preset(options) | {"validation": validation}
     if text.train < 2:
         raise TrainingError(
             f"the text to learn from has {text.train} character(s); training needs at least 2, one "
@@ -287,11 +294,9 @@ def settle(
     return model, training
 
 
-def _given(options: TrainOptions) -> dict[str, Any]:
-    """The caller's options, and those of the preset beside them."""
+def with_preset(options: TrainOptions) -> dict[str, Any]:
+    """Return the caller's options, and beside them those of the preset."""
     name = options.get("preset")
-    if name is not None and name not in PRESETS:
-        raise OptionError(f"--preset must be one of {', '.join(PRESETS)}; found {name!r}")
     return (PRESETS[name] if name else {}) | dict(options)
 
 

@@ -17,7 +17,7 @@ from chargen.checkpoint.directory import (
     Checkpoint,
     CorpusRecord,
 )
-from chargen.config import DEFAULT_FOLDER, TrainConfig, TrainOptions
+from chargen.config import DEFAULT_FOLDER, TrainConfig, TrainOptions, check_network
 from chargen.data.corpus import STANDARD_INPUT, Ids, fingerprint, read_corpus
 from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, OptionError, TrainingError, VocabularyError
@@ -28,6 +28,7 @@ from chargen.training.defaults import (
     check_options,
     default_validation,
     settle,
+    with_preset,
 )
 from chargen.training.machine import learning_speed, this_machine
 
@@ -93,8 +94,9 @@ def plan_new(
     """
     _check_free(folder, force)
     initial = Checkpoint.open(init_from) if init_from is not None else None
+    options = check_options(options)
     if initial is None:
-        check_options(options)
+        check_network(with_preset(options))
     encoding = options.get("encoding", TrainConfig.encoding)
     min_count = options.get("min_count", TrainConfig.min_count)
     corpus = read_corpus(sources, encoding=encoding, min_count=min_count)

@@ -7,7 +7,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Unpack
 
-from chargen.config import TrainOptions, parse_duration
+from chargen.config import TRAIN_OPTIONS, TrainOptions, parse_duration, takes
 from chargen.errors import CheckpointError, OptionError
 from chargen.training.events import Event, Report
 from chargen.training.plan import default_checkpoint, plan_new, plan_resumed
@@ -22,6 +22,7 @@ def _ignore(event: Event) -> None:
     """Report to nobody."""
 
 
+@takes(TRAIN_OPTIONS)
 def train(
     texts: Text | Sequence[Text] = (),
     *,
@@ -34,6 +35,9 @@ def train(
 ) -> Path:
     """Train a model on texts and write a checkpoint.
 
+    The options are the long ones of `chargen train`, with underscores. What is not given follows
+    from the text; see `chargen.training.defaults`.
+
     Args:
         texts: a path or several, joined in order; "-" is standard input. With `resume` they may
             be left out: the run knows its own.
@@ -43,8 +47,7 @@ def train(
         init_from: a checkpoint to take the network and its weights from, for another text with
             the same characters.
         report: told what happens; see `chargen.training.events`.
-        **options: the long options of `chargen train`, with underscores. What is not given
-            follows from the text; see `chargen.training.defaults`.
+        **options: what the fields of `ModelConfig` and `TrainConfig` say, which stands here.
 
     Returns:
         The checkpoint's path.
@@ -61,7 +64,7 @@ def train(
     """
     started = time.monotonic()
     check_support()
-    if unknown := set(options) - set(TrainOptions.__annotations__):
+    if unknown := set(options) - set(TRAIN_OPTIONS):
         raise TypeError(f"train() got unknown options: {', '.join(sorted(unknown))}")
     if "budget" in options:
         options["budget"] = parse_duration(options["budget"], "budget")
