@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -16,12 +17,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
+"""A folder for each machine, and in it a file for each table."""
 SHARED_TEXT = ROOT.parent / "shared" / "data" / "tinyshakespeare.txt"
-TELLING_FEATURES = {"avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve"}
-"""Of a processor: those that decide how fast products are."""
+TELLING_FEATURES = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "sve", "asimd")
+"""Features of a processor that decide how fast products are, the fastest first."""
 HELD_OUT = 111_540  # tinyshakespeare's last tenth
 
 
@@ -81,12 +84,42 @@ def table(rows: Sequence[Mapping[str, object]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def save(name: str, rows: Sequence[Mapping[str, object]]) -> None:
-    """Print a table and keep it as JSON, with what it was measured on."""
+def save(name: str, rows: Sequence[Mapping[str, object]], keys: Sequence[str] = ()) -> None:
+    """Print a table and keep it as JSON, with what it was measured on and by what command.
+
+    Args:
+        name: of the file, in this machine's folder.
+        rows: the table.
+        keys: columns that name a row. Rows on file that were not measured anew stay; without keys
+            none does.
+    """
     print(table(rows), flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    content = {"machine": machine(), "rows": rows}
-    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    measured = machine()
+    file = RESULTS / folder_of(measured) / f"{name}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    commands = [command()]
+    if keys and file.exists():
+        before = json.loads(file.read_text())
+        new = {tuple(row[key] for key in keys) for row in rows}
+        others = [row for row in before["rows"] if tuple(row[key] for key in keys) not in new]
+        if others:
+            commands = list(dict.fromkeys([*before["command"].split("; "), *commands]))
+        rows = [*others, *rows]
+    content = {"machine": measured, "command": "; ".join(commands), "rows": rows}
+    file.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def results(name: str) -> dict[str, dict[str, Any]]:
+    """What was measured under a name, by the folder of the machine."""
+    files = sorted(RESULTS.glob(f"*/{name}.json"), reverse=True)
+    return {file.parent.name: json.loads(file.read_text()) for file in files}
+
+
+def command() -> str:
+    """What was typed, without the paths of this machine."""
+    script, *arguments = sys.argv
+    words = [Path(word).name if "/" in word else word for word in arguments]
+    return " ".join(["python", f"benchmarks/{Path(script).name}", *words])
 
 
 def machine() -> dict[str, object]:
@@ -96,13 +129,20 @@ def machine() -> dict[str, object]:
     lines = CPUINFO.read_text().splitlines() if CPUINFO.exists() else []
     models = [line for line in lines if line.startswith("model name")]
     names = ("numpy", "h5py", "tensorflow", "keras", "torch")
+    found = features(CPUINFO)
     return {
         "cpu": models[0].partition(": ")[2] if models else platform.processor(),
-        "features": sorted(features(CPUINFO) & TELLING_FEATURES),
+        "features": [name for name in TELLING_FEATURES if name in found],
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "date": time.strftime("%Y-%m-%d"),
     } | {name: _version(name) for name in names}
+
+
+def folder_of(measured: Mapping[str, Any]) -> str:
+    """The name of a machine's folder: its processor, and the fastest of its products."""
+    name = re.sub(r"\(.*?\)|@.*|processor|cpu", "", measured["cpu"].lower())
+    return "-".join([*name.split(), *measured["features"][:1]])
 
 
 def _version(name: str) -> str | None:
