@@ -13,6 +13,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -66,15 +67,43 @@ def rate(work: Callable[[], int], seconds: float = 0.6) -> float:
     return done / elapsed
 
 
-def process_seconds(command: Sequence[str], **options: object) -> float:
+def process_seconds(command: Sequence[str], checkout: Path = ROOT, **options: object) -> float:
     """How long a whole process takes."""
-    # Compiled modules are kept, as for anyone who installed the package.
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     started = time.perf_counter()
     subprocess.run(  # type: ignore[call-overload]
-        command, env=environment, stdout=subprocess.DEVNULL, check=True, **options
+        command, env=environment(checkout), stdout=subprocess.DEVNULL, check=True, **options
     )
     return time.perf_counter() - started
+
+
+def environment(checkout: Path) -> dict[str, str]:
+    """Environment variables with which a process imports the chargen of a checkout.
+
+    `python -m` prefers the current directory, so that must be another one.
+    """
+    # Compiled modules are kept, as for anyone who installed the package.
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPATH": str(checkout)}
+
+
+def training_rate(text: Path, options: Sequence[str], budget: str, checkout: Path = ROOT) -> float:
+    """Characters learned from a second by `chargen train`, evaluations and saving included.
+
+    From `history.jsonl`, between the first evaluation and the last: what is before the first also
+    starts TensorFlow and compiles.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "chargen", "train", str(text.resolve()), "-q", "-o", "ck"]
+        subprocess.run(
+            [*command, "--budget", budget, "--validation", "0", *options],
+            cwd=folder,
+            env=environment(checkout),
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        first, *_, last = map(json.loads, (Path(folder) / "ck" / "history.jsonl").open())
+    characters = last["characters"] - first["characters"]
+    return float(characters / (last["seconds"] - first["seconds"]))
 
 
 def table(rows: Sequence[Mapping[str, object]]) -> str:
