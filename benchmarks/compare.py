@@ -174,7 +174,7 @@ def _training(bench: Bench, cell: str, units: int, size: int, checkout: Path) ->
     network = ["--cell", cell, "--units", str(units), "--window", "64", "--batch-size", str(size)]
     plain = ["--dropout", "0", "--weight-drop", "0", "--average", "0", "--weight-decay", "0"]
     options = [*network, *plain, "--epochs", "1000000", *SEEDED]
-    return training_rate(bench.text, options, "10s" if bench.quick else "20s", checkout)
+    return training_rate(bench.text, options, "15s" if bench.quick else "30s", checkout)
 
 
 KINDS = {

@@ -101,7 +101,10 @@ def training_rate(text: Path, options: Sequence[str], budget: str, checkout: Pat
             stdout=subprocess.DEVNULL,
             check=True,
         )
-        first, *_, last = map(json.loads, (Path(folder) / "ck" / "history.jsonl").open())
+        history = list(map(json.loads, (Path(folder) / "ck" / "history.jsonl").open()))
+    if len(history) < 2:
+        sys.exit(f"{' '.join(options)}: only {len(history)} evaluation in {budget}; give it longer")
+    first, last = history[0], history[-1]
     characters = last["characters"] - first["characters"]
     return float(characters / (last["seconds"] - first["seconds"]))
 
