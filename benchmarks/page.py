@@ -48,11 +48,16 @@ def block(name: str) -> str:
 
 def on(machine: dict[str, object]) -> str:
     """A machine, and the day, in a line."""
-    cpu = re.sub(r"\(.*?\)|Processor", "", str(machine["cpu"])).strip()
     day = time.strptime(str(machine["date"]), "%Y-%m-%d")
-    features = ", ".join(map(str, machine["features"]))  # type: ignore[call-overload]
     date = f"{day.tm_mday} {time.strftime('%B %Y', day)}"
-    return f"{machine['cores']} cores of an {cpu} ({features}), {date}"
+    return f"{short_name(machine)}, {date}"
+
+
+def short_name(machine: dict[str, object]) -> str:
+    """A machine by its processor, and the features that decide on its speed."""
+    cpu = re.sub(r"\(.*?\)|Processor", "", str(machine["cpu"])).strip()
+    features = ", ".join(map(str, machine["features"]))  # type: ignore[call-overload]
+    return f"{machine['cores']} cores of an {cpu} ({features})"
 
 
 if __name__ == "__main__":
