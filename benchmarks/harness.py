@@ -20,7 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).parent / "results"
 """A folder for each machine, and in it a file for each table."""
 SHARED_TEXT = ROOT.parent / "shared" / "data" / "tinyshakespeare.txt"
@@ -151,7 +151,9 @@ def command() -> str:
     """What was typed, without the paths of this machine."""
     script, *arguments = sys.argv
     words = [Path(word).name if "/" in word else word for word in arguments]
-    return " ".join(["python", f"benchmarks/{Path(script).name}", *words])
+    path = Path(script).resolve()
+    shown = path.relative_to(ROOT) if ROOT.resolve() in path.parents else path.name
+    return " ".join(["python", str(shown), *words])
 
 
 def machine() -> dict[str, object]:

@@ -199,6 +199,25 @@ def draw_exactness(axes: Axes, rows: Sequence[Row]) -> None:
     )(axes, rows)
 
 
+def draw_same_text(axes: Axes, rows: Sequence[Row]) -> None:
+    """The share of texts that differ, by what they differ from."""
+    columns = {
+        "differ with other threads": "with other threads",
+        "differ from the same text alone": "from the same text alone",
+        "not explained by rounding": "not explained by rounding",
+    }
+    for k, (column, label) in enumerate(columns.items()):
+        places = [place + 0.25 * (k - 1) for place in range(len(rows))]
+        shares = [100 * row[column] / row["texts"] for row in rows]
+        style = {"color": COLOURS[k], "hatch": HATCHES[k], "edgecolor": "white"}
+        axes.barh(places, shares, height=0.22, label=label, **style)
+        for place, share, row in zip(places, shares, rows, strict=True):
+            axes.text(share, place, f" {row[column]:,}", va="center", fontsize=7)
+    axes.set_yticks(range(len(rows)), [row["BLAS kernels"] for row in rows])
+    axes.set(xlabel="% of all texts", ylim=(len(rows) - 0.4, -0.6))
+    beside(axes)
+
+
 def draw_overhead(axes: Axes, rows: Sequence[Row]) -> None:
     """What surrounds a step."""
     named = [row | {"model": f"{row['model']}, batch {row.get('batch', 64)}"} for row in rows]
@@ -313,7 +332,11 @@ CLAIMS: dict[str, Callable[[], Figure | None]] = {
     ),
     "batch": lambda: panels([("batch", "Many texts", draw_batch)], height=fixed),
     "same_text": lambda: panels(
-        [("batch_exactness", "Rounding, together and alone", draw_exactness)], height=by_row
+        [
+            ("same_text", "Texts that differ", draw_same_text),
+            ("batch_exactness", "Rounding, together and alone", draw_exactness),
+        ],
+        height=by_row,
     ),
     "scoring": lambda: panels(
         [
