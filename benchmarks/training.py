@@ -300,9 +300,9 @@ def bare(
     text: Path, cell: str, layers: str, units: str, precision: str, batch: str = str(BATCH)
 ) -> float:
     """The compiled steps on one batch, with nothing around them."""
-    import tensorflow as tf
-
     model, windows = learner(text, cell, layers, units, precision, batch=int(batch))
+    import tensorflow as tf  # once `learner` has set what must be set before
+
     count = 16 if int(units) >= LARGE_UNITS else 64  # in a block, as in a run
     inputs, targets = (tf.constant(np.stack([part] * count)) for part in windows.batch(0, 0))
     rates = tf.fill([count], 1e-3)

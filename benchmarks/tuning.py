@@ -464,7 +464,8 @@ def main() -> None:
     groups = ("reading", "sampling", "scoring", "training")
     options.add_argument("--only", nargs="+", choices=groups, default=groups)
     options.add_argument("--rows", nargs="+", help="only constants that these words are part of")
-    options.add_argument("--quick", action="store_true", help="one short round; keeps nothing")
+    options.add_argument("--quick", action="store_true", help="short rounds; keeps nothing")
+    options.set_defaults(rounds=None)
     chosen = options.parse_args()
     if chosen.contender:
         name, *other = chosen.contender
@@ -476,7 +477,8 @@ def main() -> None:
             print(row.make(chosen.text))
         return
     lines: list[dict[str, object]] = []
-    rounds, seconds = (1, 0.15) if chosen.quick else (chosen.rounds, 0.6)
+    rounds, seconds = (1, 0.15) if chosen.quick else (5, 0.6)
+    rounds = chosen.rounds or rounds
     began = time.perf_counter()
     for row in rows():
         wanted = chosen.rows is None or any(

@@ -1,7 +1,7 @@
 """Search for texts that are not "the same" where they are promised to be.
 
     python tests/stress/search_differences.py [--kernels Haswell Sandybridge SkylakeX] [--texts N]
-    python tests/stress/search_differences.py --save    # also keeps the table for benchmarks/README.md
+    python tests/stress/search_differences.py --save    # also keeps the table for benchmarks/
 
 Two promises are tried, with networks that are trained well, trained by SGD, and not trained at all:
 
