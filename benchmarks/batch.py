@@ -17,7 +17,7 @@ from models import make_config, make_model
 
 import chargen
 from chargen.config import ModelConfig, SampleConfig
-from chargen.network.reading import Stream, Streams
+from chargen.network.reading import BatchReading, OneReading
 from chargen.sampling.generate import write
 
 STREAMS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -43,8 +43,8 @@ def compare(folder: Path, streams: int = 256, length: int = 2000) -> dict[str, o
     together = ["".join(pieces) for _, pieces in write(model, ["\n"] * streams, sampling, 0)]
     alone = [model.sample("\n", length=length, random_seed=index) for index in range(streams)]
     ids = np.stack([model.vocabulary.encode(text[:1000]) for text in alone[:64]])
-    many = Streams(model.network, 64).run(ids.T)
-    one = np.stack([Stream(model.network).run(row) for row in ids], axis=1)
+    many = BatchReading(model.network, 64).run(ids.T)
+    one = np.stack([OneReading(model.network).run(row) for row in ids], axis=1)
     worst = np.abs(many - one).max(axis=(0, 2))
     return {
         "checkpoint": folder.name,

@@ -158,7 +158,7 @@ def command() -> str:
 
 def machine() -> dict[str, object]:
     """What the figures were measured on."""
-    from chargen.training.processor import CPUINFO, features
+    from chargen.training.machine import CPUINFO, features
 
     lines = CPUINFO.read_text().splitlines() if CPUINFO.exists() else []
     models = [line for line in lines if line.startswith("model name")]

@@ -19,7 +19,7 @@ from models import SIZES, make_config, make_model, make_network, make_torch
 from chargen.checkpoint.architecture import GATES
 from chargen.config import ModelConfig, SampleConfig
 from chargen.network.cells import aligned_copy
-from chargen.network.reading import read
+from chargen.network.reading import make_reading
 
 TEMPERATURE = SampleConfig.temperature
 PIECE = 200  # characters between two looks at the clock
@@ -128,7 +128,7 @@ def breakdown(config: ModelConfig, text: Path) -> dict[str, object]:
         return 1e6 / rate(piece, 0.3)
 
     network = make_network(config)
-    reading = read(network, 1)
+    reading = make_reading(network, 1)
     reading.step((1,))
     noise = Noise(0, config.vocabulary_size, TEMPERATURE)
     decoder, row = Decoder(SampleConfig()), noise.take(1)

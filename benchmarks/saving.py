@@ -20,8 +20,8 @@ import chargen
 
 WRITERS = {
     "state": ("chargen.training.state", "save"),
-    "best weights": ("chargen.training.callbacks", "Evaluation.write_model"),
-    "history": ("chargen.training.callbacks", "Evaluation.write_history"),
+    "best weights": ("chargen.training.loop", "_Trainee._write_model"),
+    "history": ("chargen.training.loop", "_Trainee._write_history"),
 }
 """The functions that write, each with its module: what this script knows of the inside."""
 
@@ -43,7 +43,7 @@ def measure(units: int, text: Path, budget: str) -> dict[str, object]:
         started = time.perf_counter()
         path = chargen.train(text, checkpoint=Path(folder) / "ck", budget=budget, units=units)
         seconds = time.perf_counter() - started
-        megabytes = (path / "resume.npz").stat().st_size / 1e6
+        megabytes = (path / "resume.safetensors").stat().st_size / 1e6
     total = sum(map(sum, spent.values()))
     return {
         "network": f"LSTM 1x{units}",

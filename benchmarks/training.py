@@ -16,7 +16,6 @@ import os
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -152,8 +151,8 @@ def part(text: Path, name: str, units_: str) -> float:
     from chargen.models import recurrent as layers
     from chargen.models.products import compiled, in_pieces, product_of_pieces, rounded
 
-    kernel, recurrent, bias, *_ = weights = [v.value for v in model.trainable_variables]
-    ids, targets = (tf.constant(each) for each in windows.batch(0, 0))
+    kernel, recurrent, bias, *_ = weights = [v.value for v in model.model.trainable_variables]
+    ids, targets = (tf.constant(each[0]) for each in windows.block(0, 0, 1))
     units, width = int(units_), kernel.shape[0]
     x, above = tf.transpose(ids), tf.random.normal((WINDOW, *ids.shape[:1], units))
     zeros = tf.zeros((ids.shape[0], units))
@@ -161,7 +160,7 @@ def part(text: Path, name: str, units_: str) -> float:
     counters = [variable.value for variable in model._counters]
     low = "bfloat16"
     *_, kept = layers._lstm(x, kernel, recurrent, bias, zeros, zeros, low)
-    sums = model._learn(ids, targets, weights, states, counters)[0]
+    sums = model._pass_shard(ids, targets, weights, states, counters)[0]
     gradients = tf.random.normal((WINDOW, ids.shape[0], 4 * units))
 
     def chain(state, matrix):
@@ -183,7 +182,7 @@ def part(text: Path, name: str, units_: str) -> float:
         return layers._weight_gradients(operands, width, gradients, low)
 
     works = {
-        "shard": lambda: model._learn(ids, targets, weights, states, counters),
+        "shard": lambda: model._pass_shard(ids, targets, weights, states, counters),
         "forward": lambda: layers._lstm(x, kernel, recurrent, bias, zeros, zeros, low),
         "chain": partial(compiled(chain), zeros, recurrent),
         "backward": partial(compiled(backward), x, kernel, recurrent, kept, above),
@@ -209,17 +208,15 @@ def learner(
     batch: int = BATCH,
     shards: int | None = None,
 ):
-    """Our model, its windows, and the rate of every step."""
-    from chargen.training import runtime
+    """Our learner and its windows: with `bare` and `part`, what this script knows of the inside."""
+    from chargen.training.machine import this_machine
 
-    runtime.start()
+    machine = this_machine(None)
     from models import make_config
 
     from chargen.config import TrainConfig
     from chargen.data.windows import make_windows
     from chargen.models.factory import build_learner
-    from chargen.training.machine import settled
-    from chargen.training.session import compile_model
 
     config = make_config(cell, int(layers), int(units), text)
     training = TrainConfig(
@@ -230,13 +227,9 @@ def learner(
         random_seed=0,
         validation=0.0,
         precision=precision,  # type: ignore[arg-type]
+        shards=shards or machine.shards(config, batch),
     )
-    training = settled(config, training)
-    if shards:
-        training = replace(training, shards=shards)
-    model = build_learner(config, training)
-    compile_model(model, training)
-    return model, make_windows(read_ids(text), config, training)
+    return build_learner(config, training), make_windows(read_ids(text), config, training)
 
 
 def ours(
@@ -301,15 +294,12 @@ def bare(
 ) -> float:
     """The compiled steps on one batch, with nothing around them."""
     model, windows = learner(text, cell, layers, units, precision, batch=int(batch))
-    import tensorflow as tf  # once `learner` has set what must be set before
-
     count = 16 if int(units) >= LARGE_UNITS else 64  # in a block, as in a run
-    inputs, targets = (tf.constant(np.stack([part] * count)) for part in windows.batch(0, 0))
-    rates = tf.fill([count], 1e-3)
-    block = tf.function(lambda: model.train_step((inputs, targets, rates)), autograph=False)
+    inputs, targets = (np.repeat(each, count, 0) for each in windows.block(0, 0, 1))
+    rates = np.full(count, 1e-3, np.float32)
 
     def work() -> int:
-        block()["loss"].numpy()
+        model.learn(inputs, targets, rates)
         return count * int(batch) * WINDOW
 
     return steady(work)

@@ -33,15 +33,14 @@ WRITING = "chargen.sampling.generate"
 SCORING = "chargen.scoring.score"
 PRODUCTS = "chargen.models.products"
 SHARDS = "chargen.training.machine"
-BLOCKS = "chargen.training.batches"
-LOOP = "chargen.training.callbacks"
+LOOP = "chargen.training.loop"
 RUNTIME = "chargen.training.runtime"
 
 PLACES: dict[str, list[tuple[str, str]]] = {
-    "CHUNK of reading": [(READING, "CHUNK"), (SCORING, "CHUNK")],
-    "CHUNK_FLOATS": [(READING, "CHUNK_FLOATS")],
-    "FIRST_ROWS": [(READING, "FIRST_ROWS")],
-    "Staggered": [(READING, "Staggered")],
+    "BLOCK_STEPS of reading": [(READING, "BLOCK_STEPS"), (SCORING, "BLOCK_STEPS")],
+    "BLOCK_FLOATS": [(READING, "BLOCK_FLOATS")],
+    "FIRST_WINDOWS": [(READING, "FIRST_WINDOWS")],
+    "StaggeredReading": [(READING, "StaggeredReading")],
     "WINDOWS": [(NETWORK, "WINDOWS")],
     "WINDOW_FLOATS": [(NETWORK, "WINDOW_FLOATS")],
     "TRANSPOSED_BYTES": [(LAYERS, "TRANSPOSED_BYTES")],
@@ -51,17 +50,16 @@ PLACES: dict[str, list[tuple[str, str]]] = {
     "constants as arrays": [(CELLS, "_HALF")],
     "BLAS threads": [(WRITING, "exact_threads_for")],
     "Turns": [(WRITING, "Turns")],
-    "CHUNK of writing": [(WRITING, "CHUNK")],
-    "FIRST_CHUNK_TOGETHER": [(WRITING, "FIRST_CHUNK_TOGETHER")],
-    "CHUNK_TOGETHER": [(WRITING, "CHUNK_TOGETHER")],
-    "STOP_SHARE": [(WRITING, "STOP_SHARE")],
+    "CHUNK_SIZES_ALONE": [(WRITING, "CHUNK_SIZES_ALONE")],
+    "CHUNK_SIZES_TOGETHER": [(WRITING, "CHUNK_SIZES_TOGETHER")],
+    "STOP_DIVISOR": [(WRITING, "STOP_DIVISOR")],
     "NOISE_FLOATS": [(WRITING, "NOISE_FLOATS")],
-    "TOGETHER": [(WRITING, "TOGETHER")],
+    "MOST_TOGETHER": [(WRITING, "MOST_TOGETHER")],
     "FEWEST_TOGETHER": [(WRITING, "FEWEST_TOGETHER")],
-    "GROUPS of writing": [(WRITING, "GROUPS")],
+    "MOST_WRITERS": [(WRITING, "MOST_WRITERS")],
     "LONG_PRODUCT_BYTES": [(WRITING, "LONG_PRODUCT_BYTES")],
-    "FEWEST_IN_GROUP": [(WRITING, "FEWEST_IN_GROUP")],
-    "FEWEST_OF_LONG": [(WRITING, "FEWEST_OF_LONG")],
+    "FEWEST_PER_WRITER": [(WRITING, "FEWEST_PER_WRITER")],
+    "FEWEST_PER_WRITER_LONG": [(WRITING, "FEWEST_PER_WRITER_LONG")],
     "PART": [(SCORING, "PART")],
     "WARM_UP": [(SCORING, "WARM_UP")],
     "MOST_STREAMS": [(SCORING, "MOST_STREAMS")],
@@ -72,7 +70,7 @@ PLACES: dict[str, list[tuple[str, str]]] = {
     "FEWEST_CHARACTERS": [(SCORING, "FEWEST_CHARACTERS")],
     "INNER_SIZE": [(PRODUCTS, "INNER_SIZE")],
     "FEWEST_ROWS": [(SHARDS, "FEWEST_ROWS")],
-    "LONGEST_BLOCK": [(BLOCKS, "LONGEST_BLOCK")],
+    "BLOCK_STEPS of training": [(LOOP, "BLOCK_STEPS")],
     "BLOCK_SECONDS": [(LOOP, "BLOCK_SECONDS")],
     "memory kept": [(RUNTIME, "_MALLOC_OPTIONS")],
     "FAST_PRODUCTS": [(RUNTIME, "FAST_PRODUCTS_VERSIONS")],
@@ -99,8 +97,8 @@ class Row:
 
 
 def whole_windows(network: Any) -> Any:
-    """Whole windows for one text, where `Staggered` reads those that are open side by side."""
-    return importlib.import_module(READING).Windows(network, 1)
+    """Whole windows for one text, where `StaggeredReading` reads the open ones side by side."""
+    return importlib.import_module(READING).WindowReading(network, 1)
 
 
 def misaligned(shape: tuple[int, ...]) -> np.ndarray:
@@ -215,21 +213,21 @@ def reading_rows() -> Iterator[Row]:
     """Reading a text, and the layers and cells that do it."""
     row = partial(Row, "reading")
     yield row(
-        "CHUNK of reading",
+        "BLOCK_STEPS of reading",
         {"256": 256, "4096": 4096},
         "logits of 8,192, lstm 1x128",
         lambda text: logits("lstm 1x128", text, 8192),
     )
     for name in ("lstm 1x128", "lstm 1x512"):
         yield row(
-            "CHUNK_FLOATS",
+            "BLOCK_FLOATS",
             {"a quarter": 1 << 16, "4 times": 1 << 20},
             f"score 300,000, {name}",
             partial(score, name, length=300_000),
         )
     for length in (40, 1000):
         yield row(
-            "FIRST_ROWS",
+            "FIRST_WINDOWS",
             {"4": 4, "all": 64},
             f"one text of {length}, lstm 1x128, window 64",
             partial(one, "lstm 1x128", length=length, window=64),
@@ -237,8 +235,8 @@ def reading_rows() -> Iterator[Row]:
     for name in ("lstm 1x128", "rnn 1x50"):
         for window in (3, 24, 64):
             yield row(
-                "Staggered",
-                {"Windows": whole_windows},
+                "StaggeredReading",
+                {"WindowReading": whole_windows},
                 f"one text of 500, {name}, window {window}",
                 partial(one, name, length=500, window=window),
             )
@@ -284,7 +282,10 @@ def writing_rows() -> Iterator[Row]:
         yield row("BLAS threads", single, f"one text, {name}", partial(one, name))
     for name in ("rnn 1x50", "lstm 1x128"):
         yield row(
-            "CHUNK of writing", {"16": 16, "256": 256}, f"one text, {name}", partial(one, name)
+            "CHUNK_SIZES_ALONE",
+            {"to 16": (1, 16), "to 256": (1, 256)},
+            f"one text, {name}",
+            partial(one, name),
         )
 
     def texts(
@@ -305,25 +306,26 @@ def writing_rows() -> Iterator[Row]:
     ):
         yield texts("Turns", none, name, count, 200)
     for length in (50, 1000):
-        others = {"8": 8, "512": 512}
-        yield texts("FIRST_CHUNK_TOGETHER", others, "lstm 1x128", 128, length)
-    yield texts("CHUNK_TOGETHER", {"128": 128, "2048": 2048}, "lstm 1x128", 64, 2000)
-    yield texts("CHUNK_TOGETHER", {"128": 128, "2048": 2048}, "lstm 1x512", 64, 1000)
-    yield texts("STOP_SHARE", {"1": 1, "32": 32}, "lstm 1x256", 1, 500, stop="\n")
-    yield texts("STOP_SHARE", {"1": 1, "32": 32}, "lstm 1x256", 128, 500, stop="\n")
+        others = {"from 8": (8, 512), "from 512": (512, 512)}
+        yield texts("CHUNK_SIZES_TOGETHER", others, "lstm 1x128", 128, length)
+    longest = {"to 128": (32, 128), "to 2048": (32, 2048)}
+    yield texts("CHUNK_SIZES_TOGETHER", longest, "lstm 1x128", 64, 2000)
+    yield texts("CHUNK_SIZES_TOGETHER", longest, "lstm 1x512", 64, 1000)
+    yield texts("STOP_DIVISOR", {"1": 1, "32": 32}, "lstm 1x256", 1, 500, stop="\n")
+    yield texts("STOP_DIVISOR", {"1": 1, "32": 32}, "lstm 1x256", 128, 500, stop="\n")
     yield texts("NOISE_FLOATS", {"a quarter": 1 << 19, "4 times": 1 << 23}, "lstm 1x128", 128, 1000)
     for name in ("lstm 1x128", "lstm 1x512"):
-        yield texts("TOGETHER", {"64": 64, "256": 256}, name, 256, 200)
+        yield texts("MOST_TOGETHER", {"64": 64, "256": 256}, name, 256, 200)
         yield texts("FEWEST_TOGETHER", {"4": 4}, name, 4, 500)
         yield texts("FEWEST_TOGETHER", {"16": 16}, name, 8, 500)
     for name, count in (("lstm 1x128", 128), ("lstm 1x256", 128), ("lstm 1x512", 64)):
-        yield texts("GROUPS of writing", {"1": 1, "4": 4}, name, count, 200)
+        yield texts("MOST_WRITERS", {"1": 1, "4": 4}, name, count, 200)
     yield texts("LONG_PRODUCT_BYTES", {"short": 1 << 21}, "lstm 1x256", 32, 200)
     yield texts("LONG_PRODUCT_BYTES", {"long": 1 << 18}, "lstm 1x192", 32, 200)
-    yield texts("FEWEST_IN_GROUP", {"128": 128}, "lstm 1x128", 128, 200)
-    yield texts("FEWEST_IN_GROUP", {"32": 32}, "lstm 1x128", 64, 200)
-    yield texts("FEWEST_OF_LONG", {"16": 16}, "lstm 1x512", 16, 200)
-    yield texts("FEWEST_OF_LONG", {"4": 4}, "lstm 1x512", 8, 200)
+    yield texts("FEWEST_PER_WRITER", {"128": 128}, "lstm 1x128", 128, 200)
+    yield texts("FEWEST_PER_WRITER", {"32": 32}, "lstm 1x128", 64, 200)
+    yield texts("FEWEST_PER_WRITER_LONG", {"16": 16}, "lstm 1x512", 16, 200)
+    yield texts("FEWEST_PER_WRITER_LONG", {"4": 4}, "lstm 1x512", 8, 200)
 
 
 def scoring_rows() -> Iterator[Row]:
@@ -371,7 +373,7 @@ def training_rows() -> Iterator[Row]:
     yield learned("FEWEST_ROWS", {"4: two shards": 4}, "lstm 1x128", 8, step)
     yield learned("FEWEST_ROWS", {"4: two shards": 4}, "lstm 1x512", 8, step)
     for batch in (64, 4):
-        yield learned("LONGEST_BLOCK", {"1": 1, "256": 256}, "rnn 1x128", batch, run)
+        yield learned("BLOCK_STEPS of training", {"1": 1, "256": 256}, "rnn 1x128", batch, run)
     yield learned("BLOCK_SECONDS", {"0.02": 0.02, "0.5": 0.5}, "lstm 1x128", 64, run)
     yield learned("memory kept", {"glibc's": {}}, "lstm 1x512", 64, step)
     yield learned("FAST_PRODUCTS", {"without": ()}, "lstm 1x512", 64, step)

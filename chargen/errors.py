@@ -1,16 +1,16 @@
 """What can go wrong because of what a user gave, as a tree of exceptions.
 
-    ChargenError            could not: exit status 1
-    ├── CorpusError         a text that cannot be read, decoded or used
-    ├── CheckpointError     a checkpoint that is missing, damaged or in the way
-    ├── VocabularyError     a character that the model does not know
-    ├── GenerationError     texts that were asked for and are not to be found
-    ├── NumericalError      a network whose outputs are no longer numbers
-    ├── TrainingError       a run that cannot start or go on
-    └── OptionError         an option out of range or in a wrong company: exit status 2
+    ChargenError            the command failed: exit status 1
+    ├── CorpusError         a text cannot be read, decoded or used
+    ├── CheckpointError     a checkpoint is missing, damaged or in the way
+    ├── VocabularyError     the model does not know a character
+    ├── GenerationError     the texts that were asked for cannot be found
+    ├── NumericalError      the network's outputs are not finite numbers
+    ├── TrainingError       a run cannot start or continue
+    └── OptionError         an option is out of range or conflicts with another: exit status 2
 
 Each message is one line that says what was wrong, what was found and what to do. A programmer's
-mistake is a `ValueError` or `TypeError` as everywhere else and keeps its traceback.
+mistake is a `ValueError` or `TypeError`, as everywhere else, and keeps its traceback.
 """
 
 __all__ = [
@@ -27,50 +27,50 @@ __all__ = [
 ]
 
 MOST_SHOWN = 200
-"""Characters of a reason that is shown: it may quote a file."""
+"""The most characters of a reason that are shown: it may quote a whole file."""
 
 
 class ChargenError(Exception):
-    """Anything a user can cause and mend; the message is one line."""
+    """Anything that a user can cause and correct; its message is one line."""
 
     exit_status = 1
 
 
 class CorpusError(ChargenError):
-    """A text that cannot be read, decoded or used."""
+    """A text cannot be read, decoded or used."""
 
 
 class CheckpointError(ChargenError):
-    """A checkpoint that is missing, damaged, of another version, or in the way."""
+    """A checkpoint is missing, damaged, of another version, or in the way."""
 
 
 class VocabularyError(ChargenError):
-    """A character that the model does not know."""
+    """The model does not know a character."""
 
 
 class GenerationError(ChargenError):
-    """The texts that were asked for are not to be found."""
+    """The texts that were asked for cannot be found."""
 
 
 class NumericalError(ChargenError):
-    """A network whose outputs overflowed: its weights exploded in training."""
+    """The network's outputs overflowed: its weights exploded in training."""
 
 
 class TrainingError(ChargenError):
-    """A run that cannot start or go on."""
+    """A run cannot start or continue."""
 
 
 class OptionError(ChargenError):
-    """An option out of range, or two that do not go together."""
+    """An option is out of range, or two options conflict."""
 
     exit_status = 2
 
 
 def reason_of(error: Exception) -> str:
-    """What another's exception says, as part of a line of ours."""
+    """Return what another library's exception says, as part of a one-line message."""
     return shortened(" ".join(str(error).split()) or type(error).__name__)
 
 
 def shortened(text: str) -> str:
-    """As much of a text as a line should show."""
+    """Return as much of a text as one line should show."""
     return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "..."

@@ -13,7 +13,7 @@ from chargen.checkpoint.directory import Checkpoint
 from chargen.config import ModelConfig, SampleConfig
 from chargen.network.cells import Floats
 from chargen.network.network import Network
-from chargen.network.reading import read
+from chargen.network.reading import make_reading
 from chargen.network.threads import computing
 from chargen.sampling.decoding import Decoder, Noise
 from chargen.sampling.guards import CopyIndex, Guard
@@ -34,7 +34,7 @@ vectors and of matrices, of networks calm and wild, it was up to 1.3 times."""
 
 def prediction(network: Network, path: Sequence[int]) -> Floats:
     """The logits (V,) after one text, also after none."""
-    reading = read(network, 1)
+    reading = make_reading(network, 1)
     with computing():
         reading.extend([path])
         logits: Floats = reading.logits()[0].copy()
@@ -57,7 +57,7 @@ def magnified_rounding(
 
 def rounding_explains(
     checkpoint: Checkpoint,
-    seed_ids: Sequence[int],
+    prompt_ids: Sequence[int],
     config: SampleConfig,
     random_seed: int,
     alone: str,
@@ -71,7 +71,7 @@ def rounding_explains(
 
     Args:
         checkpoint: of the model.
-        seed_ids: what both texts go on from.
+        prompt_ids: the ids of the prompt of both texts.
         config: how both were drawn.
         random_seed: of both.
         alone: what follows the seed, the stop string included if it ended the text.
@@ -87,10 +87,10 @@ def rounding_explains(
     if place is None:
         return None
     common = vocabulary.encode(alone[:place]).tolist()
-    path = [*vocabulary.start_of_text, *seed_ids, *common]
+    path = [*vocabulary.start_of_text, *prompt_ids, *common]
     logits, spread = magnified_rounding(checkpoint.model, checkpoint.weights(), path)
     guard = Guard(len(vocabulary), copies, config.repetition_guard)
-    for index in [*seed_ids, *common]:
+    for index in [*prompt_ids, *common]:
         guard.accept(index)
     noise = Noise(random_seed, len(vocabulary), config.temperature).take(place + 1)[place:]
     decoder = Decoder(config, vocabulary.never_written)
@@ -116,7 +116,7 @@ def _moved(logits: Floats, ours: int, wanted: int, by: float) -> Iterator[Floats
 
 def assert_same_text(
     checkpoint: Checkpoint,
-    seed_ids: Sequence[int],
+    prompt_ids: Sequence[int],
     config: SampleConfig,
     random_seed: int,
     alone: str,
@@ -126,6 +126,6 @@ def assert_same_text(
     """The texts are equal, or part where rounding decides; arguments as of `rounding_explains`."""
     if other != alone:
         explained = rounding_explains(
-            checkpoint, seed_ids, config, random_seed, alone, other, copies
+            checkpoint, prompt_ids, config, random_seed, alone, other, copies
         )
         assert explained is not None, f"{other!r} is not {alone!r}"

@@ -41,7 +41,7 @@ def test_a_beam_that_holds_all_texts_finds_the_most_likely_ones(model: Model):
     length, seed = 4, "ab"
     texts = ["".join(t) for t in itertools.product(CHARACTERS, repeat=length)]
     expected = sorted(((log_probability(model, seed, t), t) for t in texts), reverse=True)
-    ids = model.vocabulary.encode_seed(seed)
+    ids = model.vocabulary.encode_prompt(seed)
     found = most_likely(model, ids, length=length, beam=len(texts), count=10)
     totals = {text: total for total, text in expected}
     assert len({each.text for each in found}) == 10

@@ -60,7 +60,7 @@ def test_a_missing_directory_file_or_config_is_named(folder: Path, tmp_path: Pat
 @pytest.mark.parametrize("name", ["vocabulary.json", "model.keras", "history.jsonl"])
 def test_a_missing_file_is_named(folder: Path, name: str):
     (folder / name).unlink()
-    with pytest.raises(CheckpointError, match=f"is not whole: it has no {name}"):
+    with pytest.raises(CheckpointError, match=f"is incomplete: it has no {name}"):
         read_all(folder)
 
 
@@ -163,7 +163,7 @@ def test_best_is_the_last_line_that_says_so(folder: Path):
     [
         ("[]", "a line is not an object"),
         ('{"step": 1}', "a line lacks epoch"),
-        (json.dumps(dict.fromkeys(HISTORY_FIELDS, "1")), "step is not a number in a line"),
+        (json.dumps(dict.fromkeys(HISTORY_FIELDS, "1")), "in a line, step is not a number"),
         ('{"step": ' + "[" * 100_000, "recursion"),
     ],
 )
@@ -221,7 +221,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path):
 
 def new_files(folder: Path) -> None:
     make_checkpoint(folder, "xyz\n")
-    (folder / "resume.npz").write_bytes(b"new")
+    (folder / "resume.safetensors").write_bytes(b"new")
 
 
 def names(folder: Path) -> list[str]:
@@ -292,7 +292,7 @@ def test_the_text_of_a_run_is_read_again_and_must_be_the_same(tmp_path: Path):
     text.write_text("abcdefghij")
     corpus = read_corpus([str(text)])
     checkpoint = make_checkpoint(tmp_path / "ck", "abcdefghij")
-    with pytest.raises(CorpusError, match="from standard input, which is gone"):
+    with pytest.raises(CorpusError, match="from standard input, which cannot be read again"):
         checkpoint.read_corpus()
     with pytest.raises(CorpusError, match="held nothing out; name a TEXT"):
         checkpoint.held_out_ids()

@@ -25,6 +25,7 @@ from conftest import (
     needs_tinyshakespeare,
     run_here,
 )
+from safetensors import safe_open
 
 import chargen
 from chargen.checkpoint.directory import Checkpoint
@@ -445,8 +446,8 @@ def test_signals_save_a_run_that_resume_continues(run: Run, tmp_path: Path):
         assert run("sample", "-c", "ck", "-n", "5").returncode == 0
     # Now it ends with the epoch that it came to.
     checkpoint = Checkpoint.open(tmp_path / "ck")
-    with np.load(tmp_path / "ck" / "resume.npz") as file:
-        steps = json.loads(file["run"].tobytes())["step"]
+    with safe_open(tmp_path / "ck" / "resume.safetensors", framework="numpy") as file:
+        steps = json.loads(file.metadata()["run"])["step"]
     text = np.zeros(checkpoint.corpus.train_characters, np.uint8)
     epochs = steps // make_windows(text, checkpoint.model, checkpoint.training).steps + 1
     extended = run_here(tmp_path, *resume, "--epochs", str(epochs), "-q")

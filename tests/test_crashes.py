@@ -86,7 +86,7 @@ def test_a_disk_that_fails_costs_nothing_that_was_saved(
     )
     assert result.returncode == 0, result.stderr.decode()
     said = (tmp_path / "said").read_text()
-    assert said.startswith("chargen: error: cannot write disk/ck/resume.npz: ")
+    assert said.startswith("chargen: error: cannot write disk/ck/resume.safetensors: ")
     assert reason in said
     assert "--resume" in said
     assert said.count("\n") == 1

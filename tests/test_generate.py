@@ -18,7 +18,7 @@ from chargen.network.reading import predictions
 from chargen.sampling import generate
 from chargen.sampling.decoding import Noise
 from chargen.sampling.generate import (
-    CHUNK,
+    CHUNK_SIZES_ALONE,
     FEWEST_TOGETHER,
     Text,
     _overlap,
@@ -42,7 +42,7 @@ def generation(path: Path, seed: str = "", random_seed: int = 0, **options: Any)
 def test_the_first_character_is_yielded_at_once_and_later_ones_in_pieces(checkpoint: Path):
     pieces = list(generation(checkpoint, length=300))
     assert len(pieces[0]) == 1
-    assert max(map(len, pieces)) == CHUNK
+    assert max(map(len, pieces)) == CHUNK_SIZES_ALONE[1]
     assert len("".join(pieces)) == 300
 
 
@@ -154,7 +154,7 @@ def assert_together_as_alone(path: Path, **options: Any) -> list[str]:
     for index, (seed, (text, _)) in enumerate(zip(SEEDS, together, strict=True)):
         alone, pieces = begin(path, seed, 7 + index, **options)
         expected = whole(alone, pieces)
-        ids = model.vocabulary.encode_seed(seed)
+        ids = model.vocabulary.encode_prompt(seed)
         assert_same_text(model.checkpoint, ids, config, 7 + index, expected, texts[index])
         if texts[index] == expected:
             assert text.stopped == alone.stopped
@@ -186,7 +186,7 @@ def test_texts_that_are_finished_leave_the_others_as_they_were(checkpoint: Path)
 
 
 def test_texts_in_groups_are_as_alone(checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(generate, "FEWEST_IN_GROUP", 2)
+    monkeypatch.setattr(generate, "FEWEST_PER_WRITER", 2)
     assert_together_as_alone(checkpoint, length=300, temperature=1.5)
     assert_together_as_alone(checkpoint, length=50, stop="ab")
 
@@ -201,7 +201,7 @@ WILD: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("model", WILD)
-@pytest.mark.parametrize("count", [1, FEWEST_TOGETHER, 2 * generate.FEWEST_IN_GROUP + 1])
+@pytest.mark.parametrize("count", [1, FEWEST_TOGETHER, 2 * generate.FEWEST_PER_WRITER + 1])
 def test_the_number_of_threads_changes_nothing(tmp_path: Path, model: dict[str, Any], count: int):
     make_checkpoint(tmp_path, **model)
     seeds = ["abcdefghi"[index % 9] for index in range(count)]
@@ -230,7 +230,7 @@ def test_networks_magnify_rounding_in_the_test_above(tmp_path: Path):
 
 
 def test_a_failure_among_several_texts_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(generate, "FEWEST_IN_GROUP", 2)
+    monkeypatch.setattr(generate, "FEWEST_PER_WRITER", 2)
     checkpoint = make_checkpoint(tmp_path, cell="rnn", activation="relu")
     model = chargen.load(tmp_path, threads=2)
     model.network = Network(checkpoint.model, [w * 1e3 for w in checkpoint.weights()])

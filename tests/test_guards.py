@@ -15,7 +15,7 @@ from chargen.data.passages import window_hashes
 from chargen.errors import OptionError
 from chargen.model import Model
 from chargen.sampling.generate import write
-from chargen.sampling.guards import REMEMBERED, CopyIndex, Guard, Window
+from chargen.sampling.guards import REMEMBERED, CopyIndex, Guard, RollingHash
 
 pytestmark = pytest.mark.numeric
 
@@ -25,7 +25,7 @@ CHARACTERS = "\n abcdefghij"
 
 @given(IDS, st.integers(1, 6))
 def test_a_rolling_hash_is_that_of_the_window(ids: list[int], length: int):
-    window = Window(length)
+    window = RollingHash(length)
     rolled = []
     for index in ids:
         window.add(index)
@@ -96,8 +96,8 @@ def test_nothing_is_copied_alone_or_together(model: Model, tmp_path: Path, optio
         assert not set(passages(whole, 3)) & set(passages(text, 3))
         ((_, pieces),) = write(model, [seed], config, 1 + number, copies=copies)
         alone = "".join(pieces)
-        seed_ids = model.vocabulary.encode_seed(seed)
-        assert_same_text(model.checkpoint, seed_ids, config, 1 + number, alone, written, copies)
+        prompt_ids = model.vocabulary.encode_prompt(seed)
+        assert_same_text(model.checkpoint, prompt_ids, config, 1 + number, alone, written, copies)
 
 
 def test_an_index_of_copies_can_be_pickled():
@@ -105,7 +105,7 @@ def test_an_index_of_copies_can_be_pickled():
     again = pickle.loads(pickle.dumps(index))
     assert again.length == 3
     assert again.nbytes == index.nbytes
-    window = Window(2)
+    window = RollingHash(2)
     for character in (0, 1):
         window.add(character)
     known = window.hash()
@@ -125,7 +125,7 @@ def test_where_everything_is_forbidden_it_is_said(tmp_path: Path):
     model = chargen.load(make_checkpoint(tmp_path / "ck", "ab").path)
     (tmp_path / "corpus").write_text("aababb" * 3)
     copies = model.copy_index(tmp_path / "corpus", 2)
-    with pytest.raises(OptionError, match="leaves no character to go on with"):
+    with pytest.raises(OptionError, match="leaves no character to continue with"):
         model.sample("a", length=50, copies=copies)
     with pytest.raises(OptionError, match="--max-copy must be 2 or more"):
         model.copy_index(tmp_path / "corpus", 1)

@@ -1,21 +1,65 @@
-"""What is chosen by the machine."""
+"""What is chosen by the machine, and what it says of itself."""
 
-from typing import Any
+from pathlib import Path
 
 import pytest
-from conftest import make_training
 
 from chargen.config import ModelConfig
-from chargen.training import runtime
+from chargen.errors import OptionError
+from chargen.training.machine import (
+    CPUINFO,
+    Machine,
+    bfloat16_feature,
+    features,
+    learning_speed,
+    this_machine,
+)
+from chargen.training.runtime import multiplies_bfloat16
 
-runtime.start()
-from chargen.models.recurrent import on_gpu  # noqa: E402
-from chargen.training.machine import settled  # noqa: E402
-from chargen.training.processor import bfloat16_feature  # noqa: E402
-
-pytestmark = pytest.mark.cpu
 ALL = ModelConfig(vocabulary_size=5, units=8, window=6)
 LAST = ModelConfig(vocabulary_size=5, units=8, window=6, predict="last")
+X86 = """processor\t: 0
+model name\t: A Processor: 2.60GHz
+flags\t\t: fpu sse2 avx512_bf16 amx_bf16
+
+processor\t: 1
+flags\t\t: fpu
+"""
+ARM = "processor\t: 0\nFeatures\t: fp asimd bf16 sve\nCPU part\t: 0xd40\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (X86, {"fpu", "sse2", "avx512_bf16", "amx_bf16"}),
+        (ARM, {"fp", "asimd", "bf16", "sve"}),
+        ("", set()),
+        ("processor: 0\n\xff: no colon here", set()),
+    ],
+)
+def test_features_are_those_that_linux_lists(tmp_path: Path, content: str, expected: set[str]):
+    path = tmp_path / "cpuinfo"
+    path.write_text(content, encoding="latin-1")
+    assert features(path) == expected
+
+
+def test_a_system_that_lists_none_has_none(tmp_path: Path):
+    assert features(tmp_path / "nowhere") == frozenset()
+
+
+def test_the_feature_is_one_that_this_processor_has():
+    feature = bfloat16_feature()
+    named = CPUINFO.read_text() if CPUINFO.exists() else ""
+    if feature is None:
+        assert not multiplies_bfloat16() or not {"amx_bf16", "avx512_bf16"} & set(named.split())
+    else:
+        assert feature in named.split()
+
+
+def test_the_speed_is_in_proportion_to_the_threads_and_the_same_each_time():
+    assert learning_speed(1) > 0
+    assert learning_speed(4) == 4 * learning_speed(1)
+    assert learning_speed(None) == learning_speed(None)
 
 
 @pytest.mark.parametrize(
@@ -33,18 +77,29 @@ LAST = ModelConfig(vocabulary_size=5, units=8, window=6, predict="last")
 def test_shards_divide_the_batch_among_the_threads(
     model: ModelConfig, batch_size: int, threads: int, shards: int
 ):
-    training = make_training(batch_size=batch_size, threads=threads)
-    assert settled(model, training).shards == shards
+    assert Machine(threads).shards(model, batch_size) == shards
+    assert Machine(threads, has_gpu=True).shards(model, batch_size) == 1
 
 
 def test_auto_follows_from_the_processor_and_another_choice_stays():
-    found = settled(ALL, make_training(precision="auto"))
-    feature = None if on_gpu() else bfloat16_feature()
-    assert found.precision == ("bfloat16" if feature else "float32")
-    assert found.precision_reason is not None
-    assert feature is None or feature in found.precision_reason
-    for chosen in ("float32", "bfloat16"):
-        precision: Any = chosen
-        asked_for = settled(ALL, make_training(precision=precision))
-        assert asked_for.precision == chosen
-        assert asked_for.precision_reason is None
+    assert Machine(2, bfloat16="amx_bf16").precision("auto") == (
+        "bfloat16",
+        "the processor has amx_bf16",
+    )
+    for machine in (Machine(2), Machine(2, has_gpu=True, bfloat16="amx_bf16")):
+        precision, reason = machine.precision("auto")
+        assert precision == "float32"
+        assert reason
+    for machine in (Machine(2), Machine(2, bfloat16="amx_bf16")):
+        assert machine.precision("float32") == ("float32", None)
+        assert machine.precision("bfloat16") == ("bfloat16", None)
+    with pytest.raises(OptionError, match="--precision bfloat16 is for training on a CPU"):
+        Machine(2, has_gpu=True).precision("bfloat16")
+
+
+@pytest.mark.cpu
+def test_this_machine_is_the_one_that_computes():
+    machine = this_machine(None)
+    assert machine.threads >= 1
+    assert not machine.has_gpu
+    assert machine.bfloat16 == bfloat16_feature()

@@ -17,7 +17,7 @@ from chargen.checkpoint.architecture import describe, parameter_count, title
 from chargen.checkpoint.directory import Checkpoint
 from chargen.config import ModelConfig
 from chargen.network.network import Network
-from chargen.network.reading import predictions, read
+from chargen.network.reading import make_reading, predictions
 from chargen.network.threads import computing
 from chargen.training import runtime
 
@@ -90,7 +90,7 @@ def test_numpy_predicts_what_keras_predicts_over_200_steps(config: ModelConfig):
     logits = predictions(network, ids)
     assert logits.dtype == np.float32
     np.testing.assert_allclose(logits, expected, atol=1e-4)
-    reading, one_by_one = read(network, 1), []
+    reading, one_by_one = make_reading(network, 1), []
     with computing():
         for index in ids.tolist():
             reading.step((index,))
@@ -157,10 +157,25 @@ def test_a_training_model_carries_state_from_window_to_window(cell: Any):
     stateful = build_learner(config, training)
     whole = build_model(config, random_seed=1)
     ids = np.random.default_rng(0).integers(0, 5, (3, 8)).astype(np.int32)
-    first, second = np.asarray(stateful(ids[:, :4])), np.asarray(stateful(ids[:, 4:]))
+    first, second = np.asarray(stateful.model(ids[:, :4])), np.asarray(stateful.model(ids[:, 4:]))
     np.testing.assert_allclose(
         np.concatenate([first, second], axis=1), np.asarray(whole(ids)), atol=1e-5
     )
+
+
+@pytest.mark.parametrize("predict", ["all", "last"])
+def test_a_model_is_an_ordinary_one_that_learns_under_compile_and_fit(predict: Any):
+    config = ModelConfig(vocabulary_size=5, units=8, window=6, predict=predict, cell="gru")
+    model = build_model(config)
+    assert type(model) is keras.Sequential
+    assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.05), loss, metrics=["accuracy"])
+    ids = np.tile(np.arange(7) % 5, (8, 1)).astype(np.int32)
+    targets = ids[:, 1:] if predict == "all" else ids[:, -1]
+    history = model.fit(ids[:, :-1], targets, epochs=8, verbose=0).history
+    assert history["loss"][-1] < 0.5 * history["loss"][0]
+    assert history["accuracy"][-1] > 0.7
 
 
 def test_a_learner_begins_with_the_weights_of_the_model_that_is_saved():

@@ -14,13 +14,13 @@ from chargen.network import layers as layers_module
 from chargen.network.cells import Floats
 from chargen.network.network import Network
 from chargen.network.reading import (
-    Staggered,
-    Stream,
-    Streams,
-    Windows,
+    BatchReading,
+    OneReading,
+    StaggeredReading,
+    WindowReading,
     exact_threads_for,
+    make_reading,
     predictions,
-    read,
 )
 from chargen.network.threads import computing
 
@@ -50,14 +50,14 @@ def ids_of(*shape: int) -> np.ndarray:
 def test_many_streams_read_as_one_does(cell: str, options: dict[str, Any]):
     network = make_network(cell=cell, **options)
     ids = ids_of(30, 5)
-    streams = Streams(network, 5)
+    streams = BatchReading(network, 5)
     by_run = np.concatenate([streams.run(ids[:13]), streams.run(ids[13:])])
-    by_step = Streams(network, 5)
+    by_step = BatchReading(network, 5)
     for t, row in enumerate(ids):
         by_step.step(row)
         np.testing.assert_allclose(by_step.logits(), by_run[t], atol=CLOSE)
     for b in range(5):
-        np.testing.assert_allclose(Stream(network).run(ids[:, b]), by_run[:, b], atol=CLOSE)
+        np.testing.assert_allclose(OneReading(network).run(ids[:, b]), by_run[:, b], atol=CLOSE)
         np.testing.assert_allclose(predictions(network, ids[:, b]), by_run[:, b], atol=CLOSE)
 
 
@@ -65,7 +65,7 @@ def test_many_streams_read_as_one_does(cell: str, options: dict[str, Any]):
 def test_the_streams_that_are_kept_go_on(cell: str):
     network = make_network(cell=cell, layers=2)
     ids = ids_of(20, 5)
-    streams = Streams(network, 5)
+    streams = BatchReading(network, 5)
     streams.run(ids[:10])
     streams.keep(np.array([1, 4]))
     for row in ids[10:, [1, 4]]:
@@ -79,7 +79,7 @@ def test_the_streams_that_are_kept_go_on(cell: str):
 def test_texts_of_unequal_lengths_end_together(predict: str):
     network = make_network(predict=predict, cell="gru")
     paths = [[1, 2, 3, 4, 5, 6, 7, 8], [3], [], [5, 6]]
-    reading = read(network, len(paths))
+    reading = make_reading(network, len(paths))
     reading.extend(paths)
     for logits, path in zip(reading.logits().copy(), paths, strict=True):
         np.testing.assert_allclose(logits, prediction(network, path), atol=CLOSE)
@@ -91,7 +91,7 @@ def test_texts_of_unequal_lengths_end_together(predict: str):
 @pytest.mark.parametrize("options", [{"layers": 2}, {"window": 1}, {"window": 40}])
 def test_staggered_windows_predict_what_whole_ones_do(cell: str, options: dict[str, Any]):
     network = make_network(predict="last", cell=cell, **options)
-    staggered, windows = Staggered(network), Windows(network, 1)
+    staggered, windows = StaggeredReading(network), WindowReading(network, 1)
     np.testing.assert_array_equal(staggered.logits(), windows.logits())
     for path in ([1], [2, 3], [], [*range(8)] * 6, [4], [5, 6, 7]):
         for reading in (staggered, windows):
@@ -100,16 +100,17 @@ def test_staggered_windows_predict_what_whole_ones_do(cell: str, options: dict[s
 
 
 def test_each_model_is_read_as_it_was_trained():
-    assert isinstance(read(make_network(), 1), Stream)
-    assert isinstance(read(make_network(), 2), Streams)
-    assert isinstance(read(make_network(predict="last"), 1), Staggered)
-    assert isinstance(read(make_network(predict="last"), 2), Windows)
-    assert isinstance(read(make_network(predict="last", bidirectional=True), 1), Windows)
+    assert isinstance(make_reading(make_network(), 1), OneReading)
+    assert isinstance(make_reading(make_network(), 2), BatchReading)
+    assert isinstance(make_reading(make_network(predict="last"), 1), StaggeredReading)
+    assert isinstance(make_reading(make_network(predict="last"), 2), WindowReading)
+    both_ways = make_network(predict="last", bidirectional=True)
+    assert isinstance(make_reading(both_ways, 1), WindowReading)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_step_of_one_stream_makes_no_arrays(cell: str, monkeypatch: pytest.MonkeyPatch):
-    stream = Stream(make_network(cell=cell, layers=2))
+    stream = OneReading(make_network(cell=cell, layers=2))
     stream.step((1,))
     stream.logits()
     for name in ("empty", "zeros", "concatenate", "empty_like", "zeros_like"):
@@ -148,7 +149,7 @@ def test_the_threads_of_one_text_change_no_bit(options: dict[str, Any], most: in
     assert 1 <= threads <= most
     found = []
     for count in (1, threads):
-        reading = read(network, 1)
+        reading = make_reading(network, 1)
         with computing(count):
             reading.extend([ids_of(40).tolist()])
             found.append(reading.logits().copy())

@@ -155,7 +155,7 @@ def test_unique_texts_that_match_are_written_and_counted(
     assert all(set(text) <= set("abcdefgh") and text != "dd" for text in texts)
     report = result.stderr.decode()
     assert report.startswith("40 texts out of ")
-    assert "no match" in report
+    assert "did not match" in report
     assert report.count("\n") == 1
     quiet = run("sample", *options, *more, "-q", "--jsonl")
     assert quiet.stderr == b""

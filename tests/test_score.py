@@ -17,8 +17,8 @@ from chargen.errors import NumericalError
 from chargen.model import Model
 from chargen.network.network import WINDOWS, Network
 from chargen.scoring import score as score_module
-from chargen.scoring.score import LineScorer, _Path, _streams, score_each, score_ids
-from chargen.scoring.tally import CharacterScores, Tally, joined, rounded
+from chargen.scoring.score import LineScorer, _Alignment, _count_streams, score_each, score_ids
+from chargen.scoring.tally import CharacterScores, Tally, join_scores, rounded
 
 pytestmark = pytest.mark.numeric
 
@@ -27,7 +27,7 @@ def reference(model: Model, text: str) -> list[float]:
     """Nats of each known character, one position at a time, in float64."""
     ids = model.vocabulary.encode(text)
     ids = ids[ids < len(model.vocabulary)].astype(np.int64)
-    start = model.vocabulary.line_end
+    start = model.vocabulary.newline
     if start is not None:
         ids = np.concatenate([[start], ids])
     logits = model.logits(ids[:-1]).astype(np.float64)
@@ -117,7 +117,7 @@ def test_a_text_in_parts_scores_as_in_one(tmp_path: Path, options: dict[str, Any
 
 
 def test_streams_are_as_many_as_pay():
-    found = [_streams(10**power) for power in range(2, 9)]
+    found = [_count_streams(10**power) for power in range(2, 9)]
     groups, rows = zip(*found, strict=True)
     assert list(groups) == [0, 0, 2, 2, 4, 8, 8]
     assert rows[:2] == (0, 0)  # one stream
@@ -146,7 +146,7 @@ def test_the_number_of_threads_changes_no_figure(tmp_path: Path, options: dict[s
         for count in (5, 65, 300):
             parts = np.array_split(ids[: count * 7], count)
             scores += score_each(model, parts)
-        found.append(joined(scores))
+        found.append(join_scores(scores))
     for other in found[1:]:
         np.testing.assert_array_equal(found[0].nats, other.nats)
         np.testing.assert_array_equal(found[0].correct, other.correct)
@@ -295,7 +295,7 @@ NETWORKS: list[dict[str, Any]] = [
 
 def is_clear(model: Model, ids: np.ndarray) -> np.ndarray:
     """Where rounding cannot decide whether a text's character is the first choice."""
-    path = _Path(model.vocabulary, np.array(model.vocabulary.start_of_text, np.intp), ids)
+    path = _Alignment(model.vocabulary, np.array(model.vocabulary.start_of_text, np.intp), ids)
     logits, rows = model.logits(path.inputs), np.arange(len(path.targets))
     chosen = logits[rows, path.targets]
     logits[rows, path.targets] = -np.inf

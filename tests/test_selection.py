@@ -11,7 +11,7 @@ from chargen.config import SampleConfig
 from chargen.errors import GenerationError, OptionError, VocabularyError
 from chargen.model import Model
 from chargen.sampling.generate import FEWEST_TOGETHER
-from chargen.sampling.selection import Choice, Found, Selector, pattern
+from chargen.sampling.selection import Found, Selector, TextFilter, pattern
 
 pytestmark = pytest.mark.numeric
 
@@ -23,31 +23,31 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return chargen.load(make_checkpoint(tmp_path_factory.mktemp("ck"), "\nabc").path)
 
 
-def selector(model: Model, choice: Choice, config: SampleConfig = CONFIG) -> Selector:
-    return Selector(model, config, choice, tries=100, random_seed=5, scored=True)
+def selector(model: Model, text_filter: TextFilter, config: SampleConfig = CONFIG) -> Selector:
+    return Selector(model, config, text_filter, tries=100, random_seed=5, scored=True)
 
 
-def test_without_a_choice_texts_are_those_of_their_random_seeds(model: Model):
-    found = list(selector(model, Choice()).write(["a", "b"], 2))
-    assert [text.seed for text in found] == ["a", "a", "b", "b"]
+def test_without_a_filter_texts_are_those_of_their_random_seeds(model: Model):
+    found = list(selector(model, TextFilter()).write(["a", "b"], 2))
+    assert [text.prompt for text in found] == ["a", "a", "b", "b"]
     assert [text.random_seed for text in found] == [5, 6, 7, 8]
     for text in found:
-        alone = model.sample(text.seed, length=3, temperature=1, random_seed=text.random_seed)
+        alone = model.sample(text.prompt, length=3, temperature=1, random_seed=text.random_seed)
         assert text.text == alone
         assert text.stopped == "length"
 
 
 def test_unique_texts_are_new_and_none_a_line_of_the_corpus(model: Model):
-    free = [text.text for text in selector(model, Choice()).write([""], 30)]
+    free = [text.text for text in selector(model, TextFilter()).write([""], 30)]
     assert len(set(free)) < 30
     lines = frozenset(free[:3])
-    choice = Choice(unique=True, lines=lines)
-    write = selector(model, choice)
+    text_filter = TextFilter(unique=True, lines=lines)
+    write = selector(model, text_filter)
     found = [text.text for text in write.write([""], 30)]
     assert len(set(found)) == 30
     assert not set(found) & lines
-    assert choice.refused["said before"] > 0
-    assert choice.refused["lines of the corpus"] > 0
+    assert text_filter.refused["repeated"] > 0
+    assert text_filter.refused["in the corpus"] > 0
     # Each text that is kept is the one of its random seed, in order; 30 were written at first here
     # as there.
     expected = [t for t in dict.fromkeys(free) if t not in lines]
@@ -55,36 +55,36 @@ def test_unique_texts_are_new_and_none_a_line_of_the_corpus(model: Model):
 
 
 def test_the_seed_is_part_of_what_is_looked_at(model: Model):
-    choice = Choice(match=re.compile("ab[abc]+"), reject=re.compile("cc"))
-    for text in selector(model, choice).write(["ab", "a"], 4):
-        whole = text.seed + text.text
+    text_filter = TextFilter(match=re.compile("ab[abc]+"), reject=re.compile("cc"))
+    for text in selector(model, text_filter).write(["ab", "a"], 4):
+        whole = text.prompt + text.text
         assert re.fullmatch("ab[abc]+", whole)
         assert "cc" not in whole
-    assert set(choice.refused) <= {"no match", "rejected"}
+    assert set(text_filter.refused) <= {"did not match", "rejected"}
 
 
 def test_texts_come_in_the_order_of_their_seeds(model: Model):
-    choice = Choice(match=re.compile("[ab].*b", re.DOTALL))
-    found = list(selector(model, choice).write(["a", "b", "a"], 3))
-    assert [text.seed for text in found] == ["a"] * 3 + ["b"] * 3 + ["a"] * 3
+    text_filter = TextFilter(match=re.compile("[ab].*b", re.DOTALL))
+    found = list(selector(model, text_filter).write(["a", "b", "a"], 3))
+    assert [text.prompt for text in found] == ["a"] * 3 + ["b"] * 3 + ["a"] * 3
 
 
 def test_what_cannot_be_found_is_said_after_what_was(model: Model):
-    choice = Choice(unique=True, match=re.compile("[ab]{3}"))
+    text_filter = TextFilter(unique=True, match=re.compile("[ab]{3}"))
     found: list[Found] = []
     with pytest.raises(GenerationError, match=r"found 8 of 9 texts in 900 tries \(") as raised:
-        found.extend(selector(model, choice).write([""], 9))
+        found.extend(selector(model, text_filter).write([""], 9))
     assert len({text.text for text in found}) == 8  # all there are
-    assert "said before" in str(raised.value)
-    assert "no match" in str(raised.value)
+    assert "repeated" in str(raised.value)
+    assert "did not match" in str(raised.value)
 
 
 def test_the_texts_before_an_unknown_seed_are_handed_out(model: Model):
     found = []
     with pytest.raises(VocabularyError):  # noqa: PT012 - what came before it counts
-        for text in selector(model, Choice()).write(["a", "X"], 1):
+        for text in selector(model, TextFilter()).write(["a", "X"], 1):
             found.append(text)
-    assert [text.seed for text in found] == ["a"]
+    assert [text.prompt for text in found] == ["a"]
 
 
 SCORED = [
@@ -103,30 +103,30 @@ def test_bits_are_those_of_the_text_after_its_seed(
     model: Model, options: dict[str, Any], count: int
 ):
     config = SampleConfig(**{"length": 12} | options)
-    texts = list(selector(model, Choice(), config).write(["", "abc"], count))
+    texts = list(selector(model, TextFilter(), config).write(["", "abc"], count))
     for text in texts:
         if not text.text:
             assert text.bits_per_character is None
             continue
-        scores = model.scorer().score(model.vocabulary.encode(text.seed + text.text))
-        expected = scores.tally(len(text.seed)).score().bits_per_character
+        scores = model.scorer().score(model.vocabulary.encode(text.prompt + text.text))
+        expected = scores.tally(len(text.prompt)).score().bits_per_character
         assert text.bits_per_character == pytest.approx(expected, abs=CLOSE)
     assert any(text.text for text in texts)
 
 
 def test_the_first_character_of_all_is_given_and_has_no_bits(tmp_path: Path):
     model = chargen.load(make_checkpoint(tmp_path, "abc").path)
-    texts = selector(model, Choice(), SampleConfig(length=1)).write(["", "a"], 1)
+    texts = selector(model, TextFilter(), SampleConfig(length=1)).write(["", "a"], 1)
     first, second = (text.bits_per_character for text in texts)
     assert first is None
     assert second is not None
-    longer = next(selector(model, Choice(), SampleConfig(length=9)).write([""], 1))
+    longer = next(selector(model, TextFilter(), SampleConfig(length=9)).write([""], 1))
     expected = model.evaluate(longer.text).bits_per_character
     assert longer.bits_per_character == pytest.approx(expected, abs=CLOSE)
 
 
 def test_texts_that_are_not_scored_have_no_bits(model: Model):
-    (text,) = Selector(model, CONFIG, Choice(), tries=1, random_seed=5).write(["a"], 1)
+    (text,) = Selector(model, CONFIG, TextFilter(), tries=1, random_seed=5).write(["a"], 1)
     assert text.bits_per_character is None
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import CLOSE, ROOT
+from safetensors.numpy import load_file
 
 import chargen
 from chargen.checkpoint.directory import Checkpoint
@@ -169,7 +170,7 @@ def test_a_run_leaves_a_whole_checkpoint(trained: Trained):
         "config.json",
         "history.jsonl",
         "model.keras",
-        "resume.npz",
+        "resume.safetensors",
         "vocabulary.json",
     ]
     lines = history(path)
@@ -222,11 +223,6 @@ def test_epochs_end_with_an_evaluation_and_may_hold_several(trained: Trained):
     assert len(epochs) > 3
     path = trained(predict="last", epochs=1, batch_size=100).path
     assert history(path)[-1]["characters"] == Checkpoint.open(path).corpus.train_characters - 8
-
-
-def weights_of(path: Path) -> list[np.ndarray]:
-    with np.load(path / "resume.npz", allow_pickle=False) as file:
-        return [file[name] for name in file.files if name != "run"]
 
 
 def without_seconds(path: Path) -> list[dict[str, Any]]:
@@ -300,8 +296,7 @@ def stops(
 
 def arrays_of(path: Path) -> list[np.ndarray]:
     """Weights, moments of the optimizer, states: everything that a run goes on with."""
-    with np.load(path / "resume.npz", allow_pickle=False) as file:
-        return [file[name] for name in file.files if name != "run"]
+    return list(load_file(path / "resume.safetensors").values())
 
 
 def test_an_interrupted_run_ends_as_one_that_was_not(stops: Stops):
@@ -328,7 +323,9 @@ def test_a_run_stopped_within_an_epoch_goes_on_in_its_middle(stops: Stops):
 def test_a_run_stopped_before_its_first_evaluation_leaves_what_it_learned(stops: Stops):
     assert history(stops.first) == []
     weights = Checkpoint.open(stops.first).weights()
-    np.testing.assert_array_equal(weights[0], arrays_of(stops.first)[0])
+    state = load_file(stops.first / "resume.safetensors")
+    for index, array in enumerate(weights):
+        np.testing.assert_array_equal(array, state[f"weight{index}"])
 
 
 def test_the_random_seed_settles_the_run(trained: Trained, text: Path, tmp_path: Path):
@@ -369,13 +366,18 @@ def test_a_resumed_run_stays_what_it_is(trained: Trained, tmp_path: Path):
         chargen.train(other, checkpoint=path, resume=True)
     with pytest.raises(OptionError, match="does not go with --force"):
         chargen.train(text, checkpoint=path, resume=True, force=True)
-    resume = path / "resume.npz"
+    resume = path / "resume.safetensors"
     data = resume.read_bytes()
     resume.write_bytes(data[: len(data) // 2])
-    with pytest.raises(CheckpointError, match=r"resume\.npz cannot be gone on with .* --init-from"):
+    with pytest.raises(
+        CheckpointError, match=r"resume\.safetensors cannot be resumed from .* --init-from"
+    ):
         chargen.train(text, checkpoint=path, resume=True)
     resume.unlink()
-    with pytest.raises(CheckpointError, match=r"has no resume\.npz"):
+    with pytest.raises(CheckpointError, match=r"has no resume\.safetensors"):
+        chargen.train(text, checkpoint=path, resume=True)
+    (path / "resume.npz").write_bytes(b"an older version's")
+    with pytest.raises(CheckpointError, match=r"its resume\.npz was written by an older chargen"):
         chargen.train(text, checkpoint=path, resume=True)
     with pytest.raises(CheckpointError, match="no checkpoint at"):
         chargen.train(text, checkpoint=tmp_path / "nowhere", resume=True)
@@ -457,8 +459,7 @@ def test_with_nothing_held_out_the_newest_weights_are_kept(trained: Trained):
     assert all(line["best"] for line in lines)
     for name in ("validation_nats", "validation_bits", "validation_accuracy"):
         assert all(line[name] is None for line in lines)
-    with np.load(path / "resume.npz", allow_pickle=False) as file:
-        newest = file["weight0"]
+    newest = load_file(path / "resume.safetensors")["weight0"]
     np.testing.assert_array_equal(Checkpoint.open(path).weights()[0], newest)
 
 
@@ -548,21 +549,24 @@ def test_two_trainers_in_one_directory_are_refused(text: Path, tmp_path: Path):
         chargen.train(text, checkpoint=tmp_path / "ck", report=train_too, **SMALL)
 
 
-def test_a_run_that_diverges_goes_back_and_on_with_half_the_rate(
-    trained: Trained, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("steps", [1, 20], ids=["just", "long"])
+def test_a_run_that_diverges_before_an_evaluation_goes_back_and_on_with_half_the_rate(
+    trained: Trained, text: Path, tmp_path: Path, steps: int, monkeypatch: pytest.MonkeyPatch
 ):
-    from chargen.training import session
+    from chargen.training.clock import Clock
 
-    asked: list[float] = []
+    asked: list[int] = []
     plain = [line["step"] for line in history(trained().path)]
-    explode_at = plain[-1] * 3 // 4
+    explode_at = plain[2] - steps
 
-    def explode_once(training: Any, fraction: float) -> float:
-        asked.append(fraction)
-        return 1e30 if len(asked) == explode_at else 0.01
+    rate = Clock.learning_rate
 
-    monkeypatch.setattr(session, "learning_rate", explode_once)
-    options = SMALL | {"clip_norm": 0, "optimizer": "sgd"}
+    def explode_once(clock: Clock, step: int) -> float:
+        asked.append(step)
+        return 1e30 if step == explode_at and asked.count(step) == 1 else rate(clock, step)
+
+    monkeypatch.setattr(Clock, "learning_rate", explode_once)
+    options = SMALL | {"clip_norm": 0, "optimizer": "sgd", "schedule": "constant"}
     events: list[Event] = []
     path = chargen.train(text, checkpoint=tmp_path / "ck", report=events.append, **options)
     recovered = [event for event in events if isinstance(event, Recovered)]
@@ -588,16 +592,16 @@ def test_weights_that_are_no_numbers_never_replace_the_best(
     path = trained(validation=validation, save_every=SAVE_EVERY[1]).copy(tmp_path)
     before = (path / "model.keras").read_bytes()
 
-    def explode(model: Any, folder: Path) -> Any:
-        run, means = restore(folder, model)
-        for variable in model.trainable_variables:
-            variable.assign(np.full(variable.shape, 1e38, np.float32))
-        return run, means
-
     from chargen.training import state
 
     restore = state.restore
-    monkeypatch.setattr(state, "restore", lambda folder, model: explode(model, folder))
+
+    def explode(folder: Path, learner: Any) -> Any:
+        run = restore(folder, learner)
+        learner.assign([np.full(array.shape, 1e38, np.float32) for array in learner.learned()])
+        return run
+
+    monkeypatch.setattr(state, "restore", explode)
     with pytest.raises(TrainingError, match="training diverged: at step"):
         chargen.train(checkpoint=path, resume=True, epochs=3)
     assert (path / "model.keras").read_bytes() == before

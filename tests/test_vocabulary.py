@@ -72,18 +72,18 @@ def test_equality_and_membership():
 
 
 def test_a_seed_with_an_unknown_character_is_refused_by_name_and_place():
-    with pytest.raises(VocabularyError, match=r"'é' \(U\+00E9\), character 2 of the seed 'aé'"):
-        Vocabulary(["a"]).encode_seed("aé")
+    with pytest.raises(VocabularyError, match=r"'é' \(U\+00E9\), character 2 of the prompt 'aé'"):
+        Vocabulary(["a"]).encode_prompt("aé")
 
 
 def test_unknown_characters_of_a_seed_are_skipped_or_replaced():
     with_space = Vocabulary([" ", "a"])
-    assert with_space.encode_seed("aéa", "skip") == [1, 1]
-    assert with_space.encode_seed("aéa", "replace") == [1, 0, 1]
+    assert with_space.encode_prompt("aéa", "skip") == [1, 1]
+    assert with_space.encode_prompt("aéa", "replace") == [1, 0, 1]
     with_replacement = Vocabulary([" ", "a", REPLACEMENT])
-    assert with_replacement.encode_seed("aéa", "replace") == [1, 2, 1]
+    assert with_replacement.encode_prompt("aéa", "replace") == [1, 2, 1]
     with pytest.raises(VocabularyError, match="nothing can replace"):
-        Vocabulary(["a"]).encode_seed("é", "replace")
+        Vocabulary(["a"]).encode_prompt("é", "replace")
 
 
 def test_code_points_refuse_lone_surrogates():

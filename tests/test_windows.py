@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.data.windows import Permutation, Sliding, Streams, one_hot, sliding_windows
+from chargen.data.windows import (
+    Permutation,
+    SlidingWindows,
+    StreamWindows,
+    one_hot,
+    sliding_windows,
+)
 
 
 @st.composite
@@ -20,7 +26,7 @@ def test_streams_go_on_where_they_ended_and_predict_the_next(
 ):
     count, batch_size, window = sizes
     ids = np.arange(count, dtype=np.uint8)
-    streams = Streams(ids, batch_size, window, seed)
+    streams = StreamWindows(ids, batch_size, window, seed)
     assert streams.steps >= 1
     assert streams.targets_per_epoch == streams.steps * batch_size * window
     previous = None
@@ -42,22 +48,22 @@ def test_streams_leave_out_less_than_a_window_each_and_one_for_the_offset(
     sizes: tuple[int, int, int],
 ):
     count, batch_size, window = sizes
-    streams = Streams(np.zeros(count, np.uint8), batch_size, window, 0)
+    streams = StreamWindows(np.zeros(count, np.uint8), batch_size, window, 0)
     left_out = count - 1 - streams.steps * batch_size * window
     assert left_out < batch_size * window + window + batch_size
 
 
 def test_the_offset_is_another_each_epoch_and_the_same_again():
     ids = np.arange(250, dtype=np.uint8)
-    first = [int(Streams(ids, 2, 16, 5).batch(epoch, 0)[0][0, 0]) for epoch in range(20)]
-    again = [int(Streams(ids, 2, 16, 5).batch(epoch, 0)[0][0, 0]) for epoch in range(20)]
+    first = [int(StreamWindows(ids, 2, 16, 5).batch(epoch, 0)[0][0, 0]) for epoch in range(20)]
+    again = [int(StreamWindows(ids, 2, 16, 5).batch(epoch, 0)[0][0, 0]) for epoch in range(20)]
     assert first == again
     assert len(set(first)) > 5
 
 
 def test_too_few_ids_for_the_streams_are_a_programmers_mistake():
     with pytest.raises(ValueError, match="need 13 ids; found 12"):
-        Streams(np.zeros(12, np.uint8), 3, 4, 0)
+        StreamWindows(np.zeros(12, np.uint8), 3, 4, 0)
 
 
 @given(st.integers(2, 120), st.integers(1, 5), st.integers(1, 7), st.integers(0, 3))
@@ -66,7 +72,7 @@ def test_sliding_gives_each_window_once_an_epoch(
 ):
     window = min(window, count - 1)
     ids = np.arange(count, dtype=np.uint8)
-    sliding = Sliding(ids, batch_size, window, 3)
+    sliding = SlidingWindows(ids, batch_size, window, 3)
     assert sliding.targets_per_epoch == count - window
     labels = []
     for step in range(sliding.steps):
@@ -81,7 +87,7 @@ def test_sliding_gives_each_window_once_an_epoch(
 
 def test_sliding_is_shuffled_anew_each_epoch():
     ids = np.arange(200, dtype=np.uint8)
-    orders = [Sliding(ids, 196, 4, 0).batch(epoch, 0)[1].tolist() for epoch in range(3)]
+    orders = [SlidingWindows(ids, 196, 4, 0).batch(epoch, 0)[1].tolist() for epoch in range(3)]
     assert orders[0] != orders[1] != orders[2]
     assert orders[0] != sorted(orders[0])
 
@@ -106,9 +112,9 @@ def test_windows_are_views_and_batches_alone_take_memory():
     ids = np.zeros(5_000_000, np.uint8)
     tracemalloc.start()
     windows, labels = sliding_windows(ids, 100)
-    sliding = Sliding(ids, 32, 100, 0)
+    sliding = SlidingWindows(ids, 32, 100, 0)
     sliding.batch(0, 7)
-    Streams(ids, 32, 100, 0).batch(0, 7)
+    StreamWindows(ids, 32, 100, 0).batch(0, 7)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert windows.shape == (4_999_900, 100)

@@ -1,1 +1,1 @@
-"""The directory on disk that a run writes, and all else reads."""
+"""The directory on disk that training writes and everything else reads."""

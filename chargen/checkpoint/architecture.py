@@ -1,8 +1,8 @@
 """ModelConfig -> the layers and arrays of the Keras model it stands for, without Keras.
 
-The one description of where each weight lies in a `.keras` file and what shape it has: the
+This is the one description of where each weight is in a `.keras` file and what shape it has. The
 checked reader asks for exactly these arrays, the NumPy network is built from them, `info` prints
-them, and a test holds them against the model that the factory makes.
+them, and a test compares them with the model that the factory builds.
 """
 
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from chargen.config import ModelConfig
 
-__all__ = ["GATES", "Array", "Layer", "describe", "parameter_count", "title"]
+__all__ = ["GATES", "Array", "LayerDescription", "describe", "parameter_count", "title"]
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 """Blocks of `units` columns in a cell's kernels: GRU z, r, h; LSTM i, f, c, o."""
@@ -22,20 +22,20 @@ _GROUP_NAMES = {"rnn": "simple_rnn", "gru": "gru", "lstm": "lstm"}
 
 @dataclass(frozen=True)
 class Array:
-    """One float32 weight: its dataset in `model.weights.h5` and its shape."""
+    """One float32 array of weights: its dataset in `model.weights.h5` and its shape."""
 
     path: str
     shape: tuple[int, ...]
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its values."""
+        """The size of its values."""
         return 4 * math.prod(self.shape)
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One layer as Keras' summary shows it; `arrays` in the order of `layer.get_weights()`."""
+class LayerDescription:
+    """One layer as Keras' summary shows it; `arrays` are in the order of `layer.get_weights()`."""
 
     class_name: str
     output_shape: tuple[int | None, ...]
@@ -43,12 +43,12 @@ class Layer:
 
     @property
     def parameters(self) -> int:
-        """Weights in the layer."""
+        """The number of weights in the layer."""
         return sum(math.prod(array.shape) for array in self.arrays)
 
 
-def describe(config: ModelConfig) -> tuple[Layer, ...]:
-    """The model's layers, first to last; None in an output shape is the batch or the time."""
+def describe(config: ModelConfig) -> tuple[LayerDescription, ...]:
+    """Return the layers, first to last; None in an output shape is the batch size or the time."""
     layers = _input_layers(config)
     width = config.embedding or config.vocabulary_size
     seen: Counter[str] = Counter()
@@ -56,27 +56,28 @@ def describe(config: ModelConfig) -> tuple[Layer, ...]:
         sequences = config.predict == "all" or index < config.layers - 1
         arrays = _recurrent_arrays(config, width, seen)
         width = config.units * (2 if config.bidirectional else 1)
-        shape = (None, None, width) if sequences else (None, width)
+        shape: tuple[int | None, ...] = (None, None, width) if sequences else (None, width)
         name = "Bidirectional" if config.bidirectional else _CLASS_NAMES[config.cell]
-        layers.append(Layer(name, shape, arrays))
+        layers.append(LayerDescription(name, shape, arrays))
         if config.dropout:
-            layers.append(Layer("Dropout", shape))
+            layers.append(LayerDescription("Dropout", shape))
     vocabulary_size = config.vocabulary_size
     dense = (
         Array("layers/dense/vars/0", (width, vocabulary_size)),
         Array("layers/dense/vars/1", (vocabulary_size,)),
     )
-    layers.append(Layer("Dense", (*layers[-1].output_shape[:-1], vocabulary_size), dense))
+    shape = (*layers[-1].output_shape[:-1], vocabulary_size)
+    layers.append(LayerDescription("Dense", shape, dense))
     return tuple(layers)
 
 
 def parameter_count(config: ModelConfig) -> int:
-    """Weights in the whole model."""
+    """Return the number of weights in the whole model."""
     return sum(layer.parameters for layer in describe(config))
 
 
 def title(config: ModelConfig) -> str:
-    """A model in a few words, such as "LSTM 1x256, one-hot"."""
+    """Describe a model in a few words, such as "LSTM 1x256, one-hot"."""
     words = [f"{_CLASS_NAMES[config.cell]} {config.layers}x{config.units}"]
     if config.cell == "rnn":
         words.append(config.activation)
@@ -88,18 +89,18 @@ def title(config: ModelConfig) -> str:
     return ", ".join(words)
 
 
-def _input_layers(config: ModelConfig) -> list[Layer]:
+def _input_layers(config: ModelConfig) -> list[LayerDescription]:
     if config.embedding:
         table = Array("layers/embedding/vars/0", (config.vocabulary_size, config.embedding))
-        return [Layer("Embedding", (None, None, config.embedding), (table,))]
+        return [LayerDescription("Embedding", (None, None, config.embedding), (table,))]
     return [
-        Layer("Reshape", (None, None, 1)),
-        Layer("CategoryEncoding", (None, None, config.vocabulary_size)),
+        LayerDescription("Reshape", (None, None, 1)),
+        LayerDescription("CategoryEncoding", (None, None, config.vocabulary_size)),
     ]
 
 
 def _recurrent_arrays(config: ModelConfig, width: int, seen: Counter[str]) -> tuple[Array, ...]:
-    # Keras numbers the groups by class in the order of the model, whatever the layers' names.
+    # Keras numbers the groups of each class in the order of the model, whatever the layer names.
     group = "bidirectional" if config.bidirectional else _GROUP_NAMES[config.cell]
     suffix = f"_{seen[group]}" if seen[group] else ""
     seen[group] += 1

@@ -1,9 +1,10 @@
 """The weights in a `.keras` file, read without Keras: a zip archive that holds an HDF5 file.
 
-Files come from strangers. Only the arrays that are asked for are read, by name, shape and type;
-nothing is built from what the archive says of itself; and all that it says of sizes is held
-against what the configuration implies before anything of that size is read. The archive stores its
-members as they are, so the HDF5 file is read into memory once, and the arrays are views of it.
+Files may come from strangers. Only the arrays that are asked for are read, by name, shape and type;
+no object is built from the archive's description of itself; and every size that it states is
+compared with what the configuration implies before anything of that size is read. The archive
+stores its members uncompressed, so the HDF5 file is read into memory once, and the arrays are views
+of it.
 """
 
 import io
@@ -27,17 +28,17 @@ WEIGHTS_MEMBER = "model.weights.h5"
 LAYERS_MEMBER = "config.json"
 MEMBERS = {"metadata.json", LAYERS_MEMBER, WEIGHTS_MEMBER}
 LOCAL_HEADER = struct.Struct("<4s22xHH")
-"""Before a member's data: the signature, ..., the lengths of its name and of extra fields, which
-follow (PKWARE's APPNOTE, 4.3.7)."""
+"""What precedes a member's data: the signature, fields that are skipped, and the lengths of the
+member's name and of its extra field, which both follow (PKWARE's APPNOTE, 4.3.7)."""
 LOCAL_SIGNATURE = b"PK\3\4"
 
 ARRAY_OVERHEAD = 1 << 14
-"""Bytes that HDF5 may take to describe an array and the groups it lies in: Keras' files take 3,000
-an array."""
+"""The most bytes that HDF5 may take per array to describe it and its groups: Keras' files take
+3,000."""
 MOST_JSON = 1 << 20
-"""Bytes of the archive's own description of its layers: 64 bidirectional layers take 300,000."""
+"""The most bytes of the archive's description of its layers: 64 bidirectional ones take 300,000."""
 MOST_OTHER = 1 << 16
-"""Bytes of all else in the archive: its directory and its metadata."""
+"""The most bytes of everything else in the archive: its directory and its metadata."""
 
 CLASSES = {
     "Bidirectional",
@@ -59,8 +60,8 @@ CLASSES = {
     "SimpleRNN",
     "Zeros",
 }
-"""What chargen's models are made of; anything else would be built by whoever opens the file with
-Keras, such as a Lambda layer with code of its own."""
+"""The classes that chargen's models consist of. Opening the file with Keras would build anything
+else that it describes, such as a Lambda layer with code of its own."""
 
 
 def read_weights(path: Path, arrays: Sequence[Array]) -> list[NDArray[np.float32]]:
@@ -68,15 +69,16 @@ def read_weights(path: Path, arrays: Sequence[Array]) -> list[NDArray[np.float32
 
     Args:
         path: the file.
-        arrays: where each lies and what shape it must have.
+        arrays: where each array is and what shape it must have.
 
     Returns:
-        The arrays, views of one buffer.
+        The arrays, as views of one buffer.
 
     Raises:
-        ValueError: the file is no such archive, or an array in it is missing, of another shape or
-            type, or not finite, or there is something in it that no model of chargen has.
-        OSError: it cannot be read.
+        ValueError: the file is not such an archive; an array in it is missing, has the wrong shape
+            or type, or is not finite; or the file contains something that chargen's models never
+            do.
+        OSError: the file cannot be read.
     """
     # Imported here so that commands which read no weights start without it.
     import h5py
@@ -93,14 +95,14 @@ def read_weights(path: Path, arrays: Sequence[Array]) -> list[NDArray[np.float32
         _check_layers(_read(file, members[LAYERS_MEMBER], MOST_JSON))
         data = _read(file, members[WEIGHTS_MEMBER], data_size + described)
     try:
-        with h5py.File(_File(data), "r") as hdf5:
+        with h5py.File(_MemoryFile(data), "r") as hdf5:
             return [_checked(_find(hdf5, array), array, data) for array in arrays]
     except (KeyError, OSError, RuntimeError, TypeError) as error:  # h5py's, for a damaged file
         raise ValueError(str(error)) from None
 
 
 def _members(file: IO[bytes]) -> dict[str, zipfile.ZipInfo]:
-    """The archive's members by name: exactly those that Keras writes, stored as they are."""
+    """Return the archive's members by name: exactly those that Keras writes, uncompressed."""
     try:
         with zipfile.ZipFile(file) as archive:
             found = archive.infolist()
@@ -117,14 +119,14 @@ def _members(file: IO[bytes]) -> dict[str, zipfile.ZipInfo]:
 
 
 def _read(file: IO[bytes], member: zipfile.ZipInfo, most: int) -> NDArray[np.uint8]:
-    """A member's bytes, straight from where they lie in the archive; not more than so many."""
+    """Return a member's bytes, read straight from their place in the archive; at most `most`."""
     name, size = member.filename, member.file_size
     if size > most:
         raise ValueError(f"{name} has {size:,} bytes; at most {most:,} belong to this model")
     file.seek(member.header_offset)
     header = file.read(LOCAL_HEADER.size)
     if len(header) < LOCAL_HEADER.size or not header.startswith(LOCAL_SIGNATURE):
-        raise ValueError(f"{name} does not lie where the archive says")
+        raise ValueError(f"{name} is not where the archive says")
     _, name_length, extra_length = LOCAL_HEADER.unpack(header)
     start = file.seek(name_length + extra_length, os.SEEK_CUR)
     if start + size > file.seek(0, os.SEEK_END):
@@ -138,7 +140,7 @@ def _read(file: IO[bytes], member: zipfile.ZipInfo, most: int) -> NDArray[np.uin
 
 
 def _check_layers(description: NDArray[np.uint8]) -> None:
-    """Refuse an archive that Keras would build anything else from than chargen's layers."""
+    """Refuse an archive from which Keras would build anything but chargen's layers."""
     try:
         content = json.loads(description.tobytes())
     except RecursionError as error:
@@ -146,11 +148,11 @@ def _check_layers(description: NDArray[np.uint8]) -> None:
     for name in _class_names(content):
         if not isinstance(name, str) or name not in CLASSES:
             shown = repr(name)[:40]
-            raise ValueError(f"it describes a {shown}, which no model of chargen has")
+            raise ValueError(f"it describes a {shown}, which no chargen model has")
 
 
 def _class_names(content: Any) -> Iterator[Any]:
-    """All values of `class_name`, however deep."""
+    """Yield all values of `class_name`, at any depth."""
     waiting = [content]
     while waiting:
         value = waiting.pop()
@@ -163,13 +165,13 @@ def _class_names(content: Any) -> Iterator[Any]:
 
 
 def _find(hdf5: Any, array: Array) -> Any:
-    """The dataset of an array, by hard links only: others lead to other places and files."""
+    """Find the dataset of an array by hard links only: others lead to other places and files."""
     import h5py
 
     found = hdf5
     for name in array.path.split("/"):
         if not isinstance(found, h5py.Group):
-            raise ValueError(f"{array.path} should be an array in groups")
+            raise ValueError(f"{array.path} should be an array inside groups")
         link = found.get(name, getlink=True)
         if not isinstance(link, h5py.HardLink):
             raise ValueError(f"{array.path} is reached by a link, or is missing")
@@ -180,7 +182,7 @@ def _find(hdf5: Any, array: Array) -> Any:
 
 
 def _checked(dataset: Any, array: Array, data: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """An array's values, where they lie; nothing is read that is not as it must be."""
+    """Return an array's values where they are in `data`, once everything about it is checked."""
     import h5py
 
     properties = dataset.id.get_create_plist()
@@ -190,22 +192,22 @@ def _checked(dataset: Any, array: Array, data: NDArray[np.uint8]) -> NDArray[np.
         and properties.get_external_count() == 0
     )
     if not stored:
-        raise ValueError(f"{array.path} is in chunks, filtered, virtual or in another file")
+        raise ValueError(f"{array.path} is chunked, filtered, virtual or in another file")
     if dataset.shape != array.shape or dataset.dtype != np.float32:
         raise ValueError(
             f"{array.path} should be float32 {array.shape}; found {dataset.dtype} {dataset.shape}"
         )
     start = dataset.id.get_offset()
     if start is None or not 0 <= start <= len(data) - array.nbytes:
-        raise ValueError(f"{array.path} does not lie in the file")
+        raise ValueError(f"{array.path} is not inside the file")
     values = data[start : start + array.nbytes].view(np.float32).reshape(array.shape)
     if not np.isfinite(values).all():
-        raise ValueError(f"{array.path} holds values that are not finite")
+        raise ValueError(f"{array.path} has values that are not finite")
     return values
 
 
-class _File(io.RawIOBase):
-    """Memory as the file object that h5py reads from; `io.BytesIO` would copy it first."""
+class _MemoryFile(io.RawIOBase):
+    """A file object over memory for h5py to read; `io.BytesIO` would copy the memory first."""
 
     def __init__(self, data: NDArray[np.uint8]) -> None:
         self._data = data.data

@@ -1,14 +1,15 @@
-"""A checkpoint is a directory; this module writes its files whole and reads them checked.
+"""The checkpoint directory, whose files are written atomically and checked when they are read.
 
     config.json       format version, model and training configuration, corpus, library versions
     vocabulary.json   the characters, in id order
     model.keras       the best weights so far, a stock Keras archive
     history.jsonl     one line per evaluation
-    resume.npz        what a stopped run needs to go on (`chargen.training.state`)
+    resume.safetensors  what a stopped run needs to resume (`chargen.training.state`)
 
-Each file is replaced by writing beside it, flushing to disk and renaming, so that a reader finds
-the old one or the new one. `config.json` is written last and removed first: a directory that has
-it is a checkpoint. Reading needs no Keras and builds no objects from what it reads.
+Each file is replaced by writing a new one beside it, flushing that to disk and renaming it, so a
+reader finds either the old or the new one. `config.json` is written last and removed first: a
+directory that has it is a checkpoint. Reading needs no Keras and does not let a file choose which
+objects are built.
 """
 
 import dataclasses
@@ -60,7 +61,7 @@ CONFIG = "config.json"
 VOCABULARY = "vocabulary.json"
 MODEL = "model.keras"
 HISTORY = "history.jsonl"
-RESUME = "resume.npz"
+RESUME = "resume.safetensors"
 FILES = (CONFIG, VOCABULARY, MODEL, HISTORY, RESUME)
 
 MOST_BYTES = {
@@ -68,7 +69,7 @@ MOST_BYTES = {
     VOCABULARY: 1 << 25,  # every code point there is
     HISTORY: 1 << 26,  # 150,000 evaluations
 }
-"""That a file may have: a checkpoint made to harm is refused before it fills the memory."""
+"""The size limit of each file: a malicious checkpoint is refused before it fills the memory."""
 HISTORY_FIELDS = (
     "step",
     "epoch",
@@ -82,7 +83,7 @@ HISTORY_FIELDS = (
     "validation_accuracy",
     "best",
 )
-"""Of each line: numbers, true or false, or null where nothing is held out."""
+"""The fields of each line: numbers, true or false, or null if nothing is held out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,13 +91,13 @@ class CorpusRecord:
     """The text a model was trained on, as `config.json` records it."""
 
     texts: tuple[str, ...]
-    """Absolute paths, or "-"."""
+    """Absolute paths, or "-" for standard input."""
     characters: int
     train_characters: int
     validation_characters: int
     sha256: str
     validation_sha256: str | None = None
-    """Of the ids of a file that is held out."""
+    """The fingerprint of the ids of the held-out file, if a file is held out."""
 
     def __post_init__(self) -> None:
         sizes = (self.characters, self.train_characters, self.validation_characters)
@@ -106,13 +107,13 @@ class CorpusRecord:
             raise TypeError("the corpus is not described by texts, sizes and a fingerprint")
 
     def to_json(self) -> dict[str, Any]:
-        """All fields by name, ready for `json.dumps`."""
+        """Return all fields by name, ready for `json.dumps`."""
         return dataclasses.asdict(self) | {"texts": list(self.texts)}
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint directory, its configuration and vocabulary read and checked."""
+    """A checkpoint directory whose configuration and vocabulary have been read and checked."""
 
     path: Path
     model: ModelConfig
@@ -126,7 +127,7 @@ class Checkpoint:
         """Read `config.json` and `vocabulary.json`.
 
         Raises:
-            CheckpointError: there is no checkpoint, or it is damaged or of another format.
+            CheckpointError: there is no checkpoint, or it is damaged or has another format.
         """
         config = _read_json(path, CONFIG)
         found = config.get("format") if isinstance(config, dict) else None
@@ -150,7 +151,7 @@ class Checkpoint:
             write_file(self.path / name, content)
 
     def mend(self) -> None:
-        """Write them again where somebody has removed or changed one."""
+        """Write those of the two files again that somebody has removed or changed."""
         for name, content in self._description().items():
             path = self.path / name
             if not (path.is_file() and path.read_bytes() == content):
@@ -168,11 +169,11 @@ class Checkpoint:
         return {VOCABULARY: _dump({"characters": characters}), CONFIG: _dump(config)}
 
     def weights(self) -> list[NDArray[np.float32]]:
-        """The model's arrays, float32, in the order of `chargen.checkpoint.architecture.describe`.
+        """Read the model's arrays, float32, in the order of `architecture.describe`.
 
         Raises:
-            CheckpointError: `model.keras` is missing, damaged, or holds other arrays than the
-                configuration describes.
+            CheckpointError: `model.keras` is missing or damaged, or does not contain the arrays
+                that the configuration describes.
         """
         arrays = [array for layer in describe(self.model) for array in layer.arrays]
         try:
@@ -181,7 +182,7 @@ class Checkpoint:
             raise _damaged(self.path, MODEL, error) from None
 
     def history(self) -> list[dict[str, Any]]:
-        """The evaluations, oldest first."""
+        """Read the evaluations, oldest first."""
         try:
             lines = _read(self.path, HISTORY).decode().split("\n")
             return [_checked_record(_parsed(line)) for line in lines if line]
@@ -189,22 +190,22 @@ class Checkpoint:
             raise _damaged(self.path, HISTORY, error) from None
 
     def best(self) -> dict[str, Any] | None:
-        """The evaluation whose weights `model.keras` holds, or None before the first."""
+        """Return the evaluation whose weights are in `model.keras`, or None before the first."""
         return best_of(self.history())
 
     def read_corpus(self, sources: Sequence[str] = ()) -> Corpus:
-        """The text that the run was started with, read again and checked to be the same.
+        """Read the text that the run was started with again, and check that it is the same.
 
         Args:
-            sources: where it is now; none where it still is where it was.
+            sources: where the text is now; empty if it is still where it was.
 
         Raises:
-            CorpusError: it cannot be read, or is another text.
+            CorpusError: the text cannot be read, or is a different one.
         """
         if not sources and STANDARD_INPUT in self.corpus.texts:
             raise CorpusError(
-                f"the run in {self.path} read its text from standard input, which is gone; give "
-                "TEXT, to train all that was read, to evaluate what is to be scored"
+                f"the run in {self.path} read its text from standard input, which cannot be read "
+                "again; give TEXT: to train, all that was read; to evaluate, what is to be scored"
             )
         validation = self.training.validation
         held_out = [validation] if isinstance(validation, str) else []
@@ -217,25 +218,25 @@ class Checkpoint:
         if corpus.sha256 != self.corpus.sha256:
             raise CorpusError(
                 f"this is not the text that the run in {self.path} was started with: "
-                f"{len(corpus.ids):,} characters where it had {self.corpus.characters:,}, or other "
-                "ones; give that text, or start a new run"
+                f"it had {self.corpus.characters:,} characters, and this one has "
+                f"{len(corpus.ids):,} or different ones; give that text, or start a new run"
             )
         return corpus
 
     def train_ids(self) -> Ids:
-        """What the run learned from, read again from where it was.
+        """Read the text that the run was trained on again, from where it was.
 
         Raises:
-            CorpusError: the text is gone or another.
+            CorpusError: the text is missing or a different one.
         """
         corpus, validation = self.read_corpus(), self.training.validation
         return corpus.ids if isinstance(validation, str) else corpus.split(validation)[0]
 
     def held_out_ids(self) -> Ids:
-        """The run's own validation text, read again from where it was.
+        """Read the run's own validation text again, from where it was.
 
         Raises:
-            CorpusError: nothing was held out, or the text is gone or another.
+            CorpusError: nothing was held out, or the text is missing or a different one.
         """
         if not self.corpus.validation_characters:
             raise CorpusError(f"the run in {self.path} held nothing out; name a TEXT to score")
@@ -252,28 +253,28 @@ class Checkpoint:
         return ids
 
     def _check_named(self, texts: Sequence[str]) -> None:
-        """Refuse what a stranger's checkpoint may name and that is no file, such as a device.
+        """Refuse anything that a stranger's checkpoint may name but a file, such as a device.
 
         Raises:
-            CorpusError: a text is there and is no regular file, or cannot be a file's name.
+            CorpusError: a text exists but is not a regular file, or its name cannot be a file's.
         """
         for text in texts:
             try:
                 is_file = stat.S_ISREG(Path(text).stat().st_mode)
             except FileNotFoundError:
-                continue  # who reads it says so
+                continue  # reading it will report that
             except (OSError, ValueError):
                 is_file = False
             if not is_file:
                 raise CorpusError(
-                    f"{shortened(text)}, which the checkpoint {self.path} names as its text, is no "
-                    "regular file; name the TEXT"
+                    f"{shortened(text)}, which the checkpoint {self.path} names as its text, is "
+                    "not a regular file; name the TEXT"
                 )
 
     def held_out_parts(self, characters: int) -> Iterator[str]:
-        """As `held_out_ids`, as text in parts of so many characters, about.
+        """Yield the text of `held_out_ids` in parts of about `characters` characters.
 
-        Characters folded by `min_count` stand as U+FFFD.
+        In a share of the corpus, the characters that `min_count` folded are U+FFFD.
         """
         ids = self.held_out_ids()
         if isinstance(self.training.validation, str):
@@ -285,14 +286,14 @@ class Checkpoint:
 
 
 def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The last evaluation that saved the best weights, or None before the first."""
+    """Return the last evaluation that saved the best weights, or None before the first."""
     return next((line for line in reversed(history) if line.get("best")), None)
 
 
 def find_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoint directories under `folder`, itself included, the newest weights last.
+    """Return the checkpoints in and under `folder`, those with the newest weights last.
 
-    Hidden ones are left out: a run that is about to replace another may be among them.
+    Hidden directories are left out: one may belong to a run that is about to replace another.
     """
     found = [
         path.parent
@@ -304,10 +305,10 @@ def find_checkpoints(folder: Path) -> list[Path]:
 
 
 def newest_checkpoint(folder: Path = DEFAULT_FOLDER) -> Path:
-    """The checkpoint with the newest weights under `folder`.
+    """Return the checkpoint with the newest weights in or under `folder`.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is no checkpoint.
     """
     found = find_checkpoints(folder)
     if not found:
@@ -333,7 +334,7 @@ def _existing(path: Path, name: str) -> Path:
         raise CheckpointError(f"{path} is not a checkpoint: it has no {CONFIG}")
     if not (path / name).is_file():
         raise CheckpointError(
-            f"{path} is not whole: it has no {name}; copy it again, or train again"
+            f"{path} is incomplete: it has no {name}; copy it again, or train again"
         )
     return path / name
 
@@ -346,7 +347,7 @@ def _damaged(path: Path, name: str, error: Exception) -> CheckpointError:
 
 
 def _read(path: Path, name: str) -> bytes:
-    """A file's bytes, if they are not more than such a file may have."""
+    """Return a file's bytes, unless there are more than such a file may have."""
     with _existing(path, name).open("rb") as file:
         data = file.read(MOST_BYTES[name] + 1)
     if len(data) > MOST_BYTES[name]:
@@ -355,24 +356,24 @@ def _read(path: Path, name: str) -> bytes:
 
 
 def _checked_record(record: Any) -> dict[str, Any]:
-    """A line of the history whose fields are there and are figures."""
+    """Return a record of the history after checking that it has all fields and they are numbers."""
     if not isinstance(record, dict):
         raise ValueError("a line is not an object")
     if missing := [name for name in HISTORY_FIELDS if name not in record]:
         raise ValueError(f"a line lacks {missing[0]}")
     for name, value in record.items():
         if not isinstance(value, int | float | None):
-            raise ValueError(f"{name} is not a number in a line")
+            raise ValueError(f"in a line, {name} is not a number")
     return record
 
 
 def _parsed(text: str | bytes) -> Any:
-    """What JSON says, without the NaN and Infinity that Python adds to it."""
+    """Parse strict JSON, without the NaN and Infinity that Python also accepts."""
     return json.loads(text, parse_constant=_refuse_constant)
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def _read_json(path: Path, name: str) -> Any:

@@ -9,7 +9,7 @@ from chargen.cli.options import complete_checkpoint, find_checkpoint, json_optio
 from chargen.cli.plain import figure, table, visible
 
 if TYPE_CHECKING:
-    from chargen.checkpoint.architecture import Layer
+    from chargen.checkpoint.architecture import LayerDescription
     from chargen.checkpoint.directory import Checkpoint
 
 __all__ = ["command"]
@@ -62,7 +62,7 @@ def command(checkpoint: str | None, as_json: bool, quiet: bool) -> None:
 
 def _page(
     opened: "Checkpoint",
-    layers: "tuple[Layer, ...]",
+    layers: "tuple[LayerDescription, ...]",
     parameters: int,
     history: list[dict[str, Any]],
 ) -> str:

@@ -233,11 +233,11 @@ def command(
     from chargen.model import load
     from chargen.sampling.generate import draw_random_seed, write
     from chargen.sampling.guards import CopyIndex
-    from chargen.sampling.selection import Choice, Selector, pattern
+    from chargen.sampling.selection import Selector, TextFilter, pattern
 
     # Read once for both: standard input cannot be read again.
     text = "".join(read_text(corpus, encoding)) if unique else None
-    choice = Choice(
+    choice = TextFilter(
         unique=unique,
         lines=frozenset() if text is None else frozenset(text.split("\n")),
         match=pattern("match", match),

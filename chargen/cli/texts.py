@@ -12,7 +12,7 @@ from chargen.config import SampleConfig, Unknown
 
 if TYPE_CHECKING:
     from chargen.model import Model
-    from chargen.sampling.selection import Choice, Found, Selector
+    from chargen.sampling.selection import Found, Selector, TextFilter
 
 __all__ = ["Output", "report", "search", "write_chosen"]
 
@@ -42,7 +42,7 @@ def write_chosen(texts: "Iterator[Found]", output: Output) -> None:
     for each in texts:
         bits = each.bits_per_character
         output.write(
-            each.seed,
+            each.prompt,
             each.text,
             random_seed=each.random_seed,
             stopped=each.stopped,
@@ -64,7 +64,7 @@ def search(
     from chargen.sampling.beam import most_likely
     from chargen.scoring.tally import rounded
 
-    seed_ids = model.vocabulary.encode_seed(seed, unknown)
+    seed_ids = model.vocabulary.encode_prompt(seed, unknown)
     found = most_likely(
         model, seed_ids, length=config.length or 0, beam=beam, count=count, stop=config.stop or ""
     )
@@ -78,7 +78,7 @@ def search(
     sys.stdout.flush()
 
 
-def report(output: Output, selector: "Selector", choice: "Choice") -> str:
+def report(output: Output, selector: "Selector", choice: "TextFilter") -> str:
     """What became of the texts."""
     reasons = ", ".join(f"{n:,} {why}" for why, n in choice.refused.most_common())
     kept = f"{output.count:,} texts out of {selector.written:,}"

@@ -1,1 +1,1 @@
-"""Text -> characters -> ids -> windows, in NumPy alone."""
+"""Text -> characters -> ids -> windows, with NumPy only."""

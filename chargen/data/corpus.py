@@ -1,8 +1,8 @@
 """Files and standard input -> one array of ids, in memory proportional to the ids.
 
-The text is decoded in blocks and never held whole as a Python string: each block becomes ids in
-the smallest unsigned type at once. A new corpus numbers characters as they appear and renumbers
-them in sorted order at the end, in place.
+The text is decoded in blocks and never held as one Python string: each block is turned at once into
+ids of the smallest unsigned type. A new corpus numbers characters as they first appear, and at the
+end renumbers them in sorted order, in place.
 """
 
 import bz2
@@ -22,11 +22,11 @@ from typing import IO, cast
 from weakref import WeakSet
 
 import numpy as np
-from numpy.typing import NDArray
 
 from chargen.data.vocabulary import (
     LAST_CODE_POINT,
     REPLACEMENT,
+    Ids,
     Vocabulary,
     code_points,
     smallest_dtype,
@@ -37,6 +37,7 @@ __all__ = [
     "BYTE_ORDER_MARK",
     "STANDARD_INPUT",
     "Corpus",
+    "Ids",
     "as_it_comes",
     "fingerprint",
     "read_corpus",
@@ -48,12 +49,10 @@ __all__ = [
 
 STANDARD_INPUT = "-"
 BLOCK_BYTES = 1 << 20
-"""Read at a time: large enough that Python's share is small, small beside any corpus's ids."""
+"""Bytes read at a time: so many that Python's overhead is small, yet few beside a corpus's ids."""
 PAUSE_SECONDS = 0.005
-"""Of silence from a pipe, after which what it has sent is no longer kept waiting for more."""
+"""How long a pipe may be silent before what it has sent is passed on without waiting for more."""
 BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
-
-Ids = NDArray[np.unsignedinteger]
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,9 @@ class Corpus:
     """A text as ids, with the vocabulary that gives them meaning.
 
     Attributes:
-        ids: (characters,), the smallest unsigned type that holds the vocabulary.
-        vocabulary: its characters; rarer ones than `min_count` stand as U+FFFD.
-        sha256: fingerprint of the text as UTF-8, whatever its encoding or compression.
+        ids: (N,), in the smallest unsigned type that holds the vocabulary.
+        vocabulary: the text's characters; those rarer than `min_count` are replaced by U+FFFD.
+        sha256: the fingerprint of the text as UTF-8, whatever its encoding or compression was.
     """
 
     ids: Ids
@@ -71,11 +70,11 @@ class Corpus:
     sha256: str
 
     def split(self, validation: float | str, encoding: str = "utf-8") -> tuple[Ids, Ids]:
-        """The ids to learn from and the held-out ones.
+        """Return the ids to train on and the held-out ids.
 
         Args:
-            validation: the share of the text's end to hold out, or a file that is held out.
-            encoding: of that file.
+            validation: the share of the text to hold out, from its end, or a held-out file.
+            encoding: the encoding of that file.
         """
         if isinstance(validation, str):
             return self.ids, read_ids([validation], self.vocabulary, encoding)
@@ -84,18 +83,18 @@ class Corpus:
 
 
 def standard_input() -> IO[bytes]:
-    """The process's standard input, for the one reader that it can have.
+    """Return the process's standard input, which can only be asked for once.
 
     Raises:
-        CorpusError: it is closed.
-        OptionError: it was read before, and so has nothing more to give.
+        CorpusError: standard input is closed.
+        OptionError: standard input was read before, so nothing is left in it.
     """
     if sys.stdin is None:
-        raise CorpusError("standard input is closed; give a file, or pipe a text in")
+        raise CorpusError("standard input is closed; name a file, or pipe in a text")
     stream = sys.stdin.buffer
     if stream in _READ_BEFORE:
         raise OptionError(
-            "standard input can be read once, and - names it twice; give a file for one of them"
+            "standard input can be read only once; - names it twice; name a file for one of them"
         )
     _READ_BEFORE.add(stream)
     return stream
@@ -107,21 +106,21 @@ _READ_BEFORE: WeakSet[IO[bytes]] = WeakSet()
 def read_text(
     sources: Sequence[str], encoding: str = "utf-8", *, pauses: bool = False
 ) -> Iterator[str]:
-    """The text of the sources in blocks, joined in order with nothing added between them.
+    """Yield the text of the sources in blocks, in order, with nothing added between sources.
 
     Args:
         sources: paths, or "-" for standard input; `.gz`, `.bz2` and `.xz` are decompressed.
-        encoding: of the text; a byte order mark at a source's start is dropped.
-        pauses: hand over what is there without waiting for a whole block, and an empty block
-            where a source, such as a pipe, has nothing more for the moment.
+        encoding: the encoding of the text; a byte order mark at the start of a source is dropped.
+        pauses: yield what is available without waiting for a whole block, and an empty block
+            when a source, such as a pipe, has nothing more for the moment.
 
     Raises:
-        CorpusError: a source is missing, unreadable, or holds bytes that do not decode.
-        OptionError: there is no such encoding.
+        CorpusError: a source is missing or unreadable, or contains bytes that do not decode.
+        OptionError: the encoding is unknown.
     """
     decoder_class = _incremental_decoder(encoding)
     if sources.count(STANDARD_INPUT) > 1:
-        raise OptionError("standard input can be read once; found - twice among the texts")
+        raise OptionError("standard input can be read only once; found - twice among the texts")
     for source in sources:
         name = "standard input" if source == STANDARD_INPUT else source
         try:
@@ -131,42 +130,42 @@ def read_text(
         except FileNotFoundError:
             raise CorpusError(f"no such file: {name}; check the path") from None
         except IsADirectoryError:
-            raise CorpusError(f"{name} is a directory; give the text files in it") from None
+            raise CorpusError(f"{name} is a directory; name the text files in it") from None
         except (gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
-            raise _undecompressed(name, error) from None
+            raise _decompression_error(name, error) from None
         except OSError as error:
-            if error.errno is None:  # bzip2's way to say that it is none
-                raise _undecompressed(name, error) from None
+            if error.errno is None:  # how bz2 reports that the file is not in its format
+                raise _decompression_error(name, error) from None
             raise CorpusError(
                 f"cannot read {name}: {error.strerror}; check the path and its permissions"
             ) from None
 
 
 def as_it_comes(blocks: Iterable[str], characters: int) -> Iterator[str]:
-    """The same text in parts that end with a line, as far as lines are not longer than a part.
+    """Yield the same text in parts of whole lines; a line longer than a part is split.
 
-    A part is handed over when it has so many characters, or when a source pauses.
+    A part is yielded as soon as it has enough characters, or when a source pauses.
 
     Args:
-        blocks: from `read_text` with `pauses`.
-        characters: of a part, about.
+        blocks: the text, from `read_text` with `pauses`.
+        characters: the approximate size of a part.
     """
     lines: list[str] = []
-    begun: list[str] = []  # the line that has no end yet
-    size = begun_size = 0
+    unfinished: list[str] = []  # the beginning of a line whose newline has not come yet
+    size = unfinished_size = 0
     for block in blocks:
         end = block.rfind("\n") + 1
-        if end or begun_size >= characters:
-            lines += [*begun, block[:end]]
-            size += begun_size + end
-            begun, begun_size = [], 0
-        begun.append(block[end:])
-        begun_size += len(block) - end
+        if end or unfinished_size >= characters:
+            lines += [*unfinished, block[:end]]
+            size += unfinished_size + end
+            unfinished, unfinished_size = [], 0
+        unfinished.append(block[end:])
+        unfinished_size += len(block) - end
         if size and (not block or size >= characters):
             yield "".join(lines)
             lines, size = [], 0
-    if size or begun_size:
-        yield "".join([*lines, *begun])
+    if size or unfinished_size:
+        yield "".join([*lines, *unfinished])
 
 
 def read_corpus(sources: Sequence[str], *, encoding: str = "utf-8", min_count: int = 1) -> Corpus:
@@ -175,10 +174,10 @@ def read_corpus(sources: Sequence[str], *, encoding: str = "utf-8", min_count: i
     Args:
         sources: as for `read_text`.
         encoding: as for `read_text`.
-        min_count: characters that occur less often are folded into U+FFFD.
+        min_count: characters that occur less often are replaced by U+FFFD.
 
     Raises:
-        CorpusError: as `read_text`, or the sources hold no text.
+        CorpusError: as for `read_text`; also if the sources contain no text.
     """
     builder = _Builder(_capacity(sources))
     for block in read_text(sources, encoding):
@@ -190,12 +189,12 @@ def read_corpus(sources: Sequence[str], *, encoding: str = "utf-8", min_count: i
 
 
 def read_ids(sources: Sequence[str], vocabulary: Vocabulary, encoding: str = "utf-8") -> Ids:
-    """Read the sources as ids of a given vocabulary, unknown ones as `vocabulary.unknown`."""
+    """Return the sources as ids of a vocabulary; unknown characters get `vocabulary.unknown`."""
     return _encode_blocks(read_text(sources, encoding), vocabulary, _capacity(sources))
 
 
 def fingerprint(ids: Ids) -> str:
-    """SHA-256 of ids, whatever type they are held in."""
+    """Return the SHA-256 of ids, which does not depend on their integer type."""
     digest = hashlib.sha256()
     for start in range(0, len(ids), BLOCK_BYTES):
         digest.update(ids[start : start + BLOCK_BYTES].astype("<u4").tobytes())
@@ -203,19 +202,20 @@ def fingerprint(ids: Ids) -> str:
 
 
 def split_at(characters: int, share: float) -> int:
-    """Where the held-out end of a text begins: `int(characters * (1 - share))`."""
+    """Return where the held-out end of a text begins: `int(characters * (1 - share))`."""
     return int(characters * (1 - share))
 
 
-def _undecompressed(name: str, error: Exception) -> CorpusError:
+def _decompression_error(name: str, error: Exception) -> CorpusError:
     return CorpusError(
-        f"{name} does not decompress ({error}); is it whole, and its name's ending right?"
+        f"{name} does not decompress ({error}); check that it is complete and that the ending of "
+        "its name is right"
     )
 
 
 def _incremental_decoder(encoding: str) -> type[codecs.IncrementalDecoder]:
     try:
-        "".encode(encoding)  # refuses what is no text encoding, such as "hex"
+        "".encode(encoding)  # refuses codecs that do not encode text, such as "hex"
         return cast("type[codecs.IncrementalDecoder]", codecs.getincrementaldecoder(encoding))
     except (LookupError, ValueError):
         raise OptionError(
@@ -226,7 +226,7 @@ def _incremental_decoder(encoding: str) -> type[codecs.IncrementalDecoder]:
 
 def _open(source: str) -> AbstractContextManager[IO[bytes]]:
     if source == STANDARD_INPUT:
-        return nullcontext(standard_input())  # the process's stream, not ours to close
+        return nullcontext(standard_input())  # it belongs to the process, so it is not closed
     path = Path(source)
     try:
         match path.suffix:
@@ -240,14 +240,14 @@ def _open(source: str) -> AbstractContextManager[IO[bytes]]:
                 return path.open("rb")
     except ValueError:
         raise CorpusError(
-            f"no such file: {source!r} cannot be a file's name; check the path"
+            f"no such file: {source!r} cannot be the name of a file; check the path"
         ) from None
 
 
 def _blocks(stream: IO[bytes], pauses: bool) -> Iterator[bytes | None]:
-    """All of a stream in blocks; an empty one is its end.
+    """Yield all of a stream in blocks; an empty block is its end.
 
-    With pauses each block is what there is, and None says that nothing is for the moment.
+    With pauses, a block is whatever is available, and None means that nothing is for the moment.
     """
     read = cast("BufferedReader", stream).read1 if pauses else stream.read
     block = None
@@ -261,7 +261,7 @@ def _blocks(stream: IO[bytes], pauses: bool) -> Iterator[bytes | None]:
 def _is_ready(stream: IO[bytes]) -> bool:
     try:
         ready, _, _ = select.select([stream], [], [], PAUSE_SECONDS)
-    except (OSError, ValueError):  # no file of the system's, and so all there
+    except (OSError, ValueError):  # not a file of the operating system, so all of it is available
         return True
     return bool(ready)
 
@@ -269,7 +269,7 @@ def _is_ready(stream: IO[bytes]) -> bool:
 def _decode(
     blocks: Iterable[bytes | None], decoder: codecs.IncrementalDecoder, name: str, encoding: str
 ) -> Iterator[str]:
-    fed = 0  # bytes given to the decoder before this block
+    offset = 0  # of this block in the source, in bytes
     first = True
     for block in blocks:
         if block is None:
@@ -280,33 +280,33 @@ def _decode(
             text = decoder.decode(block, final=not block)
             code_points(text)
         except UnicodeDecodeError as error:
-            offset = fed - len(pending) + error.start
             byte = error.object[error.start]
+            place = offset - len(pending) + error.start
             raise CorpusError(
-                f"{name} is not {encoding}: byte 0x{byte:02x} at offset {offset:,} does not "
+                f"{name} is not {encoding}: byte 0x{byte:02x} at offset {place:,} does not "
                 "decode; give the text's --encoding (such as latin-1), or convert it to UTF-8"
             ) from None
         except UnicodeEncodeError as error:
             point = ord(error.object[error.start])
             raise CorpusError(
-                f"{name} holds the lone surrogate U+{point:04X}, which is no character; "
+                f"{name} contains the lone surrogate U+{point:04X}, which is not a character; "
                 "check --encoding"
             ) from None
-        except UnicodeError as error:  # utf-16 without a byte order mark, for one
+        except UnicodeError as error:  # for example UTF-16 without a byte order mark
             raise CorpusError(f"{name} is not {encoding}: {error}; check --encoding") from None
         if first and text:
             text = text.removeprefix(BYTE_ORDER_MARK)
             first = False
         if text:
             yield text
-        fed += len(block)
+        offset += len(block)
 
 
 def _capacity(sources: Sequence[str]) -> int:
-    """The most characters that the sources can hold, as far as their sizes tell; 0 if not at all.
+    """Return the most characters that the sources can contain, or 0 if their sizes do not tell.
 
-    No text encoding in use spends less than a byte on a character, so that a plain file's size is
-    a bound: memory reserved but not written to costs nothing.
+    Every text encoding in use takes at least one byte per character, so the size of an uncompressed
+    file is a bound. Memory that is reserved but never written to costs nothing.
     """
     sizes = []
     for source in sources:
@@ -318,7 +318,7 @@ def _capacity(sources: Sequence[str]) -> int:
 
 
 class _GrowingIds:
-    """An array that grows in place, by `realloc`, so that it is never held twice."""
+    """An array that grows in place, by `realloc`, so that memory never holds two copies of it."""
 
     def __init__(self, capacity: int, dtype: np.dtype[np.unsignedinteger]) -> None:
         self._array: Ids = np.empty(max(capacity, BLOCK_BYTES), dtype)
@@ -348,7 +348,7 @@ def _encode_blocks(blocks: Iterable[str], vocabulary: Vocabulary, capacity: int)
 
 
 class _Builder:
-    """Ids in order of first appearance, counted, renumbered once all is read."""
+    """Numbers and counts characters in order of first appearance, then renumbers them sorted."""
 
     def __init__(self, capacity: int) -> None:
         self._ids = _GrowingIds(capacity, np.dtype(np.uint8))
@@ -382,7 +382,7 @@ class _Builder:
         renumbered = vocabulary.encode("".join(map(chr, self._points)))
         dtype = smallest_dtype(len(vocabulary) - 1)
         ids = self._ids.finish()
-        if dtype.itemsize < ids.dtype.itemsize:  # folding made the vocabulary small
+        if dtype.itemsize < ids.dtype.itemsize:  # rare characters were replaced
             ids = renumbered.astype(dtype)[ids]
         else:
             for start in range(0, len(ids), BLOCK_BYTES):

@@ -1,4 +1,4 @@
-"""Passages of one text that stand in another: found by hashes, compared character by character."""
+"""Finds passages of one text in another: by hashes, then compared character by character."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,31 +11,31 @@ __all__ = ["FACTOR", "INVERSE", "Copy", "copied", "longest_copy", "window_hashes
 Characters = NDArray[np.integer]
 
 FACTOR = 0x9E3779B97F4A7C15
-"""Odd, so that it has an inverse, and with bits set all over: the golden ratio of 2**64."""
+"""Odd, so that it has an inverse, and with its set bits spread out: 2**64 over the golden ratio."""
 INVERSE = pow(FACTOR, -1, 1 << 64)
 BLOCK = 1 << 20
-"""Characters hashed, or compared, at a time."""
+"""Characters hashed or compared at a time."""
 MOST_BITS = 28
-"""Of a hash that are looked up: 256 MB."""
+"""The most bits of a hash that are looked up in a table; the table then takes 256 MB."""
 FIRST_LENGTH = 16
-"""Tried for the longest copy: about what texts of one kind have in common."""
+"""The first length tried for the longest copy: about what texts of one kind have in common."""
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A passage that stands in both texts."""
+    """A passage that occurs in both texts."""
 
     length: int
     start: int
-    """Where in the text, from 0."""
+    """Where it begins in the text, from 0."""
     corpus_start: int
-    """Where in the corpus: its first place there."""
+    """Where it first begins in the corpus, from 0."""
 
 
 def window_hashes(characters: Characters, length: int) -> Iterator[NDArray[np.uint64]]:
-    """A hash of each window of so many characters, uint64, in order, a block at a time.
+    """Yield the hash of each window of `length` characters, in order, in blocks uint64 (n,).
 
-    That of c_0 c_1 ... is the sum of (c_j + 1) FACTOR**j, modulo 2**64.
+    The hash of c_0 c_1 ... is the sum of (c_j + 1) FACTOR**j, modulo 2**64.
     """
     count = max(0, len(characters) - length + 1)
     size = min(count, BLOCK) + length
@@ -49,7 +49,7 @@ def window_hashes(characters: Characters, length: int) -> Iterator[NDArray[np.ui
 
 
 def copied(text: Characters, corpus: Characters, length: int) -> NDArray[np.bool_]:
-    """Whether each character of the text is in a copy of at least so many characters, bool (N,)."""
+    """Return whether each character of a text is in a copy of `length` or more, bool (N,)."""
     places, _ = _matches(text, corpus, length)
     steps = np.zeros(len(text) + 1, np.int64)
     steps[places] += 1
@@ -58,15 +58,16 @@ def copied(text: Characters, corpus: Characters, length: int) -> NDArray[np.bool
 
 
 def longest_copy(text: Characters, corpus: Characters) -> Copy | None:
-    """The longest passage that both have, the first in the text of several; None if there is none.
+    """Return the longest passage that both texts contain, or None if there is none.
 
-    Where there is one of a length, there are shorter ones, so that the length is found by halving.
+    Of several equally long passages it is the first in the text. A copy of some length contains
+    copies of every shorter length, so a binary search finds the length.
     """
     found: Copy | None = None
     least, most = 1, min(len(text), len(corpus))
     step = FIRST_LENGTH
     while least <= most:
-        # Doubled until none is that long, and halved from then on: most texts copy little.
+        # Doubled until there is no copy of that length, then bisected: most texts copy little.
         length = min(step, most) if step else (least + most) // 2
         places, elsewhere = _matches(text, corpus, length)
         if len(places):
@@ -86,15 +87,15 @@ def _powers(base: int, count: int) -> NDArray[np.uint64]:
 def _matches(
     text: Characters, corpus: Characters, length: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Where the text has windows that the corpus has too, and the first place of each there."""
+    """Return where the text has windows that the corpus also has, and their first places there."""
     nowhere = np.zeros(0, np.intp)
     if not 0 < length <= min(len(text), len(corpus)):
         return nowhere, nowhere
     hashes = np.concatenate(list(window_hashes(text, length)))
     different = np.unique(hashes)
     first = np.full(len(different), -1, np.intp)
-    # Most windows of the corpus are ruled out by the first bits of their hashes: looking these up
-    # is far faster than searching.
+    # The first bits of their hashes rule out most windows of the corpus: looking these bits up in
+    # a table is far faster than a binary search.
     shift = np.uint64(64 - min(MOST_BITS, len(different).bit_length() + 3))
     possible = np.zeros(1 << (64 - int(shift)), np.bool_)
     possible[different >> shift] = True
@@ -104,13 +105,13 @@ def _matches(
         wanted = block[candidates]
         at = np.minimum(np.searchsorted(different, wanted), len(different) - 1)
         hits = np.flatnonzero((different[at] == wanted) & (first[at] < 0))[::-1]
-        # The last written, and so the first of the block, stays.
+        # In reverse order, so that the first of the block is written last and stays.
         first[at[hits]] = start + candidates[hits]
         start += len(block)
     elsewhere = first[np.searchsorted(different, hashes)]
     places = np.flatnonzero(elsewhere >= 0)
     same = _equal(text, corpus, places, elsewhere[places], length)
-    for place in places[~same].tolist():  # two windows with one hash: hardly ever
+    for place in places[~same].tolist():  # two windows share one hash: this hardly ever happens
         elsewhere[place] = _find(corpus, text[place : place + length])
     places = places[elsewhere[places] >= 0]
     return places, elsewhere[places]
@@ -123,7 +124,7 @@ def _equal(
     elsewhere: NDArray[np.intp],
     length: int,
 ) -> NDArray[np.bool_]:
-    """Whether the windows at these places are the same: two may have one hash."""
+    """Return whether the windows at these places are the same: two may share one hash."""
     ours, theirs = (
         np.lib.stride_tricks.sliding_window_view(characters, length)
         for characters in (text, corpus)
@@ -137,9 +138,9 @@ def _equal(
 
 
 def _find(corpus: Characters, window: Characters) -> int:
-    """The first place of a window in the corpus, or -1."""
+    """Return the first place of a window in the corpus, or -1."""
     data, wanted = corpus.tobytes(), window.astype(corpus.dtype).tobytes()
     place = data.find(wanted)
-    while place % corpus.itemsize > 0 and place >= 0:  # bytes of two characters
+    while place % corpus.itemsize > 0 and place >= 0:  # a match that begins within a character
         place = data.find(wanted, place + 1)
     return place // corpus.itemsize if place >= 0 else -1

@@ -10,42 +10,45 @@ from numpy.typing import NDArray
 from chargen.config import UNKNOWNS
 from chargen.errors import CorpusError, OptionError, VocabularyError
 
-__all__ = ["REPLACEMENT", "Vocabulary", "code_points", "smallest_dtype"]
+__all__ = ["REPLACEMENT", "Ids", "Vocabulary", "code_points", "smallest_dtype"]
+
+Ids = NDArray[np.integer]
+"""Ids of characters, in any integer type."""
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 LAST_CODE_POINT = 0x10FFFF
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
-    """The text's code points, uint32 (len(text),).
+    """Return the text's code points, uint32 (len(text),).
 
     Raises:
-        UnicodeEncodeError: the text holds a lone surrogate, which is no character.
+        UnicodeEncodeError: the text contains a lone surrogate, which is not a character.
     """
     return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
 
 
 def smallest_dtype(largest: int) -> np.dtype[np.unsignedinteger]:
-    """The smallest unsigned integer type that holds `largest`."""
+    """Return the smallest unsigned integer type that holds `largest`."""
     return np.min_scalar_type(largest)
 
 
 class Vocabulary:
-    """The distinct characters of a text, sorted; an id is the position in it.
+    """The distinct characters of a text, sorted; a character's id is its position.
 
-    U+FFFD, where present, stands for every character the model does not know: rare characters
-    folded by `--min-count` are trained as it, and it is never generated and never scored.
+    U+FFFD, if present, stands for every character that the model does not know. The rare characters
+    that `--min-count` folds into it are trained as U+FFFD, which is never generated or scored.
     """
 
     def __init__(self, characters: Sequence[str]) -> None:
         if not characters:
             raise ValueError("a vocabulary needs at least one character")
         if any(len(character) != 1 for character in characters):
-            raise ValueError("each entry of a vocabulary is one code point")
+            raise ValueError("each entry of a vocabulary must be one code point")
         if any("\ud800" <= character <= "\udfff" for character in characters):
-            raise ValueError("a vocabulary holds a lone surrogate, which is no character")
+            raise ValueError("a vocabulary holds a lone surrogate, which is not a character")
         if any(a >= b for a, b in pairwise(characters)):
-            raise ValueError("a vocabulary is sorted and holds each character once")
+            raise ValueError("a vocabulary must be sorted and hold each character once")
         self.characters = tuple(characters)
         self._ids = {character: index for index, character in enumerate(self.characters)}
 
@@ -68,84 +71,89 @@ class Vocabulary:
         return f"Vocabulary({''.join(self.characters)!r})"
 
     def id_of(self, character: str) -> int | None:
-        """The character's id, or None where it is not in the vocabulary."""
+        """Return the character's id, or None if it is not in the vocabulary."""
         return self._ids.get(character)
 
     @property
-    def line_end(self) -> int | None:
-        """The id of the line end, after which every text begins, or None."""
+    def newline(self) -> int | None:
+        """The id of the newline, after which every text begins, or None if there is none."""
         return self._ids.get("\n")
 
     @property
     def start_of_text(self) -> list[int]:
-        """The ids that every text is read after: a line end, or none where there is none."""
-        return [] if self.line_end is None else [self.line_end]
+        """The ids that are read before every text: a newline, or none if the model knows none."""
+        return [] if self.newline is None else [self.newline]
 
     @property
     def replacement(self) -> int | None:
-        """The id of U+FFFD, or None."""
+        """The id of U+FFFD, or None if it is not in the vocabulary."""
         return self._ids.get(REPLACEMENT)
 
     @property
     def never_written(self) -> int | None:
-        """The id of U+FFFD, which stands for characters and is none, where there are others."""
+        """The id that is never generated: that of U+FFFD, which is a stand-in and not a character.
+
+        It is None if the vocabulary lacks U+FFFD, or has nothing else that could be generated.
+        """
         return self.replacement if len(self) > 1 else None
 
     @property
     def unknown(self) -> int:
         """The id that `encode` gives an unknown character.
 
-        It is the replacement's where there is one, else one past the last: no input of a network.
+        This is the id of U+FFFD if the vocabulary has it, and otherwise one past the last id, which
+        is not a valid input of the network.
         """
         return len(self) if self.replacement is None else self.replacement
 
     @cached_property
     def _table(self) -> NDArray[np.unsignedinteger]:
-        # Indexed by code point; all beyond the largest known one share the last entry.
+        # Indexed by code point; all code points beyond the largest known one share the last entry.
         points = code_points("".join(self.characters))
         size = min(int(points[-1]) + 2, LAST_CODE_POINT + 1)
         table = np.full(size, self.unknown, dtype=smallest_dtype(max(len(self) - 1, self.unknown)))
         table[points] = np.arange(len(self))
         return table
 
-    def encode(self, text: str) -> NDArray[np.unsignedinteger]:
-        """Ids of the text, (len(text),); characters not in the vocabulary get `unknown`.
+    def encode(self, text: str) -> Ids:
+        """Return the ids of the text, unsigned (len(text),); unknown characters get `unknown`.
 
         Raises:
-            CorpusError: the text holds a lone surrogate, which is no character.
+            CorpusError: the text contains a lone surrogate, which is not a character.
         """
         try:
             points = np.minimum(code_points(text), len(self._table) - 1)
         except UnicodeEncodeError as error:
             raise CorpusError(
-                f"the text holds the lone surrogate U+{ord(text[error.start]):04X}, which is no "
-                "character; decode it with the right encoding"
+                f"the text contains the lone surrogate U+{ord(text[error.start]):04X}, which is "
+                "not a character; decode the text with the right encoding"
             ) from None
-        ids: NDArray[np.unsignedinteger] = self._table[points]
+        ids: Ids = self._table[points]
         return ids
 
-    def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
-        """The text of ids.
+    def decode(self, ids: Sequence[int] | Ids) -> str:
+        """Return the text that the ids (N,) stand for.
 
         Raises:
             ValueError: an id is below 0, or not below len(self).
         """
-        # Python's numbers: for the few of a chunk, NumPy would take longer than all the rest.
-        places = ids.tolist() if isinstance(ids, np.ndarray) else ids
-        if places and not (min(places) >= 0 and max(places) < len(self)):
+        # As Python integers: a chunk holds so few that calling NumPy would take longer.
+        indices = ids.tolist() if isinstance(ids, np.ndarray) else ids
+        if indices and not (min(indices) >= 0 and max(indices) < len(self)):
             raise ValueError(f"ids must be from 0 to {len(self) - 1}")
-        return "".join([self.characters[place] for place in places])
+        return "".join([self.characters[index] for index in indices])
 
-    def encode_seed(self, seed: str, unknown: str = "error") -> list[int]:
-        """Ids of a seed, treating unknown characters as `--unknown` says.
+    def encode_prompt(self, prompt: str, unknown: str = "error") -> list[int]:
+        """Return the ids of a prompt, treating unknown characters as `--unknown` says.
 
         Args:
-            seed: the text.
-            unknown: "error" refuses them, "skip" leaves them out, "replace" puts U+FFFD in their
-                place where the model knows it, else a space.
+            prompt: the text.
+            unknown: "error" refuses unknown characters, "skip" leaves them out, and "replace" puts
+                U+FFFD in their place if the model knows it, and otherwise a space.
 
         Raises:
-            VocabularyError: there is one and `unknown` is "error", or nothing can replace it.
+            VocabularyError: a character is unknown and `unknown` is "error", or nothing can
+                replace it.
             OptionError: `unknown` is none of these.
         """
         if unknown not in UNKNOWNS:
@@ -154,17 +162,17 @@ class Vocabulary:
         if stand_in is None:
             stand_in = self.id_of(" ")
         ids = []
-        for position, character in enumerate(seed):
+        for position, character in enumerate(prompt):
             index = self._ids.get(character)
             if index is None and unknown == "error":
                 raise VocabularyError(
                     f"the model never saw {_shown(character)}, character {position + 1} of the "
-                    f"seed {seed!r}; leave it out, or give --unknown skip or --unknown replace"
+                    f"prompt {prompt!r}; leave it out, or give --unknown skip or --unknown replace"
                 )
             if index is None and unknown == "replace":
                 if stand_in is None:
                     raise VocabularyError(
-                        f"nothing can replace {_shown(character)} in the seed: the model knows "
+                        f"nothing can replace {_shown(character)} in the prompt: the model knows "
                         "neither U+FFFD nor a space; give --unknown skip"
                     )
                 index = stand_in

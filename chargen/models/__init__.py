@@ -1,1 +1,1 @@
-"""ModelConfig -> keras.Sequential. Knows nothing of files or command lines."""
+"""ModelConfig -> keras.Sequential. Nothing here knows of files or command lines."""

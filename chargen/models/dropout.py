@@ -1,8 +1,8 @@
-"""Dropout from random bytes: a twentieth of the time of Keras' where XLA compiles it.
+"""Dropout from random bytes, which takes a twentieth of the time of Keras' if XLA compiles it.
 
-XLA draws Keras' uniform floats on a CPU one by one, which takes longer than the rest of the step.
-A byte for each element decides here, so that rates come in steps of 1/256; what is left is scaled
-by the rate that was used.
+On a CPU, XLA draws the uniform floats of Keras' dropout one by one, which takes longer than the
+rest of the step. Here one byte decides for each element, so rates are rounded to multiples of
+1/256, and the elements that are kept are scaled by the rounded rate.
 """
 
 from typing import Any
@@ -17,17 +17,17 @@ __all__ = ["Dropout", "dropped"]
 
 @keras.saving.register_keras_serializable("chargen")
 class Dropout(keras.layers.Dropout):
-    """`keras.layers.Dropout` with `dropped` for its random numbers."""
+    """`keras.layers.Dropout`, computed by `dropped`."""
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """The inputs, some of them 0 while training."""
+        """Return the inputs, some of which are 0 in training."""
         if training and self.rate > 0:
             return dropped(inputs, self.rate, self.seed_generator)
         return inputs
 
 
 def dropped(x: tf.Tensor, rate: float, seed_generator: keras.random.SeedGenerator) -> tf.Tensor:
-    """Each element of x is 0 with the probability `rate`, else scaled so that the mean stays.
+    """Set each element of x to 0 with probability `rate`, and scale the others to keep the mean.
 
     Srivastava et al. 2014, in the inverted form.
     """
@@ -38,7 +38,7 @@ def dropped(x: tf.Tensor, rate: float, seed_generator: keras.random.SeedGenerato
 
 @compiled
 def _bytes(seed: tf.Tensor, shape: tf.Tensor) -> Any:
-    """uint8 of a shape, all values alike."""
+    """Draw uint8 values of a shape, all equally likely."""
     size = tf.reduce_prod(shape)
     words = tf.random.stateless_uniform(
         [(size + 3) // 4], seed, minval=None, maxval=None, dtype=tf.uint32, alg="threefry"

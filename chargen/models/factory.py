@@ -2,8 +2,8 @@
 
     ids -> one-hot or Embedding -> [recurrent -> Dropout] x layers -> Dense: logits
 
-The last layer gives logits; the softmax is part of the loss, where it is computed together with
-the logarithm and so without loss of precision.
+The last layer returns logits. The softmax is part of the loss, which computes it together with the
+logarithm and so without loss of precision.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,9 +14,9 @@ import numpy as np
 
 from chargen.config import ModelConfig, TrainConfig
 from chargen.models.dropout import Dropout
+from chargen.models.learner import Learner, make_optimizer
 from chargen.models.products import Dense
 from chargen.models.recurrent import FusedGRU, FusedLSTM, FusedSimpleRNN, on_gpu
-from chargen.models.sharded import Sharded
 
 __all__ = ["build_learner", "build_model"]
 
@@ -37,41 +37,47 @@ _FUSED: dict[str, type[keras.layers.Layer]] = {
 
 
 def build_model(config: ModelConfig, *, random_seed: int = 0) -> keras.Sequential:
-    """Build the model that a configuration describes of Keras' own layers: as it is saved.
+    """Build the model that a configuration describes from Keras' own layers, as it is saved.
 
     Args:
         config: the architecture.
-        random_seed: of the initial weights.
+        random_seed: determines the initial weights.
 
     Returns:
-        Maps int32 ids (B, T) of any batch and length to float32 logits: (B, T, V) with
-        `predict="all"`, else (B, V). No state is kept.
+        A model that maps int32 ids (B, T), for any B and T, to float32 logits: (B, T, V) with
+        `predict="all"`, otherwise (B, V). It keeps no state.
     """
     layers = _layers(config, _STOCK, (None, None), random_seed, {}, {})
     return keras.Sequential(layers, name="chargen")
 
 
-def build_learner(config: ModelConfig, training: TrainConfig) -> Sharded:
-    """Build the same model, with the same initial weights, to be trained.
+def build_learner(config: ModelConfig, training: TrainConfig) -> Learner:
+    """Build the same model, with the same initial weights, from layers that train faster.
 
-    With `predict="all"` row b of a batch goes on where row b of the one before ended.
+    With `predict="all"`, row b of a batch continues where row b of the previous batch ended.
 
     Args:
         config: the architecture.
-        training: how; with `predict="all"` its batch size is a multiple of its shards.
+        training: how to train it; with `predict="all"`, the batch size is a multiple of the shards.
 
     Raises:
-        ValueError: the precision is not settled.
+        ValueError: the precision is still "auto".
     """
     if training.precision == "auto":
         raise ValueError("the precision must be settled before a model is built for it")
     carried = config.predict == "all"
-    # A stateful layer needs to know its rows, which vary with `last`.
+    # A stateful layer must know how many rows it has; with `predict="last"` the number varies.
     shape = (training.batch_size // training.shards if carried else None, config.window)
     number_format = {"precision": training.precision}
     recurrent = number_format | {"stateful": carried, "weight_drop": training.weight_drop}
     layers = _layers(config, _FUSED, shape, training.random_seed, recurrent, number_format)
-    return Sharded(layers, shards=training.shards, compiled=not on_gpu(), average=training.average)
+    return Learner(
+        layers,
+        make_optimizer(training),
+        shards=training.shards,
+        compiled=not on_gpu(),
+        ema=training.average,
+    )
 
 
 def _layers(
@@ -82,9 +88,10 @@ def _layers(
     recurrent_options: Mapping[str, Any],
     dense_options: Mapping[str, Any],
 ) -> list[Any]:
-    """Input and layers, their initial weights drawn by the seed.
+    """Return the input and the layers, whose initial weights follow from the random seed.
 
-    Names are given, as Keras would count on from the models that the process built before.
+    Every layer is named here, because Keras would otherwise number its names across all models that
+    the process has built.
     """
     seeds = _seeds(random_seed)
     layers: list[Any] = [keras.Input(batch_shape=shape, dtype="int32", name="characters")]
@@ -99,8 +106,8 @@ def _layers(
             )
         )
     else:
-        # CategoryEncoding drops a last axis of length 1, so that windows of one character would
-        # lose their time axis; an axis of our own to drop keeps it.
+        # CategoryEncoding drops a last axis of length 1, so windows of one character would lose
+        # their time axis. They keep it if there is another axis to drop.
         layers.append(keras.layers.Reshape((-1, 1), name="one_place"))
         layers.append(
             keras.layers.CategoryEncoding(
@@ -140,7 +147,7 @@ def _recurrent(
     **options: Any,
 ) -> keras.layers.Layer:
     activation = {"activation": config.activation} if config.cell == "rnn" else {}
-    # Keras' defaults otherwise, with a seed: Glorot inputs, orthogonal recurrence, forget bias 1.
+    # These are Keras' defaults, with seeds; another default is that the forget gate's bias is 1.
     return kinds[config.cell](
         config.units,
         kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),

@@ -1,8 +1,9 @@
-"""Matrix products in a chosen precision, compiled by XLA, forwards and backwards.
+"""Matrix products and their gradients in a given precision, compiled by XLA.
 
-With `bfloat16` the operands are rounded to 8 significant bits and the sums kept in float32, which
-CPUs with AMX or AVX512-BF16 do several times faster than products of float32. Everything here is
-made to be part of functions that XLA compiles (`tf.function(jit_compile=True)`).
+With `bfloat16` the operands are rounded to 8 significant bits and the sums are kept in float32.
+CPUs with AMX or AVX512-BF16 compute such products several times faster than products of float32.
+Everything here is meant to be part of functions that XLA compiles
+(`tf.function(jit_compile=True)`).
 """
 
 from collections.abc import Callable
@@ -26,54 +27,54 @@ __all__ = [
 ]
 
 INNER_SIZE = 512
-"""Of a piece of a product with a few dozen rows. The library under XLA walks along the whole inner
-size of such a product at once, so that with 2,048 of bfloat16 what it reads no longer fits the
-first-level cache: on an AMD Zen 4 the product (32 x 2,048)(2,048 x 512) took 751 microseconds, and
-446 as a sum of four (with AMX 253 and 207)."""
+"""The inner size of a piece of a product with a few dozen rows. The library that XLA calls goes
+through the whole inner size of such a product at once, so with 2,048 of bfloat16 the data no longer
+fits the first-level cache: on an AMD Zen 4 the product (32 x 2,048)(2,048 x 512) took 751
+microseconds, and 446 as a sum of four products (with AMX 253 and 207)."""
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Have XLA compile a function of tensors.
+    """Let XLA compile a function of tensors.
 
-    Inside a function that is compiled already this adds nothing; elsewhere it makes the function
-    one operation, and lets it use what there is only inside XLA.
+    Inside a function that is already compiled this changes nothing. Elsewhere it turns the function
+    into one operation, and lets the function use features that exist only inside XLA.
     """
     one: Callable[..., Any] = tf.function(function, jit_compile=True, autograph=False)
     return one
 
 
 def rounded(x: tf.Tensor, precision: NumberFormat) -> tf.Tensor:
-    """An operand of a product."""
+    """Round an operand of a product to the precision."""
     return tf.cast(x, tf.as_dtype(precision))
 
 
 def product(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """float32 (M, N) from operands (M, K) and (K, N) of the same precision."""
+    """Multiply operands (M, K) and (K, N) of the same precision; return float32 (M, N)."""
     if a.dtype == tf.float32:
         return tf.matmul(a, b)
     return tf.matmul(a, b, output_type=tf.float32)
 
 
 def in_pieces(b: tf.Tensor) -> list[tf.Tensor]:
-    """An operand (K, N) that many products share, cut along K into what each takes fastest."""
+    """Cut an operand (K, N) that many products share along K, into pieces that are fastest."""
     size = b.shape[0]
-    if size <= 2 * INNER_SIZE:  # two pieces gain nothing that can be measured
+    if size <= 2 * INNER_SIZE:  # two pieces are not measurably faster
         return [b]
     return [b[k : k + INNER_SIZE] for k in range(0, size, INNER_SIZE)]
 
 
 def product_of_pieces(a: tf.Tensor, pieces: list[tf.Tensor]) -> tf.Tensor:
-    """float32 (M, N) from (M, K) and the pieces of (K, N)."""
+    """Multiply (M, K) by the pieces of (K, N); return float32 (M, N)."""
     ends = list(accumulate(piece.shape[0] for piece in pieces))
     parts = zip([0, *ends], ends, pieces, strict=False)
     return tf.add_n([product(a[:, start:end], piece) for start, end, piece in parts])
 
 
 def transposed(x: tf.Tensor) -> tf.Tensor:
-    """(N, M) from (M, N), in memory.
+    """Transpose (M, N) to (N, M) in memory.
 
-    XLA would make the transposition a property of the product, or of the memory layout, and has
-    fast bfloat16 products for neither; the barrier and the reshapes keep both apart.
+    XLA would otherwise make the transposition a property of the product or of the memory layout,
+    and it has fast bfloat16 products for neither. The barrier and the reshapes prevent that.
     """
     flat = xla.optimization_barrier(tf.reshape(tf.transpose(x), [-1]))[0]
     return tf.reshape(flat, [x.shape[1] or -1, x.shape[0] or -1])
@@ -81,12 +82,12 @@ def transposed(x: tf.Tensor) -> tf.Tensor:
 
 @keras.saving.register_keras_serializable("chargen")
 class Dense(keras.layers.Dense):
-    """Keras' `Dense` without activation, its product and both gradients in a precision.
+    """Keras' `Dense` without activation, with its product and gradients in a given precision.
 
     Args:
-        units: outputs.
-        precision: of the operands.
-        **options: of `keras.layers.Dense`.
+        units: the number of outputs.
+        precision: the number format of the operands.
+        **options: the options of `keras.layers.Dense`.
     """
 
     def __init__(self, units: int, precision: NumberFormat = "float32", **options: Any) -> None:
@@ -94,7 +95,7 @@ class Dense(keras.layers.Dense):
         self.precision = precision
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """float32 (..., units) from float32 (..., D)."""
+        """Map float32 (..., D) to float32 (..., units)."""
         kernel = tf.convert_to_tensor(self.kernel)
         rows = tf.reshape(inputs, (-1, kernel.shape[0]))
         outputs = _product_of(rows, kernel, self.precision) + tf.convert_to_tensor(self.bias)
@@ -103,13 +104,13 @@ class Dense(keras.layers.Dense):
         return tf.reshape(outputs, (-1, inputs.shape[1], self.units))
 
     def get_config(self) -> dict[str, Any]:
-        """As of any Keras layer."""
+        """Return what Keras needs to rebuild the layer."""
         config: dict[str, Any] = super().get_config()
         return config | {"precision": self.precision}
 
 
 def _product_of(a: tf.Tensor, b: tf.Tensor, precision: NumberFormat) -> tf.Tensor:
-    """A product that is differentiated in the precision it is made in."""
+    """Multiply in a precision, and compute the gradients in that precision too."""
 
     def multiply(a: tf.Tensor, b: tf.Tensor) -> Any:
         left, right = (rounded(tf.stop_gradient(each), precision) for each in (a, b))

@@ -1,23 +1,24 @@
 """Keras' recurrent layers, fused for training on a CPU.
 
-The same weights, configuration, state and results as the stock layers; another way of computing
-them. Keras runs a CPU's recurrence as a loop of some forty TensorFlow operations a time step, with
-the input's product inside, and differentiates each. Here
+These layers have the weights, configuration, state and results of the stock layers, and compute
+the results in another way. On a CPU, Keras runs the recurrence as a loop of some forty TensorFlow
+operations per time step, including the product of the input, and differentiates each. Here
 
-- the products of all inputs are one product before the loop, and where the inputs are one-hot there
-  is none: the rows of the input kernel are looked up,
+- the products of all inputs are one product before the loop; if the inputs are one-hot, there is no
+  product, because the rows of the input kernel are looked up,
 - a time step is one product of the state and a few fused loops over its gates,
-- the forward pass keeps, instead of the gates, the slopes that the backward pass will multiply by,
-  so that there a step is a product and a multiplication,
+- the forward pass keeps the slopes that the backward pass will multiply by instead of the gates, so
+  a step of the backward pass is one product and one multiplication,
 - the gradients of all weights are one product over all time steps after the loop,
-- XLA compiles the loops, so that no operation is dispatched inside them, and
-- products may be made in bfloat16 (see `products`); weights, states, gates and slopes stay float32.
+- XLA compiles the loops, so no operation is dispatched inside them, and
+- products may be computed in bfloat16 (see `products`); weights, states, gates and slopes stay
+  float32.
 
-Written for the default gates; masks, dropout inside the cell and other activations than those of
-`SLOPES` are left to Keras' own layer.
+The layers support the default gates. Masks, dropout inside the cell and activations that are not in
+`SLOPES` are left to Keras' own layers.
 
-Shapes: T time steps, B rows, D inputs, U units; time-major inside. g is the loss's gradient with
-respect to the gates before their activation.
+Shapes: T time steps, B rows, D inputs, U units; time-major inside the layers. g is the gradient of
+the loss with respect to the gates before their activation.
 """
 
 from collections.abc import Callable, Iterator
@@ -49,29 +50,29 @@ SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": lambda y: tf.cast(y > 0, y.dtype),
     "leaky_relu": lambda y: tf.where(y > 0, 1.0, 0.2),  # Keras' negative slope
 }
-"""Of each activation, the derivative where its output is y."""
+"""For each activation, its derivative as a function of its output y."""
 
 
 def on_gpu() -> bool:
-    """Whether TensorFlow computes on a GPU."""
+    """Return whether TensorFlow computes on a GPU."""
     return bool(tf.config.list_physical_devices("GPU"))
 
 
 def _array(values: Tensor) -> tf.TensorArray:
-    """Values (T, ...) to be read, and written over in place, a time step at a time."""
+    """Put values (T, ...) into an array that is read and overwritten one time step at a time."""
     steps, *shape = values.shape
     array = tf.TensorArray(values.dtype, steps, element_shape=shape, clear_after_read=False)
     return array.unstack(values)
 
 
 def _room(arrays: int, inputs: Tensor, width: int) -> list[tf.TensorArray]:
-    """Arrays to keep (B, width) in at each time step of the inputs (T, B, ...)."""
+    """Return arrays that have room for (B, width) at each time step of inputs (T, B, ...)."""
     zeros = tf.zeros((inputs.shape[0], tf.shape(inputs)[1], width))
     return [_array(zeros) for _ in range(arrays)]
 
 
 def _loop(steps: int, step: Callable[..., Any], *carried: Any) -> Any:
-    """`step(t, *carried)` for t = 0 .. steps - 1; returns what is carried out of it."""
+    """Run `step(t, *carried)` for t = 0 .. steps - 1; return what the last step carries out."""
     return tf.while_loop(
         lambda t, *_: t < steps,
         lambda t, *values: (t + 1, *step(t, *values)),
@@ -81,22 +82,22 @@ def _loop(steps: int, step: Callable[..., Any], *carried: Any) -> Any:
 
 
 def _flat(values: Tensor) -> Tensor:
-    """(T * B, width) of (T, B, width)."""
+    """Reshape (T, B, width) to (T * B, width)."""
     return tf.reshape(values, (-1, values.shape[2]))
 
 
 def _project(
     x: Tensor, kernel: Tensor, bias: Tensor, precision: NumberFormat
 ) -> tuple[tf.TensorArray, Callable[[Tensor, tf.TensorArray], Tensor]]:
-    """What gives x W + b at a time step.
+    """Prepare x W + b for each time step.
 
-    Inputs (T, B, D) are multiplied all at once. Ids (T, B) stand for one-hot inputs, whose product
-    is a row of W: looked up in the loop, it is not written and read again for all time steps, which
-    at 512 units and 64 steps of 32 rows would be 16 MB.
+    Inputs (T, B, D) are multiplied all at once. Ids (T, B) stand for one-hot inputs, whose products
+    are rows of W. These are looked up in the loop, which saves writing and reading them for all
+    time steps: with 512 units and 64 steps of 32 rows that would be 16 MB.
 
     Returns:
-        An array of (B, gates) for each time step, and what reads x W + b at a time step from it.
-        The step may then write over its place in the array.
+        An array with room for (B, gates) at each time step, and a function that returns x W + b of
+        a time step from it. The step may then overwrite its place in the array.
     """
     width = kernel.shape[1]
     if x.dtype.is_integer:
@@ -109,32 +110,32 @@ def _project(
 
 
 def _ids(one_hot: Tensor) -> Tensor:
-    """The ids (B, T) of one-hot vectors (B, T, V).
+    """Return the ids (B, T) of one-hot vectors (B, T, V).
 
-    They come from a sum, which XLA computes faster than `argmax`.
+    They are computed by a sum, which is faster in XLA than `argmax`.
     """
     places = tf.range(one_hot.shape[-1], dtype=one_hot.dtype)
     return tf.cast(tf.reduce_sum(one_hot * places, -1), tf.int32)
 
 
 def _before(outputs: Tensor, first: Tensor) -> Tensor:
-    """The output before each time step: (T, B, U)."""
+    """Return the output before each time step, (T, B, U)."""
     return tf.concat([first[None], outputs[:-1]], 0)
 
 
 def _weight_gradients(
     operands: list[Tensor], width: int, g: Tensor, precision: NumberFormat
 ) -> tuple[Tensor, ...]:
-    """Of the bias and of the kernel of each operand: one product for them all.
+    """Return the gradients of the bias and of each operand's kernel, by one product for all.
 
     Args:
-        operands: inputs (T, B, D), or ids (T, B) of one-hot ones; outputs (T, B, U).
-        width: of one-hot inputs.
+        operands: inputs (T, B, D), or ids (T, B) of one-hot inputs; outputs (T, B, U).
+        width: the size of one-hot inputs.
         g: (T, B, gates).
-        precision: of the product.
+        precision: the number format of the product's operands.
     """
     columns = [_columns(operand, width, precision) for operand in operands]
-    # A row of ones sums the gradients up: that of the bias.
+    # A row of ones sums the gradients, which gives that of the bias.
     joined = tf.concat([*columns, tf.ones_like(columns[0][:1])], 0)
     gradients = product(joined, rounded(_flat(g), precision))
     *kernels, bias = tf.split(gradients, [*(each.shape[0] for each in columns), 1], 0)
@@ -142,14 +143,14 @@ def _weight_gradients(
 
 
 def _columns(operand: Tensor, width: int, precision: NumberFormat) -> Tensor:
-    """(width, T * B) of vectors (T, B, width) or of ids (T, B) of one-hot ones."""
+    """Return vectors (T, B, width), or those that ids (T, B) stand for, as (width, T * B)."""
     if operand.dtype.is_integer:
         return tf.one_hot(tf.reshape(operand, [-1]), width, axis=0, dtype=tf.as_dtype(precision))
     return transposed(rounded(_flat(operand), precision))
 
 
 def _input_gradient(g: Tensor, kernel: Tensor, precision: NumberFormat) -> Tensor:
-    """Of inputs (T, B, D); nothing asks for that of ids, and XLA leaves it out."""
+    """Return the gradient of inputs (T, B, D); that of ids is never used, and XLA omits it."""
     dx = product(rounded(_flat(g), precision), transposed(rounded(kernel, precision)))
     return tf.reshape(dx, (g.shape[0], -1, kernel.shape[0]))
 
@@ -201,7 +202,7 @@ def _lstm_gradient(
     x: Tensor, kernel: Tensor, recurrent: Tensor, h: Tensor, kept: Tensors, upstream: Tensors,
     precision: Any,
 ) -> Tensors:  # fmt: skip
-    """Of x, kernel, recurrent kernel, bias, h and c, from those of the outputs and last states."""
+    """Return the gradients of x, kernel, recurrent, bias, h and c from those of the results."""
     slopes, outputs, to_cell, forget = kept
     d_outputs, dh, dc = upstream
     u = in_pieces(transposed(rounded(recurrent, precision)))
@@ -225,7 +226,7 @@ def _lstm_gradient(
 def _gru(
     x: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor, h: Tensor, precision: Any
 ) -> tuple[Tensor, Tensor, Tensors]:
-    """Cho et al. 2014 with the reset gate after the product, as cuDNN's; gates z, r, candidate.
+    """Cho et al. 2014 with the reset gate after the product, as in cuDNN; gates z, r, candidate.
 
     Returns:
         Outputs (T, B, U), the last h, and what the backward pass needs.
@@ -259,7 +260,7 @@ def _gru_gradient(
     x: Tensor, kernel: Tensor, recurrent: Tensor, h: Tensor, kept: Tensors, upstream: Tensors,
     precision: Any,
 ) -> Tensors:  # fmt: skip
-    """Of x, kernel, recurrent kernel, bias and h, from those of the outputs and last state."""
+    """Return the gradients of x, kernel, recurrent, bias and h from those of the results."""
     slopes, outputs, to_candidate, keep = kept
     d_outputs, dh = upstream
     u = in_pieces(transposed(rounded(recurrent, precision)))
@@ -276,7 +277,7 @@ def _gru_gradient(
 
     dh, array = _loop(steps, step, dh, *_room(1, x, h.shape[1]))
     all_dh = array.stack()
-    # The candidate's gates meet input and state separately: the reset gate lies between.
+    # The reset gate separates the candidate's two products, so they have different gradients.
     g_h = gates(all_dh, slopes)
     g_x = tf.concat([g_h[..., : 2 * units], all_dh * to_candidate], -1)
     db_x, dw = _weight_gradients([x], kernel.shape[0], g_x, precision)
@@ -312,7 +313,7 @@ def _rnn_gradient(
     x: Tensor, kernel: Tensor, recurrent: Tensor, h: Tensor, kept: Tensors, upstream: Tensors,
     precision: Any, activation: str,
 ) -> Tensors:  # fmt: skip
-    """Of x, kernel, recurrent kernel, bias and h, from those of the outputs and last state."""
+    """Return the gradients of x, kernel, recurrent, bias and h from those of the results."""
     (outputs,) = kept
     d_outputs, dh = upstream
     u = in_pieces(transposed(rounded(recurrent, precision)))
@@ -333,7 +334,7 @@ def _rnn_gradient(
 def _differentiable(
     forward: Callable[..., Any], backward: Callable[..., Any], arguments: Tensors, *how: Any
 ) -> list[Tensor]:
-    """Outputs and last states, with `backward` as their gradient."""
+    """Return outputs and last states, with `backward` as their gradient."""
 
     def recur(*arguments: Tensor) -> Any:
         # TensorFlow would otherwise prepare to differentiate the compiled passes themselves.
@@ -352,7 +353,7 @@ def _differentiable(
 
 @contextmanager
 def _replaced(cell: Any, **arrays: Tensor) -> Iterator[None]:
-    """Have Keras' own loop see other arrays than the cell's variables."""
+    """Let Keras' own loop use other arrays than the cell's variables."""
     kept = {name: vars(cell)[name] for name in arrays}
     vars(cell).update(arrays)  # past Keras' tracking of attributes
     try:
@@ -362,16 +363,16 @@ def _replaced(cell: Any, **arrays: Tensor) -> Iterator[None]:
 
 
 class _Fused:
-    """What the three layers share, before Keras' layer in the order of bases.
+    """What the three layers share; it comes before Keras' layer in the order of bases.
 
     Args:
         units: U.
-        precision: of the products' operands.
-        weight_drop: share of the recurrent kernel that is dropped while training, one mask for
-            all time steps (Merity, Keskar, Socher 2017).
-        one_hot: the inputs are one-hot, so that rows of the kernel are looked up instead of
+        precision: the number format of the products' operands.
+        weight_drop: the share of the recurrent kernel that is dropped in training, with one mask
+            for all time steps (Merity, Keskar, Socher 2017).
+        one_hot: whether the inputs are one-hot: rows of the kernel are then looked up instead of
             multiplied, and the inputs have no gradient.
-        **options: of Keras' layer.
+        **options: the options of Keras' layer.
     """
 
     def __init__(
@@ -393,7 +394,7 @@ class _Fused:
     go_backwards: bool
 
     def get_config(self) -> dict[str, Any]:
-        """As of any Keras layer."""
+        """Return what Keras needs to rebuild the layer."""
         config: dict[str, Any] = super().get_config()  # type: ignore[misc]
         ours = ("precision", "weight_drop", "one_hot")
         return config | {name: getattr(self, name) for name in ours}
@@ -401,10 +402,10 @@ class _Fused:
     def inner_loop(
         self, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Called by Keras' layer: all time steps of (B, T, D).
+        """Run all time steps of inputs (B, T, D); Keras' layer calls this.
 
         Returns:
-            The last output (B, U), all outputs (B, T, U), the last states.
+            The last output (B, U), all outputs (B, T, U), and the last states.
         """
         recurrent = tf.convert_to_tensor(self.cell.recurrent_kernel)
         if self.weight_drop and training:
@@ -451,7 +452,7 @@ class _Fused:
 
 @keras.saving.register_keras_serializable("chargen")
 class FusedLSTM(_Fused, keras.layers.LSTM):
-    """`keras.layers.LSTM`, computed as the module says."""
+    """`keras.layers.LSTM`, computed as this module describes."""
 
     def _recur(self, *arguments: Tensor) -> list[Tensor]:
         return _differentiable(_lstm, _lstm_gradient, arguments, self.precision)
@@ -459,7 +460,7 @@ class FusedLSTM(_Fused, keras.layers.LSTM):
 
 @keras.saving.register_keras_serializable("chargen")
 class FusedGRU(_Fused, keras.layers.GRU):
-    """`keras.layers.GRU`, computed as the module says; with `reset_after` only."""
+    """`keras.layers.GRU`, computed as this module describes if `reset_after` is true."""
 
     def _recur(self, *arguments: Tensor) -> list[Tensor]:
         return _differentiable(_gru, _gru_gradient, arguments, self.precision)
@@ -470,7 +471,7 @@ class FusedGRU(_Fused, keras.layers.GRU):
 
 @keras.saving.register_keras_serializable("chargen")
 class FusedSimpleRNN(_Fused, keras.layers.SimpleRNN):
-    """`keras.layers.SimpleRNN`, computed as the module says; with any activation of `SLOPES`."""
+    """`keras.layers.SimpleRNN`, computed as this module describes for activations in `SLOPES`."""
 
     def _recur(self, *arguments: Tensor) -> list[Tensor]:
         activation = self.cell.activation.__name__

@@ -1,7 +1,7 @@
-"""A model as a `.keras` file whose bytes follow from the model and its weights alone.
+"""Saves a model as a `.keras` file whose bytes depend only on the model and its weights.
 
-Keras writes the time into such a file, and places in memory as numbers for what several layers
-share. Without them a checksum says whether a result was reproduced.
+Keras writes the time into such a file, and memory addresses as numbers for objects that layers
+share. Without these, a checksum tells whether a result was reproduced.
 """
 
 import json
@@ -14,14 +14,14 @@ import keras
 __all__ = ["save_model"]
 
 NO_DATE = "1980-01-01@00:00:00"
-"""The earliest that a zip archive can hold."""
+"""The earliest date that a zip archive can hold."""
 
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Write a model; Keras' own reader takes the file like any other.
+    """Write a model to a file that Keras reads like any other.
 
     Args:
-        model: of Keras' own layers, with names of its own.
+        model: consists of Keras' own layers, all of which have been named.
         path: ends with `.keras`.
     """
     model.save(path)
@@ -40,7 +40,7 @@ def _dump(value: object) -> bytes:
 
 
 def _numbered(value: Any, seen: dict[int, int]) -> Any:
-    """The same JSON with shared objects numbered in the order in which they come."""
+    """Return the JSON with shared objects numbered in the order in which they occur."""
     if isinstance(value, list):
         return [_numbered(each, seen) for each in value]
     if not isinstance(value, dict):

@@ -1,16 +1,19 @@
 """One step of each recurrent cell, as Keras computes it.
 
-B streams advance together; U is the number of units, G the gates (LSTM 4, GRU 3, RNN 1). A cell
-is weights; `cell.state(B)` is what it remembers of B streams beside h, with the scratch that a
-step works in, so that a step allocates nothing and several threads can run one cell.
+Sizes: B sequences that advance together, I inputs, U units, G gates (LSTM 4, GRU 3, RNN 1).
 
-A step takes the inputs already projected, x = input W + b of shape (B, G U). Two rearrangements
-are made once, at load. Since sigmoid(x) = (1 + tanh(x / 2)) / 2, the columns of the sigmoid gates
-are halved, so that one `tanh` serves all gates; and they are moved to the front, so that what
-undoes the halving is one operation on one block.
+A cell holds weights. `cell.state(B, ...)` is what it remembers of B sequences besides h, together
+with the scratch arrays of a step, so that a step allocates nothing and several threads can run one
+cell.
 
-NumPy's functions are called by their bare names with the output last: a step of one stream is a
-dozen calls of a third of a microsecond each, where looking up `np.` and reading `out=` would show.
+A step takes inputs that are already projected, x = input W + b of shape (B, G U). The weights are
+rearranged once, when they are loaded. Since sigmoid(x) = (1 + tanh(x / 2)) / 2, the columns of the
+sigmoid gates are halved, so that one `tanh` serves all gates; and these columns come first, so that
+one operation on one block completes the formula.
+
+NumPy's functions are called by their bare names, with the output as the last positional argument: a
+step of one sequence is a dozen calls of a third of a microsecond each, so looking up `np.` and
+parsing `out=` would take a noticeable share.
 """
 
 import math
@@ -38,18 +41,18 @@ __all__ = [
 
 Floats = NDArray[np.float32]
 Dot = Callable[[Floats, Floats, Floats], object]
-"""Called as `dot(a, b, out)`; out = a b."""
+"""A matrix product, called as `dot(a, b, out)`: out = a b."""
 
 CACHE_LINE_BYTES = 64
 
-# An array of no dimensions: NumPy takes a third of a microsecond to make one of a Python number.
+# A zero-dimensional array: converting a Python number takes NumPy a third of a microsecond.
 _HALF = np.array(0.5, dtype=np.float32)
 
 
 def aligned(shape: tuple[int, ...]) -> Floats:
-    """An array, uninitialised, that begins with a cache line.
+    """Return an uninitialised array that begins at a cache line.
 
-    NumPy's own begin anywhere at a multiple of 16 bytes. The product of a vector and a matrix whose
+    NumPy's own arrays begin at any multiple of 16 bytes. The product of a vector and a matrix whose
     rows straddle cache lines takes up to 40 % longer.
     """
     size = math.prod(shape)
@@ -59,7 +62,7 @@ def aligned(shape: tuple[int, ...]) -> Floats:
 
 
 def aligned_copy(array: Floats) -> Floats:
-    """A copy that begins with a cache line."""
+    """Return a copy that begins at a cache line."""
     copy = aligned(array.shape)
     copy[...] = array
     return copy
@@ -70,40 +73,41 @@ class Cell(Protocol):
 
     units: int
     kernel: Floats
-    """(I, G U): projects an input, `x = input @ kernel + bias`."""
+    """(I, G U): projects inputs, `x = inputs @ kernel + bias`."""
     recurrent_kernel: Floats
-    """(U, G U)"""
+    """(U, G U): multiplies the last output h."""
     bias: Floats
-    """(1, G U), a row, because adding arrays of one shape is faster than broadcasting."""
+    """(1, G U): two-dimensional, because adding arrays of one shape is faster than broadcasting."""
     joinable: bool
-    """Whether input and h may be multiplied in one product, `[input, h] @ [kernel; recurrent]`."""
+    """Whether one product may multiply both: `[inputs, h] @ [kernel; recurrent_kernel]`."""
 
     def state(
         self, batch_size: int, recurrent_kernel: Floats, dot: Dot = np.ndarray.dot
     ) -> "CellState":
-        """The zero state of B streams.
+        """Return the zero state of B sequences.
 
         Args:
             batch_size: B.
-            recurrent_kernel: the cell's own, in either memory order, or below `kernel`, joined.
-            dot: what multiplies by it.
+            recurrent_kernel: the cell's own (U, G U), in either memory order, or the joined kernels
+                (I + U, G U), `kernel` above it.
+            dot: the function that multiplies by it.
         """
         ...
 
 
 class CellState(Protocol):
-    """What a cell remembers of B streams beside h, and the scratch of one step."""
+    """What a cell remembers of B sequences besides h, and the scratch arrays of one step."""
 
     carried: tuple[Floats, ...]
-    """(c,) of shape (B, U) for LSTM, nothing for GRU and RNN."""
+    """(c,) with c of shape (B, U) for LSTM, () for GRU and RNN."""
 
     def step(self, h: Floats, x: Floats, out: Floats) -> None:
         """Advance by one character.
 
         Args:
-            h: (B, U), the last output; (B, I + U), behind the input, with a joined kernel.
-            x: (B, G U), the projected input; the bias alone with a joined kernel.
-            out: (B, U), takes the next output; may be where the last one is.
+            h: (B, U), the last output; with joined kernels (B, I + U), the inputs before it.
+            x: (B, G U), the projected inputs; with joined kernels (1, G U), only the bias.
+            out: (B, U), receives the next output; it may be the memory of the last one.
         """
         ...
 
@@ -124,32 +128,8 @@ class RNN:
     def state(
         self, batch_size: int, recurrent_kernel: Floats, dot: Dot = np.ndarray.dot
     ) -> CellState:
-        """The zero state of B streams."""
+        """Return the zero state of B sequences."""
         return _RNNState(self, batch_size, recurrent_kernel, dot)
-
-
-class _Gates:
-    """The gates of B streams.
-
-    Products are rows (B, G U). Operations on pieces of long rows take several times as long as on
-    what lies together, so the sigmoid gates, S of them, go on as (S, B, U).
-    """
-
-    def __init__(
-        self, kernel: Floats, batch_size: int, units: int, sigmoids: int, dot: Dot
-    ) -> None:
-        self._kernel, self._dot = kernel, dot
-        self._shape = (batch_size, kernel.shape[1] // units, units)
-        self._z = aligned((batch_size, kernel.shape[1]))
-        by_gate = self._by_gate(self._z)
-        self._halves, self._candidate = by_gate[:sigmoids], by_gate[-1]
-        # One stream's gates lie together as they are.
-        apart = batch_size > 1
-        self._sigmoid = np.empty_like(self._halves, order="C") if apart else self._halves
-
-    def _by_gate(self, x: Floats) -> Floats:
-        """A view of x (B, G U) as (G, B, U)."""
-        return x.reshape(self._shape).swapaxes(0, 1)
 
 
 class _RNNState:
@@ -166,11 +146,35 @@ class _RNNState:
         self._activate(z, out)
 
 
+class _Gates:
+    """The gates of B sequences.
+
+    A product is (B, G U). Operations on slices of its long rows take several times as long as on
+    contiguous memory, so the S sigmoid gates are copied to (S, B, U).
+    """
+
+    def __init__(
+        self, kernel: Floats, batch_size: int, units: int, sigmoids: int, dot: Dot
+    ) -> None:
+        self._kernel, self._dot = kernel, dot
+        self._shape = (batch_size, kernel.shape[1] // units, units)
+        self._z = aligned((batch_size, kernel.shape[1]))  # (B, G U)
+        by_gate = self._by_gate(self._z)
+        self._halves, self._candidate = by_gate[:sigmoids], by_gate[-1]  # (S, B, U), (B, U)
+        # With one sequence, each gate is already contiguous.
+        sliced = batch_size > 1
+        self._sigmoid = np.empty_like(self._halves, order="C") if sliced else self._halves
+
+    def _by_gate(self, x: Floats) -> Floats:
+        """Return x (B, G U) as a view (G, B, U)."""
+        return x.reshape(self._shape).swapaxes(0, 1)
+
+
 class LSTM:
     """Hochreiter and Schmidhuber 1997 with the forget gate of Gers, Schmidhuber, Cummins 2000.
 
     i, f, o = sigmoid(...), g = tanh(...); c' = f c + i g; h' = o tanh(c').
-    Keras keeps the columns as i, f, g, o; here they are i, f, o, g.
+    Keras orders the columns i, f, g, o; here the order is i, f, o, g.
     """
 
     joinable = True
@@ -190,7 +194,7 @@ class LSTM:
     def state(
         self, batch_size: int, recurrent_kernel: Floats, dot: Dot = np.ndarray.dot
     ) -> CellState:
-        """The zero state of B streams."""
+        """Return the zero state of B sequences."""
         return _LSTMState(self, batch_size, recurrent_kernel, dot)
 
 
@@ -216,13 +220,13 @@ class _LSTMState(_Gates):
 
 
 class GRU:
-    """Cho et al. 2014 in the form with the reset gate after the product (Keras' `reset_after`).
+    """Cho et al. 2014, with the reset gate applied after the product (Keras' `reset_after`).
 
-    z, r = sigmoid(...); g = tanh(x W_g + b_g + r (h U_g + d_g)); h' = z h + (1 - z) g, where row 0
-    of Keras' bias is b and row 1 is d.
+    z, r = sigmoid(...); g = tanh(x W_g + b_g + r (h U_g + d_g)); h' = z h + (1 - z) g, where b is
+    row 0 of Keras' bias and d is row 1.
     """
 
-    joinable = False  # the reset gate comes between the products of the candidate
+    joinable = False  # the reset gate scales only one of the candidate's two products
 
     def __init__(self, kernel: Floats, recurrent_kernel: Floats, bias: Floats) -> None:
         units = self.units = len(recurrent_kernel)
@@ -234,14 +238,14 @@ class GRU:
 
         self.kernel, self.recurrent_kernel = halve(kernel), halve(recurrent_kernel)
         self.bias, recurrent_bias = np.split(halve(bias), 2)
-        # The recurrent bias of z and r is added with the input's; the candidate's is scaled by r.
+        # For z and r both biases are simply added; the candidate's recurrent bias is scaled by r.
         self.bias[:, : 2 * units] += recurrent_bias[:, : 2 * units]
         self.candidate_bias = recurrent_bias[:, 2 * units :]
 
     def state(
         self, batch_size: int, recurrent_kernel: Floats, dot: Dot = np.ndarray.dot
     ) -> CellState:
-        """The zero state of B streams."""
+        """Return the zero state of B sequences."""
         return _GRUState(self, batch_size, recurrent_kernel, dot)
 
 
@@ -271,13 +275,13 @@ class _GRUState(_Gates):
 
 
 def make_cell(config: ModelConfig, kernel: Floats, recurrent_kernel: Floats, bias: Floats) -> Cell:
-    """The configured cell from its arrays as Keras keeps them.
+    """Make the configured cell from its arrays as Keras stores them.
 
     Args:
-        config: says which cell.
-        kernel: (inputs, G U).
+        config: names the cell.
+        kernel: (I, G U).
         recurrent_kernel: (U, G U).
-        bias: (G U,), for GRU (2, G U).
+        bias: (G U,), or (2, G U) for GRU.
     """
     match config.cell:
         case "lstm":
@@ -308,7 +312,7 @@ def _leaky_relu(z: Floats, out: Floats) -> None:
     maximum(z, out, out=out)
 
 
-_LEAK = np.array(0.2, dtype=np.float32)  # Keras' slope
+_LEAK = np.array(0.2, dtype=np.float32)  # the slope that Keras uses
 _ACTIVATIONS: dict[str, Callable[[Floats, Floats], None]] = {
     "tanh": _tanh,
     "relu": _relu,

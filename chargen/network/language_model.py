@@ -1,12 +1,11 @@
-"""A network that can be sampled and scored: what `chargen.sampling` and `chargen.scoring` take."""
+"""A network that can be sampled and scored, as `chargen.sampling` and `chargen.scoring` use it."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from chargen.config import ModelConfig
-from chargen.data.vocabulary import Vocabulary
+from chargen.data.vocabulary import Ids, Vocabulary
 from chargen.network.cells import Floats
 from chargen.network.network import Network
 from chargen.network.reading import predictions
@@ -20,7 +19,7 @@ class LanguageModel:
     Args:
         network: the weights.
         vocabulary: the characters, one for each of the network's outputs.
-        threads: to compute with; None for as many as suit the model and the work.
+        threads: how many threads to compute with; None uses as many as suit the model and the work.
     """
 
     def __init__(
@@ -32,17 +31,17 @@ class LanguageModel:
 
     @property
     def config(self) -> ModelConfig:
-        """The architecture."""
+        """The architecture of the network."""
         return self.network.config
 
-    def logits(self, ids: Sequence[int] | NDArray[np.integer]) -> Floats:
-        """Predictions after each character of one text, the first read from the zero state.
+    def logits(self, ids: Sequence[int] | Ids) -> Floats:
+        """Return the prediction after each character of one text, read from the zero state.
 
         Args:
-            ids: (T,), each below `len(vocabulary)`; `vocabulary.encode` makes them.
+            ids: (T,), each below `len(vocabulary)`, from `vocabulary.encode`.
 
         Returns:
-            float32 (T, V): row t is the prediction of the character after ids[t].
+            Logits float32 (T, V): row t predicts the character after ids[t].
 
         Raises:
             ValueError: the ids are not whole numbers, or not those of one text.

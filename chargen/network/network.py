@@ -1,10 +1,10 @@
 """A trained network in NumPy: its weights.
 
-Sizes: B streams, T characters each, V characters in the vocabulary, U units, G gates. Arrays over
-time are time-major, (T, B, ...), so that a step works on one contiguous block.
+Sizes: B sequences of T characters each, V characters in the vocabulary, U units. Arrays with a time
+axis are time-major, (T, B, ...), so that a step works on one contiguous block.
 
-A network is weights and never changes, so that threads can share it; what changes is in the
-`chargen.network.reading.Reading` of a text.
+A network holds weights and never changes, so threads can share it. The state that changes is in a
+`chargen.network.reading.Reading`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 
 from chargen.checkpoint.architecture import describe
 from chargen.config import ModelConfig
+from chargen.data.vocabulary import Ids
 from chargen.errors import NumericalError
 from chargen.network.cells import Floats, aligned_copy, make_cell
 from chargen.network.layers import FirstLayer, Layer
 
 __all__ = ["Network", "check_finite"]
 
-Ids = NDArray[np.integer]
 WINDOWS = 256
-"""Windows read at a time: from there on, more rows make a matrix product no faster."""
+"""The most windows read at a time: more rows would make a matrix product no faster."""
 WINDOW_FLOATS = 1 << 22
-"""Outputs of a layer on those windows, at most: 16 MB."""
+"""The most outputs of a layer on those windows: 16 MB."""
 
 
 class Network:
@@ -35,9 +35,15 @@ class Network:
         config: the architecture.
         weights: float32 arrays in the order of `chargen.checkpoint.architecture.describe`, which is
             that of Keras' `model.trainable_weights`.
+
+    Attributes:
+        forward: the recurrent layers, from the characters up.
+        backward: the layers that read the other way; empty unless the network is bidirectional.
+        dense_kernel: the output layer's (U, V), or (2 U, V) if the network is bidirectional.
+        dense_bias: (V,).
     """
 
-    @np.errstate(all="ignore")  # weights may overflow; `check_finite` asks what they make
+    @np.errstate(all="ignore")  # weights may overflow here; `check_finite` looks at the outputs
     def __init__(self, config: ModelConfig, weights: Sequence[Floats]) -> None:
         expected = [array.shape for layer in describe(config) for array in layer.arrays]
         if [array.shape for array in weights] != expected:
@@ -51,22 +57,22 @@ class Network:
             for layers in (self.forward, self.backward)[: 2 if config.bidirectional else 1]:
                 cell = make_cell(config, next(remaining), next(remaining), next(remaining))
                 layers.append(Layer(cell) if index else FirstLayer(cell, embedding))
-        # Copies, as views would keep the whole file in memory beside the rearranged cells.
+        # Views would keep the whole file in memory, beside the rearranged weights of the cells.
         self.dense_kernel, self.dense_bias = map(aligned_copy, remaining)
+        # (1, V), because adding arrays of the same shape is faster than broadcasting.
         self._dense_bias_row = self.dense_bias[None]
 
     def output(self, h: Floats, out: Floats | None = None) -> Floats:
-        """Logits (..., V) of top-layer outputs (..., U)."""
-        # The bias as a row, because adding arrays of the same shape is faster than broadcasting.
+        """Return the logits (n, V) of the top layer's outputs (n, U)."""
         logits: Floats = h.dot(self.dense_kernel, out)
         np.add(logits, self._dense_bias_row, logits)
         return logits
 
     def run_windows(self, ids: Ids) -> Floats:
-        """Read whole windows from the zero state: `predict="last"`.
+        """Read whole windows from the zero state, for `predict="last"`.
 
         Args:
-            ids: (B, T), a window a row.
+            ids: (B, T), one window per row.
 
         Returns:
             Logits (B, V) of the character after each window.
@@ -74,7 +80,7 @@ class Network:
         outputs: NDArray[Any] = np.ascontiguousarray(ids.T)
         last = self.config.layers - 1
         for index, forward in enumerate(self.forward):
-            # The top layer's output is needed where its direction ends, and nowhere else.
+            # Of the top layer only the output at the end of each direction is needed.
             directions = [forward.run(outputs, whole=index < last)]
             if self.backward:
                 reverse = self.backward[index].run(outputs[::-1], whole=index < last)
@@ -83,15 +89,15 @@ class Network:
         return self.output(outputs[0])
 
     def windows(self, ids: Ids, start: int = 0) -> Iterator[Ids]:
-        """The windows to be read at each place of one text, from `start` on, several at a time.
+        """Yield the window that ends at each place of one text from `start` on, many at a time.
 
         Args:
             ids: (T,).
             start: the first place.
 
         Yields:
-            (n, window) windows that end at the next n places, views of `ids`; before the text is
-            that long (1, t), all that there is.
+            Views of `ids`: (1, t) at place t - 1 while less than a window has been read, then
+            (n, window), the windows that end at the next n places.
         """
         window = self.config.window
         for end in range(start + 1, min(window, len(ids) + 1)):
@@ -105,10 +111,10 @@ class Network:
 
 
 def check_finite(values: NDArray[np.floating] | np.floating) -> None:
-    """Refuse outputs that overflowed, before a choice or a mean is made of them.
+    """Refuse outputs that overflowed, before a character or a score is computed from them.
 
     Raises:
-        NumericalError: one is infinite or NaN.
+        NumericalError: a value is infinite or NaN.
     """
     if not np.isfinite(values).all():
         raise NumericalError(

@@ -1,12 +1,12 @@
-"""How the products of matrices are computed, and the threads that share the work.
+"""How matrix products are computed, and the threads that share the work.
 
-A command writes the same bytes whatever its number of threads. BLAS does not promise that: where it
-splits a product among its threads, the last columns of each share may be added up in another order
-than elsewhere. So work is cut into pieces without regard to threads; our own threads take the
-pieces in turn, and each computes with one BLAS thread. That is also faster: what lies between two
-products then runs side by side as well, since NumPy lets other threads run meanwhile.
+A command writes the same bytes whatever its number of threads. BLAS alone does not guarantee that:
+where it splits a product among its threads, it may sum the last columns of each share in another
+order. So the work is cut into pieces regardless of the number of threads, our own threads take one
+piece after another, and each thread computes with one BLAS thread. This is also faster, because the
+operations between two products run in parallel as well: NumPy lets other threads run meanwhile.
 
-One text leaves nothing to cut. Its products are split by BLAS where that changes no bit.
+One text cannot be cut into pieces. BLAS splits its products if that changes no bit.
 """
 
 import os
@@ -31,31 +31,31 @@ __all__ = [
 ]
 
 TRIALS = 8
-"""Vectors that tell whether two products add up alike. Where the orders differ, one sum in three or
-so comes out the same by chance; all sums of eight vectors never do."""
+"""Vectors that are multiplied to see whether two products are summed in the same order. If the
+orders differ, about one sum in three is equal by chance; all sums of eight vectors never are."""
 
 Result = TypeVar("Result")
 
 
 def available_cores() -> int:
-    """The cores that this process may use."""
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def thread_count(asked_for: int | None) -> int:
-    """The threads asked for, else one for each core."""
+    """Return the number of threads asked for, or one per core if that is None."""
     return available_cores() if asked_for is None else asked_for
 
 
 @contextmanager
 def computing(count: int = 1) -> Iterator[None]:
-    """Compute with so many BLAS threads, and take no notice of floating-point flags.
+    """Compute with `count` BLAS threads, and ignore floating-point flags.
 
-    The flags of a product mean nothing: OpenBLAS' and Accelerate's kernels for SVE and SME raise
-    them for lanes that are not used, so that NumPy would warn of a division by zero between
-    ordinary numbers. Whether the results are finite does mean something: `check_finite` asks.
+    The flags of a product mean nothing: the kernels of OpenBLAS and Accelerate for SVE and SME
+    raise them for unused lanes, so NumPy would warn of a division by zero between ordinary numbers.
+    Whether the results are finite does matter: `check_finite` checks that.
     """
     with np.errstate(all="ignore"), blas_threads(count):
         yield
@@ -63,10 +63,10 @@ def computing(count: int = 1) -> Iterator[None]:
 
 @contextmanager
 def blas_threads(count: int) -> Iterator[None]:
-    """Let NumPy's matrix products use so many threads; as before afterwards.
+    """Let NumPy's matrix products use `count` threads, and restore the number afterwards.
 
-    The number belongs to the whole process. Where several of our threads are inside at once, the
-    last to leave puts back what the first found.
+    The number applies to the whole process. If several of our threads are inside at once, the last
+    to leave restores what the first found.
     """
     limit = _limit()
     limit.enter(count)
@@ -77,18 +77,19 @@ def blas_threads(count: int) -> Iterator[None]:
 
 
 def exact_threads(matrices: Sequence[Floats], most: int) -> int:
-    """The most BLAS threads with which a vector times these matrices is what it is with one.
+    """Return the most BLAS threads that do not change the product of a vector and these matrices.
 
-    Each thread takes some of the columns. Where the shares are no multiples of what BLAS's kernel
-    takes at a time, the last columns of each are added up in another order. The kernel, the shapes
-    and the threads alone decide on the order, so a trial with any numbers settles it for all.
+    Each thread takes a share of the columns. If a share is not a multiple of the columns that the
+    kernel of BLAS takes at a time, its last columns are summed in another order. Only the kernel,
+    the shapes and the number of threads determine the order, so a trial with any values is valid
+    for all values.
 
     Args:
         matrices: (I, O) each, in the memory order in which they are used.
-        most: threads, at most.
+        most: the most threads to try.
 
     Returns:
-        A power of two, as its shares are the most even ones.
+        A power of two, which makes the shares most even.
     """
     count = 1 << (most.bit_length() - 1)
     rng = np.random.default_rng(0)
@@ -109,21 +110,24 @@ def _adds_alike(matrix: Floats, count: int, rng: np.random.Generator) -> bool:
 def side_by_side(
     tasks: Sequence[Callable[[threading.Event], Result]], threads: int
 ) -> list[Result]:
-    """Run tasks in so many threads, which take the next one in turn; their results in order.
+    """Run tasks in several threads, each of which takes the next task when it is free.
 
     Args:
-        tasks: each is given an event, which is set when it should give up, because another
-            failed or the user pressed Ctrl-C.
-        threads: with 1, the tasks run in the thread that calls.
+        tasks: each is called with an event, which is set when the task should give up because
+            another task failed or the user pressed Ctrl-C.
+        threads: how many; with 1, the tasks run in the calling thread.
+
+    Returns:
+        The tasks' results, in the order of the tasks.
     """
     stop = threading.Event()
     count = min(threads, len(tasks))
     if count <= 1:
         return [task(stop) for task in tasks]
-    # Imported here because most commands compute in one thread, and it takes milliseconds.
+    # Imported here because most commands compute in one thread, and the import takes milliseconds.
     from concurrent.futures import ThreadPoolExecutor
 
-    # Set here as well as by each task: OpenBLAS 0.3.31 takes the number from the main thread alone.
+    # Set here as well as by each task: OpenBLAS 0.3.31 only heeds the main thread.
     with blas_threads(1), ThreadPoolExecutor(count) as pool:
         futures = [pool.submit(task, stop) for task in tasks]
         try:
@@ -133,10 +137,10 @@ def side_by_side(
 
 
 class Turns:
-    """Lets threads work in turns, all but the long products of matrices: `with turns:`.
+    """Lets threads work one at a time, except during long matrix products: `with turns:`.
 
-    NumPy gives the interpreter up in each operation and asks for it back after it. Where the
-    operations are short, threads would spend their time waking each other.
+    NumPy releases Python's interpreter lock during each operation and takes it again afterwards. If
+    the operations are short, threads would spend their time waking each other.
     """
 
     def __init__(self) -> None:
@@ -149,7 +153,7 @@ class Turns:
         self._lock.release()
 
     def dot(self, a: Floats, b: Floats, out: Floats) -> None:
-        """`a.dot(b, out)`, for a thread that has its turn; others may have theirs meanwhile."""
+        """Compute `a.dot(b, out)` for the thread whose turn it is; others may work meanwhile."""
         self._lock.release()
         try:
             a.dot(b, out)
@@ -158,10 +162,10 @@ class Turns:
 
 
 class _Limit:
-    """The number of BLAS threads of this process."""
+    """Sets and restores the number of BLAS threads of this process."""
 
     def __init__(self) -> None:
-        # Imported here because it looks through all libraries that are loaded: NumPy's must be.
+        # Imported here because it examines the libraries loaded so far, which must include NumPy's.
         from threadpoolctl import ThreadpoolController
 
         blas = ThreadpoolController().select(user_api="blas")

@@ -1,8 +1,8 @@
 """The most likely continuations of a text: beam search.
 
-Greedy choice takes the most likely character at each place, which may lead to where nothing is
-likely. A beam keeps the N most likely texts so far, goes on from each with every character, and
-keeps the N most likely again.
+A greedy search takes the most likely character at each step, which may lead to a text that has no
+likely continuation. A beam search keeps the N most likely texts so far, extends each of them by
+every character, and again keeps the N most likely.
 
 Source: Lowerre 1976.
 """
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from chargen.errors import OptionError
 from chargen.network.language_model import LanguageModel
 from chargen.network.network import check_finite
-from chargen.network.reading import read
+from chargen.network.reading import make_reading
 from chargen.network.threads import computing
 
 __all__ = ["Continuation", "most_likely"]
@@ -27,26 +27,32 @@ MOST_BEAMS = 4096
 
 @dataclass(frozen=True)
 class Continuation:
-    """A text that was found."""
+    """A continuation that was found."""
 
     text: str
-    """What follows the seed, without the stop string."""
+    """What follows the prompt, without the stop string."""
     log_probability: float
-    """Nats: of all its characters under the model, after the seed, the stop string included."""
+    """In nats, of all characters after the prompt under the model, including the stop string."""
     stopped: Literal["length", "stop"]
 
 
 def most_likely(
-    model: LanguageModel, seed_ids: list[int], *, length: int, beam: int, count: int, stop: str = ""
+    model: LanguageModel,
+    prompt_ids: list[int],
+    *,
+    length: int,
+    beam: int,
+    count: int,
+    stop: str = "",
 ) -> list[Continuation]:
-    """The most likely continuations that a beam finds, the best first.
+    """Return the most likely continuations that a beam search finds, the best first.
 
     Args:
         model: the model.
-        seed_ids: what they go on from, from `Vocabulary.encode_seed`.
-        length: characters to write.
-        beam: N, texts kept at each character; with 1 the choice is greedy.
-        count: how many to return, at most N.
+        prompt_ids: what they continue, from `Vocabulary.encode_prompt`.
+        length: how many characters to write.
+        beam: N, the texts kept at each step; 1 is a greedy search.
+        count: how many continuations to return, at most N.
         stop: a text ends before this string; "" for none.
 
     Raises:
@@ -57,12 +63,12 @@ def most_likely(
     if not 1 <= count <= beam:
         raise OptionError(f"--count must be from 1 to --beam {beam}; found {count}")
     vocabulary = model.vocabulary
-    rows = max(2, beam)  # one alone is read in another way
-    reading = read(model.network, rows)
+    rows = max(2, beam)  # one text alone would be read with another rounding
+    reading = make_reading(model.network, rows)
     texts, totals = [""], np.zeros(1)
     found: list[Continuation] = []
     with computing():
-        reading.extend([[*vocabulary.start_of_text, *seed_ids]] * rows)
+        reading.extend([[*vocabulary.start_of_text, *prompt_ids]] * rows)
         for _ in range(length):
             logits = reading.logits()[: len(texts)].astype(np.float64)
             if vocabulary.never_written is not None:
@@ -78,14 +84,14 @@ def most_likely(
                 for k in np.flatnonzero(ended).tolist()
             ]
             found = sorted(found, key=lambda each: -each.log_probability)[:count]
-            going_on = np.flatnonzero(~ended)
-            texts, totals = [texts[k] for k in going_on.tolist()], totals[going_on]
-            # None that is longer is more likely.
+            unfinished = np.flatnonzero(~ended)
+            texts, totals = [texts[k] for k in unfinished.tolist()], totals[unfinished]
+            # A text only becomes less likely as it grows.
             if not texts or (len(found) == count and found[-1].log_probability >= totals[0]):
                 texts = []
                 break
-            # Rows without a text read along: a batch keeps its size.
-            kept = np.resize(going_on, rows)
+            # The batch keeps its size: rows without a text of their own repeat others.
+            kept = np.resize(unfinished, rows)
             reading.keep(parents[kept])
             reading.step(ids[kept])
     found += [
@@ -105,7 +111,7 @@ def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 def _best(
     totals: NDArray[np.float64], beam: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    """The most likely of all continuations (N, V): their texts, their characters, their totals."""
+    """Return the texts, last characters and totals of the likeliest, given all totals (N, V)."""
     flat = totals.ravel()
     count = min(beam, int(np.count_nonzero(flat > -math.inf)))
     order = np.argsort(-flat, kind="stable")[:count]

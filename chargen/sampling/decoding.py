@@ -1,9 +1,10 @@
 """Logits -> the next character's id.
 
-A character is drawn by adding a random number to each logit and taking the highest (the Gumbel-max
-trick): with g = -log(E), E exponential, the highest of logits + temperature g falls on a character
-with the probability that softmax(logits / temperature) gives it. It needs no normalised
-probabilities, and the random numbers can be made many characters ahead.
+A character is drawn by adding a random number to each logit and taking the highest sum (the
+Gumbel-max trick): with g = -log(E), where E is exponentially distributed, the highest of
+logits + temperature g is at a character with the probability that softmax(logits / temperature)
+gives it. No normalised probabilities are needed, and the random numbers can be drawn many
+characters ahead.
 
 Source: Gumbel 1954; Maddison, Tarlow, Minka 2014.
 """
@@ -21,20 +22,20 @@ from chargen.network.network import check_finite
 __all__ = ["Decoder", "Noise", "restrict"]
 
 HIGHEST_TEMPERATURE = 1e30
-"""Hotter makes no difference to a float32, and would overflow it."""
+"""A higher temperature would make no difference, and would overflow a float32."""
 SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 class Noise:
-    """A text's random numbers: for each character to be drawn, one for each that it could be.
+    """A text's random numbers: for each character to be drawn, V numbers, one per candidate.
 
-    They come from the text's own generator, in order, so that the k-th character of a text is
-    drawn with the same numbers whatever is written beside it.
+    They come from the text's own generator, in order, so that the k-th character of a text is drawn
+    with the same numbers whatever is written beside it.
 
     Args:
         random_seed: 0 or more.
-        size: V, the number of characters.
-        temperature: 0 makes no noise at all, and takes no random numbers.
+        size: V, the number of characters in the vocabulary.
+        temperature: at 0 there is no noise, and no random numbers are drawn.
     """
 
     def __init__(self, random_seed: int, size: int, temperature: float) -> None:
@@ -43,11 +44,11 @@ class Noise:
         self._scale = min(temperature, HIGHEST_TEMPERATURE)
 
     def take(self, count: int) -> Floats:
-        """The noise of the next `count` characters, float32 (count, V)."""
+        """Draw the noise of the next `count` characters, float32 (count, V)."""
         if not self._scale:
             return np.zeros((count, self._size), np.float32)
-        # In float64, whose smallest steps are so small that even rare characters are drawn as
-        # often as they should be. A zero, one in 2**53, would make a character certain.
+        # Drawn in float64, whose resolution lets even rare characters come as often as they should.
+        # A zero, which occurs once in 2**53 times, would make a character certain.
         noise = self._rng.standard_exponential((count, self._size)).astype(np.float32)
         np.maximum(noise, SMALLEST, out=noise)
         np.log(noise, out=noise)
@@ -59,7 +60,7 @@ class Decoder:
     """Chooses characters.
 
     Args:
-        config: the options.
+        config: how characters are drawn.
         banned: an id that is never chosen, or None.
     """
 
@@ -73,7 +74,7 @@ class Decoder:
         """Choose the next id of one text.
 
         Args:
-            logits: (1, V), written over.
+            logits: (1, V), overwritten.
             noise: (1, V), from `Noise`.
             banned: ids that must not be chosen now.
 
@@ -88,19 +89,19 @@ class Decoder:
             restrict(logits, self._config)
         scores = np.add(logits, noise, logits)
         index = int(scores.argmax())
-        if not math.isfinite(scores.item(index)):  # NaN counts as the highest
+        if not math.isfinite(scores.item(index)):  # `argmax` returns a NaN if there is one
             check_finite(scores)
         return index
 
     def choose_each(
         self, logits: Floats, noise: Floats, banned: Sequence[Sequence[int]] = ()
     ) -> NDArray[np.intp]:
-        """Choose the next id of each of several texts, as `choose` does of one.
+        """Choose the next id of each of several texts, as `choose` does for one.
 
         Args:
-            logits: (B, V), written over.
+            logits: (B, V), overwritten.
             noise: (B, V), from each text's own `Noise`.
-            banned: ids that must not be chosen now, of each text; none at all for no text.
+            banned: for each text the ids that must not be chosen now; empty to ban nothing.
 
         Returns:
             The ids (B,).
@@ -117,43 +118,43 @@ class Decoder:
             restrict(logits, self._config)
         scores = np.add(logits, noise, logits)
         chosen: NDArray[np.intp] = scores.argmax(axis=1)
-        check_finite(scores[np.arange(len(scores)), chosen])  # NaN counts as the highest
+        check_finite(scores[np.arange(len(scores)), chosen])  # `argmax` returns a NaN if any
         return chosen
 
 
 def restrict(logits: Floats, config: SampleConfig) -> None:
-    """Put -inf where top-k, top-p or min-p leave a character out.
+    """Set the logits of characters that top-k, top-p or min-p exclude to -inf.
 
-    They are applied in that order, each to what the one before left, to the probabilities
-    softmax(logits / temperature). Of equal logits the lower id counts as the more likely.
+    The three are applied in that order to the probabilities softmax(logits / temperature), each to
+    the characters that the one before left. Of equal logits, the lower id counts as more likely.
 
     Args:
         logits: (B, V), changed in place.
-        config: the options; its temperature is above 0.
+        config: how characters are drawn; its temperature is above 0.
 
     Sources:
         Top-k: Fan, Lewis, Dauphin 2018. Top-p: Holtzman et al. 2020. Min-p: Nguyen et al. 2024.
     """
     check_finite(logits.max(axis=1))
-    # Each option keeps the most likely characters down to some rank.
+    # Each option keeps the most likely characters up to some rank.
     order = np.argsort(-logits, axis=1, kind="stable")
     ranked = np.take_along_axis(logits, order, axis=1)
-    left_out = np.arange(logits.shape[1]) >= _kept(ranked, config)[:, None]
-    np.put_along_axis(logits, order, np.where(left_out, -np.inf, ranked), axis=1)
+    excluded = np.arange(logits.shape[1]) >= _kept(ranked, config)[:, None]
+    np.put_along_axis(logits, order, np.where(excluded, -np.inf, ranked), axis=1)
 
 
 def _kept(ranked: Floats, config: SampleConfig) -> NDArray[np.intp]:
-    """How many of the most likely characters stay, (B,), at least one.
+    """Return how many of the most likely characters are kept, (B,), at least one.
 
     Args:
         ranked: (B, V), the logits from the highest to the lowest.
-        config: the options.
+        config: how characters are drawn.
     """
     size = ranked.shape[1]
     kept: NDArray[np.intp] = np.full(len(ranked), min(config.top_k or size, size))
     if config.top_p is None and config.min_p is None:
         return kept
-    # Divided after the shift: a temperature near 0 sends the rest to -inf and not to a NaN.
+    # Subtracted before dividing: a temperature near 0 then gives -inf and never NaN.
     scaled = (ranked - ranked[:, :1]).astype(np.float64)
     with np.errstate(over="ignore"):
         scaled /= config.temperature

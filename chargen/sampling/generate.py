@@ -1,15 +1,15 @@
 """Read prompts, then write characters: one text, or many side by side.
 
-The same command writes the same bytes, whatever its number of threads, on CPUs for which BLAS takes
-the same kernel: which texts are written side by side follows from how many there are and from the
-network, and threads take these groups in turn.
+The same command writes the same bytes, whatever its number of threads, on all CPUs for which BLAS
+uses the same kernel: which texts are written side by side depends only on their number and on the
+network, and each thread takes one group of texts after another.
 
 Each text has its own random numbers, from its own random seed. Its rounding depends on how many
-rows a product has: products of matrices add up in another order than that of a vector and a matrix.
-So a text comes out as it would by itself except where rounding decides between two characters,
-which can happen where two are equally likely to within rounding, or where the network magnifies
-rounding, as one does that never forgets. One order for both would have to write one text by
-products of matrices, which take two to six times as long.
+rows a product has: a product of matrices is summed in another order than that of a vector and a
+matrix. So a text is the same as when written alone, except where rounding decides between two
+characters. That can happen if both are equally likely to within rounding, or if the network
+magnifies rounding, as one does that never forgets. To use one order for both, a single text would
+have to be written by products of matrices, which take two to six times as long.
 """
 
 import math
@@ -27,54 +27,56 @@ from chargen.data.vocabulary import Vocabulary
 from chargen.errors import VocabularyError
 from chargen.network.cells import Floats
 from chargen.network.language_model import LanguageModel
-from chargen.network.reading import Reading, exact_threads_for, read
+from chargen.network.reading import Reading, exact_threads_for, make_reading
 from chargen.network.threads import Turns, computing, side_by_side, thread_count
 from chargen.sampling.decoding import Decoder, Noise
 from chargen.sampling.guards import CopyIndex, Guard
 
-__all__ = ["TOGETHER", "Text", "Writer", "draw_random_seed", "write"]
+__all__ = ["MOST_TOGETHER", "Text", "Writer", "draw_random_seed", "write"]
 
-CHUNK = 64
-"""Characters written at a time, once a text is under way: what is done once for all of them then
-costs nothing, and even the largest network passes text on several times a second."""
-FIRST_CHUNK_TOGETHER, CHUNK_TOGETHER = 32, 512
-"""The same for each of several texts, for which threads meet and part at each chunk."""
-STOP_SHARE = 8
-"""Chunks are so many times smaller where a stop string may come: what is past it is thrown away."""
+CHUNK_SIZES_ALONE = (1, 64)
+"""Characters of a text written at a time, at first and at most, if it is written alone: with 64 the
+work done once per chunk costs nothing, and even the largest network still passes text on several
+times a second."""
+CHUNK_SIZES_TOGETHER = (32, 512)
+"""The same for each of several texts, whose threads have to wait for each other at each chunk."""
+STOP_DIVISOR = 8
+"""How many times smaller chunks are with a stop string: what is written after it is thrown away."""
 NOISE_FLOATS = 1 << 21
-"""Random numbers made at a time, at most: 8 MB."""
-TOGETHER = 128
-"""Texts written side by side; more make the matrix products little faster."""
+"""The most random numbers drawn at a time: 8 MB."""
+MOST_TOGETHER = 128
+"""The most texts written side by side; more would make the matrix products hardly faster."""
 FEWEST_TOGETHER = 6
-"""Texts below which each is written alone, one after the other: it is faster."""
-GROUPS = 2
-"""Groups that texts are dealt to: more would wait for their turns, as a product takes about as long
-as what lies between two."""
+"""The fewest texts written side by side; fewer are faster one after another."""
+MOST_WRITERS = 2
+"""The most writers that share texts. More would wait for their turns, because a product takes about
+as long as the operations between two products."""
 LONG_PRODUCT_BYTES = 3 << 18
-"""Weights of a long product: 0.75 MB, an LSTM with 222 units."""
-FEWEST_IN_GROUP = 64
-"""Texts of each group: with fewer, waking each other costs two threads more than they gain."""
-FEWEST_OF_LONG = 8
-"""The same where products are long: there only bringing the weights in order has to be repaid."""
+"""The weights from which a product counts as long: 0.75 MB, an LSTM with 222 units."""
+FEWEST_PER_WRITER = 64
+"""The fewest texts per writer: with fewer, two threads lose more than they gain, by waking each
+other up."""
+FEWEST_PER_WRITER_LONG = 8
+"""The same if products are long: then only packing the weights has to be repaid."""
 
 
 class Text:
-    """One text: its random numbers, what of it is written, and why it ended.
+    """One text: its random numbers, what has been written of it, and why it ended.
 
     Args:
-        vocabulary: its characters.
-        prompt_ids: what it begins with.
+        vocabulary: the model's characters.
+        prompt_ids: the ids of the prompt, which the text continues.
         config: how characters are drawn.
         random_seed: 0 or more.
-        copies: passages that it must not copy, or None.
+        copies: passages that the text must not copy, or None.
 
     Attributes:
         random_seed: as given.
-        path: what is read before the first character is drawn. The text begins as if after a
-            newline, where the vocabulary has one; where there is neither, the first character is
-            drawn from what the network predicts with no input.
+        context: the ids that are read before the first character is drawn. The text begins as if
+            after a newline, if the vocabulary has one. If there is neither that nor a prompt, the
+            first character is drawn from what the network predicts without any input.
         noise: the random numbers of its characters.
-        guard: what it must not continue with, or None where nothing is forbidden.
+        guard: what must not come next in it, or None if nothing is forbidden.
         stopped: why it ended: "stop" when the stop string appeared, "length" when it was long
             enough, None while it is being written.
     """
@@ -88,7 +90,7 @@ class Text:
         copies: CopyIndex | None = None,
     ) -> None:
         self.random_seed = random_seed
-        self.path = [*vocabulary.start_of_text, *prompt_ids]
+        self.context = [*vocabulary.start_of_text, *prompt_ids]
         self.noise = Noise(random_seed, len(vocabulary), config.temperature)
         self.guard: Guard | None = None
         if copies is not None or config.repetition_guard is not None:
@@ -99,38 +101,38 @@ class Text:
         self._vocabulary = vocabulary
         self._stop, self._length = config.stop or "", config.length
         self._count = 0
-        self._ready = ""  # certain, and not taken yet
-        self._held = ""  # may be the beginning of the stop string
+        self._ready = ""  # certainly part of the text, and not taken yet
+        self._held = ""  # possibly the beginning of the stop string
         self._nats = 0.0
         self._held_nats: list[float | None] = []
         self._scored = 0
 
     @property
     def bits_per_character(self) -> float | None:
-        """What its characters cost the model, once it has ended; None where none was scored.
+        """What the text's characters cost the model, once it has ended; None if none was scored.
 
-        Only texts that are written with their scores have one. A first character that no input
-        led to is not scored.
+        Only texts that are written with `scored` have a value. A first character that the network
+        predicted without any input is not scored.
         """
         return self._nats / math.log(2) / self._scored if self._scored else None
 
     def take(self) -> str:
-        """What was written since the last call, as far as it is certain."""
+        """Return what was written since the last call, as far as it is certain."""
         ready, self._ready = self._ready, ""
         return ready
 
     def at_most(self, count: int) -> int:
-        """So many characters, or as many as are still to be written."""
+        """Return `count`, or the number of characters still to be written if that is less."""
         return count if self._length is None else min(count, self._length - self._count)
 
     def accept(self, ids: Sequence[int], nats: Sequence[float] = ()) -> None:
-        """Add the next characters, and their nats where they are scored.
+        """Add the next characters, and their nats if they are scored.
 
-        Those past a stop string are dropped, as is the stop string itself.
+        The stop string and everything after it are dropped.
         """
         if nats:
-            # A character that nothing was read before is given, not predicted.
-            is_given = not (self.path or self._count)
+            # A character before which nothing was read counts as given, not predicted.
+            is_given = not (self.context or self._count)
             self._held_nats += [None, *nats[1:]] if is_given else nats
         self._count += len(ids)
         self._held += self._vocabulary.decode(ids)
@@ -160,34 +162,35 @@ def write(
     *,
     scored: bool = False,
 ) -> Iterator[tuple[Text, Iterator[str]]]:
-    """Write a text for each prompt, several side by side, a step of many being one matrix product.
+    """Write a text for each prompt, several side by side, so that a step is one matrix product.
 
     Args:
         model: the model.
-        prompts: may be endless: only as many are taken at a time as are written side by side.
-        config: how characters are drawn, the same for all.
+        prompts: the texts to continue, possibly endlessly many: only as many are taken at a time as
+            are written side by side.
+        config: how characters are drawn, the same for all texts.
         random_seed: text i is drawn with the random numbers of `random_seed` + i.
         unknown: "error", "skip" or "replace" characters of a prompt that the model never saw.
         copies: passages that must not be copied, or None.
-        scored: also score what is written, for `Text.bits_per_character`.
+        scored: whether to score what is written, for `Text.bits_per_character`.
 
     Yields:
-        Each text, in order, and the pieces of it as they are written: a character first, then more
-        at a time. Where a stop string may be beginning, its characters wait; it is not a part of
-        the text.
+        Each text, in order, and its pieces as they are written: first one character, then more at a
+        time. Characters that may begin the stop string are held back; the stop string is not part
+        of the text.
 
     Raises:
-        VocabularyError: once the texts before it are handed out, a prompt holds a character that
-            the model never saw.
-        NumericalError: the network's outputs are no numbers.
+        VocabularyError: a prompt contains a character that the model never saw; the texts before it
+            are yielded first.
+        NumericalError: the network's outputs are not finite.
     """
-    encoded = (model.vocabulary.encode_seed(prompt, unknown) for prompt in prompts)
+    encoded = (model.vocabulary.encode_prompt(prompt, unknown) for prompt in prompts)
     threads = thread_count(model.threads)
     refused: VocabularyError | None = None
     while refused is None:
         texts: list[Text] = []
         try:
-            for prompt_ids in islice(encoded, TOGETHER):
+            for prompt_ids in islice(encoded, MOST_TOGETHER):
                 texts.append(Text(model.vocabulary, prompt_ids, config, random_seed, copies))
                 random_seed += 1
         except VocabularyError as error:
@@ -204,24 +207,24 @@ def write(
 
 
 def draw_random_seed() -> int:
-    """A random seed for when none is given: small enough to type in again."""
+    """Draw a random seed that is small enough to type in again, for when none is given."""
     return int(np.random.SeedSequence().generate_state(1)[0])
 
 
 def _writers(
     model: LanguageModel, config: SampleConfig, texts: Sequence[Text], *, scored: bool
 ) -> "list[Writer]":
-    """Deal texts out to writers, by their number and never by that of threads."""
+    """Deal texts out to writers, whose number depends on the texts and never on the threads."""
     weights = max(layer.cell.recurrent_kernel.nbytes for layer in model.network.forward)
-    fewest = FEWEST_OF_LONG if weights >= LONG_PRODUCT_BYTES else FEWEST_IN_GROUP
-    count = GROUPS if len(texts) >= GROUPS * fewest else 1
-    # Turns are for what is short between two products; whole windows are long.
+    fewest = FEWEST_PER_WRITER_LONG if weights >= LONG_PRODUCT_BYTES else FEWEST_PER_WRITER
+    count = MOST_WRITERS if len(texts) >= MOST_WRITERS * fewest else 1
+    # Turns help if the operations between two products are short; reading whole windows is long.
     turns = Turns() if model.config.predict == "all" else None
     return [Writer(model, config, texts[k::count], turns, scored=scored) for k in range(count)]
 
 
 def _pieces(text: Text, writers: "Sequence[Writer]", threads: int) -> Iterator[str]:
-    """A text's pieces; all texts of its writers are written along with it."""
+    """Yield the pieces of a text; all texts of its writers are written along with it."""
     while True:
         if piece := text.take():
             yield piece
@@ -233,17 +236,17 @@ def _pieces(text: Text, writers: "Sequence[Writer]", threads: int) -> Iterator[s
 
 
 class Writer:
-    """Writes texts in step, in one thread: a step is one row of a product for each.
+    """Writes texts in step, in one thread: each text is one row of a matrix product.
 
     Args:
         model: the model.
         config: how characters are drawn.
-        texts: one or more, of which nothing is written yet.
-        turns: taken with other writers, or None.
+        texts: one or more texts, of which nothing is written yet.
+        turns: the turns shared with other writers, or None.
         scored: whether to score what is written.
 
     Attributes:
-        texts: those that have not ended.
+        texts: the texts that have not ended.
     """
 
     def __init__(
@@ -262,11 +265,11 @@ class Writer:
         self._blas_threads = 1
         self._reading: Reading | None = None
         self._alone = len(texts) == 1
-        sizes = (1, CHUNK) if self._alone else (FIRST_CHUNK_TOGETHER, CHUNK_TOGETHER)
+        sizes = CHUNK_SIZES_ALONE if self._alone else CHUNK_SIZES_TOGETHER
         self._chunks = _chunks(config, *sizes)
 
     def advance(self, stop: Event) -> None:
-        """Write a chunk of each text; where some end with it, continue without them."""
+        """Write a chunk of each text, then drop the texts that ended."""
         texts = self.texts
         noise = self._noise()
         if self._reading is None and self._alone:
@@ -274,8 +277,8 @@ class Writer:
         with computing(self._blas_threads), self._turns or nullcontext():
             if self._reading is None:
                 dot = self._turns.dot if self._turns else np.ndarray.dot
-                self._reading = read(self._network, len(texts), dot)
-                self._reading.extend([text.path for text in texts])
+                self._reading = make_reading(self._network, len(texts), dot)
+                self._reading.extend([text.context for text in texts])
             seen = np.empty_like(noise) if self._scored else None
             draw = self._draw_one if self._alone else self._draw_each
             drawn = draw(self._reading, noise, seen, stop)
@@ -288,10 +291,10 @@ class Writer:
                 self._reading.keep(np.array(unfinished, dtype=np.intp))
 
     def _noise(self) -> Floats:
-        """The random numbers of a chunk: (characters, texts, V)."""
+        """Draw the random numbers of the next chunk of T characters of B texts: (T, B, V)."""
         size = (len(self.texts), self._network.config.vocabulary_size)
         most = max(1, NOISE_FLOATS // (size[0] * size[1]))
-        count = self.texts[0].at_most(min(next(self._chunks), most))  # all are equally far
+        count = self.texts[0].at_most(min(next(self._chunks), most))  # all are equally long
         noise = np.empty((count, *size), np.float32)
         for row, text in enumerate(self.texts):
             noise[:, row] = text.noise.take(count)
@@ -300,7 +303,7 @@ class Writer:
     def _draw_one(
         self, reading: Reading, noise: Floats, seen: Floats | None, _: Event
     ) -> NDArray[np.intp]:
-        """The next ids (characters, 1) of a single text: what `_draw_each` does, but faster."""
+        """Draw the next ids (T, 1) of a single text: what `_draw_each` does, but faster."""
         guard, choose = self.texts[0].guard, self._decoder.choose
         ids: list[int] = []
         for row in noise:
@@ -319,9 +322,9 @@ class Writer:
     def _draw_each(
         self, reading: Reading, noise: Floats, seen: Floats | None, stop: Event
     ) -> NDArray[np.intp]:
-        """The next ids of each text, (characters, texts), and the logits (..., V) in `seen`.
+        """Draw the next ids (T, B) of each text, and put the logits (T, B, V) into `seen`.
 
-        Fewer characters where all must stop.
+        There are fewer than T if the work should `stop`.
         """
         guards = [text.guard for text in self.texts if text.guard is not None]
         drawn = np.empty(noise.shape[:2], np.intp)
@@ -333,24 +336,26 @@ class Writer:
                 seen[k] = logits
             banned = [guard.banned() for guard in guards]
             ids = self._decoder.choose_each(logits, rows, banned)
-            for guard, index in zip(guards, ids.tolist(), strict=False):  # none, or all
+            for guard, index in zip(
+                guards, ids.tolist(), strict=False
+            ):  # all texts have guards, or none
                 guard.accept(index)
             drawn[k] = ids
             reading.step(ids)
         return drawn
 
     def _nats(self, seen: Floats, drawn: NDArray[np.intp]) -> Floats:
-        """Of the characters that were drawn, under the model itself: (characters, texts)."""
-        from chargen.scoring.score import surprise  # here, so that `sample` starts without it
+        """Return the nats (T, B) of the characters drawn, under the model without restrictions."""
+        from chargen.scoring.score import surprisal  # here, so that `sample` starts without it
 
-        nats, _ = surprise(seen[: len(drawn)], drawn)
+        nats, _ = surprisal(seen[: len(drawn)], drawn)
         return nats
 
 
 def _chunks(config: SampleConfig, first: int, most: int) -> Iterator[int]:
-    """How many characters to write at each time: few at first, so that the beginning comes soon."""
+    """Yield the sizes of chunks in characters: small at first, so that the beginning comes soon."""
     if config.stop:
-        first, most = max(1, first // STOP_SHARE), most // STOP_SHARE
+        first, most = max(1, first // STOP_DIVISOR), most // STOP_DIVISOR
     size = min(first, most)
     while True:
         yield size
@@ -358,6 +363,6 @@ def _chunks(config: SampleConfig, first: int, most: int) -> Iterator[int]:
 
 
 def _overlap(held: str, stop: str) -> int:
-    """Length of the longest end of `held` that `stop` begins with, short of all of it."""
+    """Return the length of the longest end of `held` with which `stop` begins, but not ends."""
     longest = min(len(held), len(stop) - 1)
     return next((n for n in range(longest, 0, -1) if stop.startswith(held[-n:])), 0)

@@ -1,8 +1,8 @@
-"""What a text must not go on with: long copies of a corpus, and what it has said before.
+"""What must not come next in a text: long copies of a corpus, and repetitions of the text itself.
 
-Both forbid the character that would complete a forbidden passage, before one is chosen, so that
-nothing is written in vain. Passages are known by hashes of 64 bits: two with the same hash would
-forbid a character for nothing, once in some 10**13 times, but none is ever let through.
+Both forbid the character that would complete a forbidden passage before a character is chosen, so
+nothing has to be taken back. Passages are recognised by 64-bit hashes: a collision would forbid a
+character without need, about once in 10**13 characters, but no passage is ever let through.
 """
 
 from collections import deque
@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 
 from chargen.config import check_max_copy
 from chargen.data.passages import FACTOR, INVERSE, window_hashes
+from chargen.data.vocabulary import Ids
 from chargen.errors import OptionError
 
-__all__ = ["CopyIndex", "Guard", "Watch", "Window"]
+__all__ = ["CopyIndex", "Guard", "RollingHash", "Watch"]
 
-Ids = NDArray[np.integer]
 
 MASK = (1 << 64) - 1
 REMEMBERED = 10_000
-"""Characters of its own text that are looked back on: loops are shorter."""
+"""How many characters a text looks back on itself: loops are shorter."""
 
 
-class Window:
+class RollingHash:
     """The hash of the last `length` characters of a text that grows."""
 
     def __init__(self, length: int) -> None:
@@ -35,11 +35,11 @@ class Window:
         self._top = pow(FACTOR, length - 1, 1 << 64)
 
     def hash(self) -> int | None:
-        """That of `window_hashes`; None before there are so many."""
+        """Return the hash as in `window_hashes`, or None while the text is too short."""
         return self._hash if len(self._ids) == self._length else None
 
     def add(self, index: int) -> None:
-        """Move on by one character."""
+        """Append one character."""
         value = index + 1
         if len(self._ids) < self._length:
             self._hash = (self._hash + value * pow(FACTOR, len(self._ids), 1 << 64)) & MASK
@@ -50,25 +50,26 @@ class Window:
 
 
 class Watch(Protocol):
-    """Looks after one text."""
+    """Watches one text for one kind of passage."""
 
     def banned(self) -> Sequence[int]:
-        """The ids that it must not go on with."""
+        """Return the ids that must not come next."""
         ...
 
     def accept(self, index: int) -> None:
-        """Take its next character."""
+        """Note the text's next character."""
         ...
 
 
 class CopyIndex:
-    """The passages of a corpus that must not be copied, found by what comes before their ends.
+    """The passages of a corpus that must not be copied, indexed by all but their last character.
 
-    Takes 12 to 20 bytes for each different passage, so for each character of the corpus at most.
+    The index takes 12 to 20 bytes per distinct passage, of which there is at most one per character
+    of the corpus.
 
     Args:
         corpus: ids (N,).
-        length: characters that no text may have in a row as the corpus has them; 2 or more.
+        length: the number of consecutive characters that must not be copied; 2 or more.
 
     Raises:
         OptionError: `length` is below 2.
@@ -82,20 +83,20 @@ class CopyIndex:
         hashes = np.concatenate(blocks)[: len(ends)]
         order = np.lexsort((ends, hashes))
         hashes, ends = hashes[order], ends[order]
-        different = np.ones(len(hashes), np.bool_)
-        different[1:] = (hashes[1:] != hashes[:-1]) | (ends[1:] != ends[:-1])
-        hashes, ends = hashes[different], ends[different]
-        # The first bits of a hash say where to look: at about one passage.
+        distinct = np.ones(len(hashes), np.bool_)
+        distinct[1:] = (hashes[1:] != hashes[:-1]) | (ends[1:] != ends[:-1])
+        hashes, ends = hashes[distinct], ends[distinct]
+        # The first bits of a hash select about one passage.
         bits = max(1, len(hashes).bit_length())
         self._shift = 64 - bits
         firsts = np.arange(1 << bits, dtype=np.uint64) << np.uint64(self._shift)
         bounds = np.append(np.searchsorted(hashes, firsts), len(hashes))
-        # Items of a memoryview are Python's numbers, and read far faster than those of an array.
+        # Items of a memoryview are Python integers, which are read far faster than an array's.
         self._bounds = _view(bounds.astype(np.min_scalar_type(len(hashes))))
         self._hashes, self._ends = _view(hashes), _view(ends)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Views of memory cannot be pickled.
+        # Memoryviews cannot be pickled.
         return {k: np.asarray(v) if k in _VIEWS else v for k, v in vars(self).items()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -103,11 +104,11 @@ class CopyIndex:
 
     @property
     def nbytes(self) -> int:
-        """Memory that it takes."""
+        """The memory that the index takes."""
         return self._bounds.nbytes + self._hashes.nbytes + self._ends.nbytes
 
     def ends_after(self, context: int) -> Sequence[int]:
-        """The characters that a passage ends with which begins with the window of this hash."""
+        """Return the last characters of the passages that begin with the window of this hash."""
         place = context >> self._shift
         start, end = self._bounds[place], self._bounds[place + 1]
         if start == end:
@@ -124,11 +125,11 @@ def _view(array: NDArray[Any]) -> "memoryview[int]":
 
 
 class _CopyWatch:
-    """Keeps a text from copying."""
+    """Keeps a text from copying the corpus."""
 
     def __init__(self, index: CopyIndex) -> None:
         self._index = index
-        self._window = Window(index.length - 1)
+        self._window = RollingHash(index.length - 1)
         self.accept = self._window.add
 
     def banned(self) -> Sequence[int]:
@@ -137,10 +138,10 @@ class _CopyWatch:
 
 
 class _RepetitionWatch:
-    """Keeps a text from saying again what it has said, so many characters in a row."""
+    """Keeps a text from repeating `length` consecutive characters of its own."""
 
     def __init__(self, length: int) -> None:
-        self._window = Window(length - 1)
+        self._window = RollingHash(length - 1)
         self._followed: dict[int, list[int]] = {}
         self._order: deque[int] = deque()
 
@@ -162,12 +163,12 @@ class _RepetitionWatch:
 
 
 class Guard:
-    """All that one text must not go on with.
+    """Everything that must not come next in one text.
 
     Args:
-        size: V, the number of characters, and so one more than can be forbidden.
-        copies: of what nothing must be copied, or None.
-        repetition: characters in a row that must not come twice, or None.
+        size: V, the number of characters in the vocabulary, not all of which may be forbidden.
+        copies: the passages that must not be copied, or None.
+        repetition: the number of consecutive characters that must not be repeated, or None.
     """
 
     def __init__(
@@ -181,10 +182,10 @@ class Guard:
             self._watches.append(_RepetitionWatch(repetition))
 
     def banned(self) -> Sequence[int]:
-        """The ids that the text must not go on with.
+        """Return the ids that must not come next.
 
         Raises:
-            OptionError: these are all there are.
+            OptionError: every character is forbidden.
         """
         found: Sequence[int] = ()
         for watch in self._watches:
@@ -192,12 +193,12 @@ class Guard:
             found = [*found, *banned] if found else banned
         if len(found) >= self._size and len(set(found)) >= self._size:
             raise OptionError(
-                "--max-copy or --repetition-guard leaves no character to go on with: every one "
-                "would end a passage that must not be written; give a larger number"
+                "--max-copy or --repetition-guard leaves no character to continue with: each one "
+                "would complete a forbidden passage; give a larger number"
             )
         return found
 
     def accept(self, index: int) -> None:
-        """Take the text's next character."""
+        """Note the text's next character."""
         for watch in self._watches:
             watch.accept(index)

@@ -1,4 +1,4 @@
-"""Texts written until as many are found as were asked for that are new and look as they should."""
+"""Texts that are written until enough of them pass a filter."""
 
 import re
 from collections import Counter, deque
@@ -8,36 +8,36 @@ from dataclasses import dataclass
 from chargen.config import SampleConfig, Unknown
 from chargen.errors import GenerationError, OptionError
 from chargen.network.language_model import LanguageModel
-from chargen.sampling.generate import TOGETHER, write
+from chargen.sampling.generate import MOST_TOGETHER, write
 from chargen.sampling.guards import CopyIndex
 
-__all__ = ["Choice", "Found", "Selector", "pattern"]
+__all__ = ["Found", "Selector", "TextFilter", "pattern"]
 
 
 @dataclass(frozen=True)
 class Found:
-    """A text that is kept."""
+    """A text that passed the filter."""
 
-    seed: str
+    prompt: str
     text: str
-    """What follows the seed."""
+    """What follows the prompt."""
     random_seed: int
     stopped: str | None
     bits_per_character: float | None
-    """What it cost the model, where texts are scored and anything in it can be."""
+    """What the text cost the model; None if texts are not scored, or nothing in this one can be."""
 
 
-class Choice:
-    """Which texts are kept: each is looked at as a whole, its seed before it.
+class TextFilter:
+    """Decides which texts are kept; it looks at each text as a whole, including its prompt.
 
     Args:
-        unique: none that was kept before, and none of `lines`.
-        lines: of the corpus, for `unique`.
-        match: only those that it matches as a whole.
-        reject: none that it is found in.
+        unique: keep no text that was kept before or that is one of `lines`.
+        lines: the lines of the corpus, for `unique`.
+        match: keep only texts that this expression matches from beginning to end.
+        reject: keep no text in which this expression is found.
 
     Attributes:
-        refused: how many, by what was against them.
+        refused: how many texts were refused, by reason.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class Choice:
         return not (self._unique or self._match or self._reject)
 
     def keeps(self, text: str) -> bool:
-        """Whether to keep a text; it counts as kept from then on."""
-        reason = self._against(text)
+        """Decide whether to keep a text, and remember it if so."""
+        reason = self._objection(text)
         if reason:
             self.refused[reason] += 1
             return False
@@ -68,23 +68,24 @@ class Choice:
             self._kept.add(text)
         return True
 
-    def _against(self, text: str) -> str:
+    def _objection(self, text: str) -> str:
+        """Return why a text is refused, or ""."""
         if self._match and not self._match.fullmatch(text):
-            return "no match"
+            return "did not match"
         if self._reject and self._reject.search(text):
             return "rejected"
         if self._unique and text in self._lines:
-            return "lines of the corpus"
+            return "in the corpus"
         if self._unique and text in self._kept:
-            return "said before"
+            return "repeated"
         return ""
 
 
 def pattern(name: str, expression: str | None) -> re.Pattern[str] | None:
-    """A regular expression, compiled.
+    """Compile the regular expression that an option gives, if it is given.
 
     Raises:
-        OptionError: it is none.
+        OptionError: the expression is not valid.
     """
     if expression is None:
         return None
@@ -97,27 +98,27 @@ def pattern(name: str, expression: str | None) -> re.Pattern[str] | None:
 
 
 class Selector:
-    """Writes texts side by side, and more where some are not kept.
+    """Writes texts side by side, and more of them while too few pass the filter.
 
     Args:
         model: the model.
         config: how characters are drawn.
-        choice: which texts are kept.
-        tries: texts written at most for each one that is asked for.
-        random_seed: of the first text; each one written takes the next.
+        text_filter: which texts are kept.
+        tries: the most texts to write for each one that is asked for.
+        random_seed: of the first text; each further text takes the next number.
         unknown: as for `Model.sample`.
         copies: as for `Model.sample`.
-        scored: also score what is written.
+        scored: whether to score what is written.
 
     Attributes:
-        written: how many texts, those that were not kept included.
+        written: how many texts were written, including those that were not kept.
     """
 
     def __init__(
         self,
         model: LanguageModel,
         config: SampleConfig,
-        choice: Choice,
+        text_filter: TextFilter,
         *,
         tries: int,
         random_seed: int,
@@ -125,74 +126,74 @@ class Selector:
         copies: CopyIndex | None = None,
         scored: bool = False,
     ) -> None:
-        self._model, self._config, self._choice = model, config, choice
+        self._model, self._config, self._filter = model, config, text_filter
         self._tries, self._random_seed = tries, random_seed
         self._unknown, self._copies, self._scored = unknown, copies, scored
         self.written = 0
 
-    def write(self, seeds: Sequence[str], count: int) -> Iterator[Found]:
-        """Write so many texts for each seed: those of the first seed come first.
+    def write(self, prompts: Sequence[str], count: int) -> Iterator[Found]:
+        """Yield `count` texts for each prompt, in the order of the prompts.
 
         Raises:
-            GenerationError: once all that could be found are handed out, these are not enough.
-            VocabularyError: once the texts before it are handed out, a seed holds a character the
-                model never saw.
+            GenerationError: too few texts were found; those that were found are yielded first.
+            VocabularyError: a prompt contains a character that the model never saw; the texts
+                before it are yielded first.
         """
-        pending = [_Pending(seed, count, count * self._tries) for seed in seeds]
-        waiting = deque(pending)  # to be handed out, in this order
-        while asked := self._asked([each for each in pending if each.asks]):
+        pending = [_Pending(prompt, count, count * self._tries) for prompt in prompts]
+        waiting = deque(pending)  # whose texts are to be yielded, in this order
+        while batch := self._next_prompts([each for each in pending if each.is_incomplete]):
             written = write(
                 self._model,
-                (each.seed for each in asked),
+                (each.prompt for each in batch),
                 self._config,
                 self._random_seed + self.written,
                 self._unknown,
                 self._copies,
                 scored=self._scored,
             )
-            for each, (record, pieces) in zip(asked, written, strict=True):
+            for each, (record, pieces) in zip(batch, written, strict=True):
                 text = "".join(pieces)
                 self.written += 1
                 each.tries -= 1
-                if each.missing and self._choice.keeps(each.seed + text):
+                if each.missing and self._filter.keeps(each.prompt + text):
                     each.missing -= 1
                     bits = record.bits_per_character
                     each.found.append(
-                        Found(each.seed, text, record.random_seed, record.stopped, bits)
+                        Found(each.prompt, text, record.random_seed, record.stopped, bits)
                     )
                 while waiting:
                     yield from waiting[0].hand_out()
-                    if waiting[0].asks:
+                    if waiting[0].is_incomplete:
                         break
                     waiting.popleft()
         if missing := sum(each.missing for each in pending):
-            refused = ", ".join(f"{n:,} {why}" for why, n in self._choice.refused.most_common())
+            refused = ", ".join(f"{n:,} {why}" for why, n in self._filter.refused.most_common())
             raise GenerationError(
-                f"found {count * len(seeds) - missing:,} of {count * len(seeds):,} texts in "
-                f"{self.written:,} tries ({refused}); ask for fewer or for other ones, write at a "
+                f"found {count * len(prompts) - missing:,} of {count * len(prompts):,} texts in "
+                f"{self.written:,} tries ({refused}); ask for fewer or for other texts, give a "
                 "higher --temperature, or raise --tries"
             )
 
-    def _asked(self, pending: Sequence["_Pending"]) -> list["_Pending"]:
-        """What to write next: as many as are missing, or more where few of them are kept."""
-        room = TOGETHER // max(1, len(pending))
+    def _next_prompts(self, pending: Sequence["_Pending"]) -> list["_Pending"]:
+        """Return what to write next: all that is missing, or more if few texts are kept."""
+        room = MOST_TOGETHER // max(1, len(pending))
         return [each for each in pending for _ in range(each.to_write(room))]
 
 
 class _Pending:
-    """What is still to be found for a seed."""
+    """What is still to be found for one prompt."""
 
-    def __init__(self, seed: str, missing: int, tries: int) -> None:
-        self.seed, self.missing, self.tries = seed, missing, tries
+    def __init__(self, prompt: str, missing: int, tries: int) -> None:
+        self.prompt, self.missing, self.tries = prompt, missing, tries
         self.found: list[Found] = []
         self._count, self._most = missing, tries
 
     @property
-    def asks(self) -> bool:
+    def is_incomplete(self) -> bool:
         return self.missing > 0 and self.tries > 0
 
     def to_write(self, room: int) -> int:
-        """As many as are missing; where some were not kept, more if there is room."""
+        """Return how many to write: all that is missing, and more if some were not kept."""
         tried, kept = self._most - self.tries, self._count - self.missing
         needed = self.missing * (tried + 1) // (kept + 1) if tried else self.missing
         return min(self.tries, max(self.missing, min(room, needed)))

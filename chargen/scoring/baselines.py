@@ -1,6 +1,6 @@
 """What a text costs without a network: n-grams of characters, and compressors.
 
-Both have seen the text that the network was trained on, and are asked for the same text as it.
+Both have seen the text that the network was trained on, and predict the same text as the network.
 """
 
 import bz2
@@ -12,15 +12,16 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from chargen.data.vocabulary import Ids
+
 __all__ = ["HIGHEST_ORDER", "MOST_TRAINING", "compressed_bits", "ngram_bits"]
 
-Ids = NDArray[np.integer]
 
 HIGHEST_ORDER = 8
-"""Characters of context that are counted, at most."""
+"""The longest context counted, in characters."""
 MOST_TRAINING = 1 << 25
-"""Characters of a training text that are looked at, its end: 33 million, for which counting takes a
-minute or two and 3 GB; most compressors look back on less."""
+"""The most characters of a training text that are used, from its end: 33 million, which takes a
+minute or two and 3 GB to count. Most compressors look back less far."""
 ZSTD_LEVEL = 19
 WINDOW_LOG = 27
 
@@ -28,28 +29,28 @@ WINDOW_LOG = 27
 def ngram_bits(
     train: Ids, text: Ids, size: int, discount: float | None = None
 ) -> Iterator[NDArray[np.float64]]:
-    """Bits of each character of a text by n-grams, for orders 0, 1, ... `HIGHEST_ORDER`.
+    """Yield the bits of each character of a text by n-grams of order 0, 1, ... `HIGHEST_ORDER`.
 
-    Order n predicts from the n characters before, interpolated with order n - 1 as Kneser and Ney
-    do: a discount is taken off each count and given to the shorter context, in which a character
-    counts once for each different character that it was seen to follow the context with. Below
-    order 0 all characters are equally likely.
+    Order n predicts a character from the n characters before it, interpolated with order n - 1 by
+    the method of Kneser and Ney: a discount is subtracted from each count and given to the context
+    that is one character shorter. In that shorter context a character is counted once for each
+    different character that preceded both. Below order 0 all characters are equally likely.
 
     Args:
-        train: (N,), what is counted.
-        text: (M,), what is predicted, each character from those before it in the text.
-        size: how many characters there are; ids are below it.
-        discount: from 0 to 1; None estimates each order's from how many counts are 1 and 2.
+        train: ids (N,), the text in which n-grams are counted.
+        text: ids (M,), the text to predict, each character from those before it in this text.
+        size: V, the number of characters.
+        discount: from 0 to 1; None estimates one for each order from how many counts are 1 and 2.
 
     Yields:
-        float64 (M,).
+        Bits, float64 (M,).
 
     Source: Ney, Essen and Kneser 1994; Chen and Goodman 1998.
     """
-    # Of the order before, by counts of different contexts: what the next is interpolated with.
+    # Probabilities (M,) of the order below, which the next order is interpolated with.
     shorter = np.full(len(text), 1 / size)
-    # Of the context before each place, its number among those of training, or -1. The empty one,
-    # before all places, is number 0.
+    # The number of the context before each place among the contexts of `train`, or -1 if it is not
+    # one of them. At order 0 the context is empty everywhere, and has number 0.
     numbers, looked_up = np.zeros(len(train), np.int64), np.zeros(len(text), np.int64)
     for order in range(HIGHEST_ORDER + 1):
         wanted = np.where(looked_up >= 0, looked_up * size + text, -1)
@@ -58,14 +59,14 @@ def ngram_bits(
         yield -np.log2(_interpolated(pairs, counts, looked_up, wanted, shorter, size, discount))
         if order == HIGHEST_ORDER:
             return
-        numbers, keys = _longer(numbers, train, order, size)
+        numbers, keys = _extend_contexts(numbers, train, order, size)
         seen = numbers >= 0
         longer = np.unique(numbers[seen] * size + train[seen])
         pairs, counts = np.unique(
             keys[longer // size] // size * size + longer % size, return_counts=True
         )
         shorter = _interpolated(pairs, counts, looked_up, wanted, shorter, size, discount)
-        looked_up = _looked_up(looked_up, text, order, size, keys)
+        looked_up = _look_up_contexts(looked_up, text, order, size, keys)
 
 
 def _interpolated(
@@ -77,7 +78,7 @@ def _interpolated(
     size: int,
     discount: float | None,
 ) -> NDArray[np.float64]:
-    """Probabilities (M,) by the counts of pairs, context * size + character, in order."""
+    """Return probabilities (M,) from the counts of sorted pairs, context * size + character."""
     if not len(pairs):
         return shorter
     if discount is None:
@@ -97,19 +98,19 @@ def _interpolated(
     return probability
 
 
-def _longer(
+def _extend_contexts(
     numbers: NDArray[np.int64], ids: Ids, order: int, size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numbers of the contexts one character longer, -1 where the text is not; their keys."""
+    """Number the contexts that are one character longer, -1 where none fits; return their keys."""
     keys = _keys(numbers, ids, order, size)
     table = np.unique(keys[keys >= 0])
     return np.where(keys >= 0, np.searchsorted(table, keys), -1), table
 
 
-def _looked_up(
+def _look_up_contexts(
     numbers: NDArray[np.int64], ids: Ids, order: int, size: int, table: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """The same by the numbers of training; -1 too where it has no such context."""
+    """Return the numbers that training gave to longer contexts, -1 where it has no such context."""
     keys = _keys(numbers, ids, order, size)
     places = np.minimum(np.searchsorted(table, keys), max(0, len(table) - 1))
     found = (keys >= 0) & (table[places] == keys) if len(table) else np.zeros(len(ids), np.bool_)
@@ -117,7 +118,7 @@ def _looked_up(
 
 
 def _keys(numbers: NDArray[np.int64], ids: Ids, order: int, size: int) -> NDArray[np.int64]:
-    """Of each context one longer than `order`: number of the shorter one * size + the character."""
+    """Return the key of each context of `order` + 1: shorter context * size + character, or -1."""
     keys = np.full(len(ids), -1, np.int64)
     before = ids[: max(0, len(ids) - order - 1)].astype(np.int64)
     part = numbers[order + 1 :]
@@ -126,11 +127,11 @@ def _keys(numbers: NDArray[np.int64], ids: Ids, order: int, size: int) -> NDArra
 
 
 def compressed_bits(context: str, text: str) -> Iterator[tuple[str, float]]:
-    """Bits that each compressor adds to the compressed context for a text that follows it.
+    """Yield the bits by which a text lengthens the compressed context, for each compressor.
 
     Args:
-        context: what it has seen.
-        text: what is measured.
+        context: the text that the compressor sees first.
+        text: the text that is measured.
 
     Yields:
         The compressor's name, and the bits.

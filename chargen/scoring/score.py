@@ -1,13 +1,13 @@
 """How well a model predicts a text: bits per character.
 
-A text is read as it is sampled: as if after a line end, with state carried from its first
-character to its last. Where the vocabulary has no line end, the first character is given and not
-scored. Characters that the model does not know are counted, left out of the mean, and, unless it
-knows U+FFFD, left out of what it reads.
+A text is read as it is sampled: as if after a newline, with state carried from its first character
+to its last. If the vocabulary has no newline, the first character is taken as given and not scored.
+Characters that the model does not know are counted but left out of the mean, and the model does not
+read them unless it knows U+FFFD.
 
-A long text is cut into streams that are read side by side, each warmed up on the text before it,
-and it is scored a part at a time, so that memory does not grow with it. How it is cut follows from
-its length alone, never from the number of threads: so the figures do not depend on them.
+A long text is cut into streams that are read side by side, each warmed up on the text before it.
+The text is scored one part at a time, so memory does not grow with it. How it is cut depends only
+on its length, never on the number of threads, so the figures do not depend on the threads either.
 """
 
 import math
@@ -21,42 +21,42 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chargen.data.vocabulary import Vocabulary
+from chargen.data.vocabulary import Ids, Vocabulary
 from chargen.network.cells import Floats
 from chargen.network.language_model import LanguageModel
 from chargen.network.network import Network, check_finite
-from chargen.network.reading import CHUNK, Stream, Streams
+from chargen.network.reading import BLOCK_STEPS, BatchReading, OneReading
 from chargen.network.threads import computing, side_by_side, thread_count
-from chargen.scoring.tally import CharacterScores, Score, Tally, joined
+from chargen.scoring.tally import CharacterScores, Score, Tally, join_scores
 
-__all__ = ["LineScorer", "Scorer", "score_each", "score_ids", "surprise"]
+__all__ = ["LineScorer", "Scorer", "score_each", "score_ids", "surprisal"]
 
-Ids = NDArray[np.integer]
 
 PART = 1 << 22
-"""Characters scored at a time: 4 million, for which the streams' warm-up is a small share."""
+"""Characters scored at a time: 4 million, of which the streams' warm-up is a small share."""
 WARM_UP = 128
-"""Characters read before each stream's own, to build up the state it would have been handed."""
+"""Characters read before each stream, to approximate the state that would have been carried."""
 MOST_STREAMS = 256
-"""Streams of a group, or lines, that a thread reads side by side; more make the matrix products no
-faster."""
+"""The most streams of a group, or texts, that a thread reads side by side: more would make the
+matrix products no faster."""
 GROUPS = ((1 << 21, 8), (1 << 18, 4), (0, 2))
-"""Groups of streams, by the characters that are enough for them; a thread takes one at a time. More
-groups have more to warm up and smaller products: by the formula of `_streams` a single thread takes
-up to a quarter longer than with one group, from 30,000 characters on."""
+"""The fewest characters for which streams are dealt to so many groups; a thread takes one group at
+a time. More groups mean more warm-up and smaller products: by the formula of `_count_streams`, a
+single thread takes up to a quarter longer than with one group, from 30,000 characters on."""
 FEWEST_LINES = 32
-"""Lines of each of two batches: fewer are read in one, as their products would be too small."""
+"""The fewest texts in each of two batches: fewer texts are read as one batch, because the products
+of two would be too small."""
 STEP_COST = 40
-"""What a step costs beside its streams, in streams: mostly, bringing the weights in order for a
+"""The fixed cost of a step, in units of the cost of one stream: mostly packing the weights for a
 matrix product."""
 RAGGED_STEPS = 64
-"""Read at a time of texts of unequal lengths; those that have ended are then left out."""
+"""The most steps between two removals of the texts that have ended, in a batch of texts."""
 FEWEST_CHARACTERS = 16 * WARM_UP
-"""A shorter text is read as one stream: its warm-ups would cost more than they save."""
+"""A shorter text is read as one stream: warm-ups would cost more than they save."""
 
 
 class Scorer:
-    """Scores one text, part by part: each part is read on from the one before.
+    """Scores one text, part by part: reading continues from one part to the next.
 
     Args:
         model: the model.
@@ -64,9 +64,9 @@ class Scorer:
 
     def __init__(self, model: LanguageModel) -> None:
         self._vocabulary = model.vocabulary
-        read = _Carried if model.config.predict == "all" else _Windowed
-        self._reader = read(model.network, model.threads)
-        # What the next character is predicted from is not read before that character is there.
+        scorer = _StatefulScorer if model.config.predict == "all" else _WindowScorer
+        self._scorer = scorer(model.network, model.threads)
+        # The last character of a part is not read until the character that follows it has come.
         self._unread: Ids = np.array(model.vocabulary.start_of_text, dtype=np.intp)
 
     def score(self, ids: Ids) -> CharacterScores:
@@ -76,22 +76,22 @@ class Scorer:
             ids: (N,), from `vocabulary.encode`.
 
         Raises:
-            NumericalError: the network's outputs are no numbers.
+            NumericalError: the network's outputs are not finite.
         """
-        begun = time.perf_counter()
-        path = _Path(self._vocabulary, self._unread, ids)
-        nats = np.zeros(len(path.targets), dtype=np.float32)
-        correct = np.zeros(len(path.targets), dtype=np.bool_)
-        if len(path.targets):
-            self._reader.score(path.inputs, path.targets, nats, correct)
-        self._unread = path.unread
-        return path.scores(nats, correct, time.perf_counter() - begun)
+        started = time.perf_counter()
+        aligned = _Alignment(self._vocabulary, self._unread, ids)
+        nats = np.zeros(len(aligned.targets), dtype=np.float32)
+        correct = np.zeros(len(aligned.targets), dtype=np.bool_)
+        if len(aligned.targets):
+            self._scorer.score(aligned.inputs, aligned.targets, nats, correct)
+        self._unread = aligned.unread
+        return aligned.scores(nats, correct, time.perf_counter() - started)
 
 
 class LineScorer:
-    """Scores each line of a text for itself, as if it were the whole text.
+    """Scores each line of a text on its own, as if it were the whole text.
 
-    Lines are read side by side. One that is cut by the end of a part is read on with the next.
+    Lines are read side by side. A line that the end of a part cuts is continued in the next part.
 
     Args:
         model: the model.
@@ -99,13 +99,13 @@ class LineScorer:
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
-        self._begun: Scorer | None = None  # has read the line that the last part ended in
+        self._unfinished: Scorer | None = None  # of the line that the last part ended in
 
     def score(self, text: str) -> CharacterScores:
-        """Score each character of the next part; a line's end belongs to it.
+        """Score each character of the next part; the newline belongs to its line.
 
         Raises:
-            NumericalError: the network's outputs are no numbers.
+            NumericalError: the network's outputs are not finite.
         """
         ids = self._model.vocabulary.encode(text)
         bounds = [0, *(place + 1 for place, c in enumerate(text) if c == "\n")]
@@ -113,75 +113,75 @@ class LineScorer:
             bounds.append(len(text))
         lines = [ids[start:end] for start, end in pairwise(bounds)]
         scores = []
-        if self._begun is not None and lines:
-            scores.append(self._begun.score(lines.pop(0)))
+        if self._unfinished is not None and lines:
+            scores.append(self._unfinished.score(lines.pop(0)))
         if lines and not text.endswith("\n"):
-            self._begun = Scorer(self._model)
-            last = self._begun.score(lines.pop())
-            return joined([*scores, *self._each(lines), last])
+            self._unfinished = Scorer(self._model)
+            last = self._unfinished.score(lines.pop())
+            return join_scores([*scores, *self._each(lines), last])
         if text.endswith("\n"):
-            self._begun = None
-        return joined([*scores, *self._each(lines)])
+            self._unfinished = None
+        return join_scores([*scores, *self._each(lines)])
 
     def _each(self, lines: Sequence[Ids]) -> list[CharacterScores]:
         return score_each(self._model, lines)
 
 
 def score_each(model: LanguageModel, texts: Sequence[Ids]) -> list[CharacterScores]:
-    """Score several texts, each from its own beginning, read side by side.
+    """Score several texts side by side, each from its own beginning.
 
     Args:
         model: the model.
         texts: ids (N,) each, from `vocabulary.encode`.
 
     Raises:
-        NumericalError: the network's outputs are no numbers.
+        NumericalError: the network's outputs are not finite.
     """
-    scores: list[CharacterScores] = [joined([])] * len(texts)
+    scores: list[CharacterScores] = [join_scores([])] * len(texts)
     short = [k for k, ids in enumerate(texts) if len(ids) < FEWEST_CHARACTERS]
-    for k in set(range(len(texts))).difference(short):  # worth being cut into streams of its own
+    for k in set(range(len(texts))).difference(short):  # long enough to be cut into streams
         scores[k] = Scorer(model).score(texts[k])
-    begun = time.perf_counter()
+    started = time.perf_counter()
     start: Ids = np.array(model.vocabulary.start_of_text, dtype=np.intp)
-    paths = {k: _Path(model.vocabulary, start, texts[k]) for k in short}
-    # Texts of a length together, so that little is read for nothing.
-    order = sorted(short, key=lambda k: -len(paths[k].targets))
+    aligned = {k: _Alignment(model.vocabulary, start, texts[k]) for k in short}
+    # Texts of similar lengths are read together, so that few steps are wasted.
+    order = sorted(short, key=lambda k: -len(aligned[k].targets))
     size = min(MOST_STREAMS, max(FEWEST_LINES, -(-len(order) // 2)))
     batches = [order[k : k + size] for k in range(0, len(order), size)]
 
     def score_batch(batch: Sequence[int], stop: Event) -> list[tuple[Floats, NDArray[np.bool_]]]:
-        return [] if stop.is_set() else _score_batch(model.network, [paths[k] for k in batch])
+        return [] if stop.is_set() else _score_batch(model.network, [aligned[k] for k in batch])
 
     tasks = [partial(score_batch, batch) for batch in batches]
     found = dict(zip(order, chain(*side_by_side(tasks, thread_count(model.threads))), strict=True))
     characters = max(1, sum(len(texts[k]) for k in short))
-    seconds = time.perf_counter() - begun
-    for k, path in paths.items():
-        scores[k] = path.scores(*found[k], seconds * len(texts[k]) / characters)
+    seconds = time.perf_counter() - started
+    for k, alignment in aligned.items():
+        scores[k] = alignment.scores(*found[k], seconds * len(texts[k]) / characters)
     return scores
 
 
 def score_ids(model: LanguageModel, ids: Ids) -> Score:
-    """The figures of a text of ids (N,), from `vocabulary.encode`.
+    """Return the figures of a text, ids (N,) from `vocabulary.encode`.
 
     Raises:
-        NumericalError: the network's outputs are no numbers.
+        NumericalError: the network's outputs are not finite.
     """
     scorer = Scorer(model)
     starts = range(0, len(ids), PART)
     return sum((scorer.score(ids[k : k + PART]).tally() for k in starts), Tally()).score()
 
 
-class _Carried:
-    """Reads with carried state."""
+class _StatefulScorer:
+    """Scores with carried state."""
 
     def __init__(self, network: Network, threads: int | None) -> None:
         self._network = network
         self._threads = thread_count(threads)
-        self._end = Stream(network)  # after all that was read
+        self._end = OneReading(network)  # the state after everything read so far
 
     def score(self, inputs: Ids, targets: Ids, nats: Floats, correct: NDArray[np.bool_]) -> None:
-        groups, rows = _streams(len(inputs))
+        groups, rows = _count_streams(len(inputs))
         count = groups * rows
         body = len(inputs) // count * count if count else 0
         if body:
@@ -197,40 +197,40 @@ class _Carried:
             for array, streams in zip(self._end.arrays(), ends, strict=True):
                 array[0] = streams[-1]
         with computing():
-            for start in range(body, len(inputs), CHUNK):
-                part = slice(start, start + CHUNK)
+            for start in range(body, len(inputs), BLOCK_STEPS):
+                part = slice(start, start + BLOCK_STEPS)
                 logits = self._end.run(inputs[part])
-                nats[part], correct[part] = surprise(logits, targets[part])
+                nats[part], correct[part] = surprisal(logits, targets[part])
 
-    def _score_rows(self, grid: "_Grid", first: int, end: int, stop: Event) -> Streams:
-        """Score the streams first to end of the grid; the streams as they ended."""
+    def _score_rows(self, grid: "_Grid", first: int, end: int, stop: Event) -> BatchReading:
+        """Score streams `first` to `end` of the grid; return them as they ended."""
         length = grid.inputs.shape[1]
-        streams = Streams(self._network, end - first)
+        streams = BatchReading(self._network, end - first)
         with computing():
-            before = np.arange(first, end) - 1  # the row that ends where this one begins
-            for start in range(length - WARM_UP, length, streams.chunk_steps):
-                part = slice(start, start + streams.chunk_steps)
+            before = np.arange(first, end) - 1  # the row that ends where each begins
+            for start in range(length - WARM_UP, length, streams.block_steps):
+                part = slice(start, start + streams.block_steps)
                 streams.advance(grid.inputs[before, part].T)
-            if first == 0:  # what was read before the first row is known exactly
+            if first == 0:  # the state before the first row is known exactly
                 for array, known in zip(streams.arrays(), self._end.arrays(), strict=True):
                     array[0] = known[0]
             rows = slice(first, end)
-            for start in range(0, length, streams.chunk_steps):
+            for start in range(0, length, streams.block_steps):
                 if stop.is_set():
                     break
-                part = slice(start, start + streams.chunk_steps)
+                part = slice(start, start + streams.block_steps)
                 logits = streams.run(grid.inputs[rows, part].T)
-                nats, correct = surprise(logits, grid.targets[rows, part].T)
+                nats, correct = surprisal(logits, grid.targets[rows, part].T)
                 grid.nats[rows, part], grid.correct[rows, part] = nats.T, correct.T
         return streams
 
 
-def _streams(characters: int) -> tuple[int, int]:
-    """Groups of streams, and the streams in each, that score so many characters in least time.
+def _count_streams(characters: int) -> tuple[int, int]:
+    """Return how many groups of streams, and streams in each, score a text in the least time.
 
-    More streams make larger products, but have more to warm up: S streams in G groups take
-    G (characters / S + WARM_UP) steps, each of a cost in proportion to S / G + STEP_COST; where G
-    threads share it, this is where the derivative is zero.
+    More streams make larger products, but need more warm-up: S streams in G groups take
+    G (characters / S + WARM_UP) steps, each of which costs S / G + STEP_COST. The number of streams
+    chosen is where the derivative of the time is zero.
     """
     if characters < FEWEST_CHARACTERS:
         return 0, 0
@@ -240,7 +240,7 @@ def _streams(characters: int) -> tuple[int, int]:
 
 
 class _Grid(NamedTuple):
-    """A text laid out as streams, one below the other: arrays (S, T)."""
+    """A text cut into S streams of T characters, one per row: arrays (S, T)."""
 
     inputs: Ids
     targets: Ids
@@ -248,18 +248,18 @@ class _Grid(NamedTuple):
     correct: NDArray[np.bool_]
 
 
-class _Windowed:
-    """Reads a window before each character."""
+class _WindowScorer:
+    """Scores each character from the window before it."""
 
     def __init__(self, network: Network, threads: int | None) -> None:
         self._network = network
         self._threads = thread_count(threads)
-        self._context: Ids = np.zeros(0, np.uint8)  # the end of what was read
+        self._context: Ids = np.zeros(0, np.uint8)  # the end of what was read so far
 
     def score(self, inputs: Ids, targets: Ids, nats: Floats, correct: NDArray[np.bool_]) -> None:
-        path = np.concatenate([self._context.astype(inputs.dtype), inputs])
+        text = np.concatenate([self._context.astype(inputs.dtype), inputs])
         batches, start = [], 0
-        for windows in self._network.windows(path, len(self._context)):
+        for windows in self._network.windows(text, len(self._context)):
             batches.append((start, windows))
             start += len(windows)
 
@@ -268,34 +268,39 @@ class _Windowed:
                 part = slice(start, start + len(windows))
                 with computing():
                     logits = self._network.run_windows(windows)
-                    nats[part], correct[part] = surprise(logits, targets[part])
+                    nats[part], correct[part] = surprisal(logits, targets[part])
 
         side_by_side([partial(score_batch, *batch) for batch in batches], self._threads)
-        self._context = path[max(0, len(path) - self._network.config.window + 1) :]
+        self._context = text[max(0, len(text) - self._network.config.window + 1) :]
 
 
-class _Path:
-    """What is read of a text, what is predicted from it, and where that belongs.
+class _Alignment:
+    """Which characters of a text the model reads, which it predicts, and where the scores belong.
 
     Args:
-        vocabulary: says which characters are unknown; the model does not read them, unless it
+        vocabulary: determines which characters are unknown; the model does not read them, unless it
             knows U+FFFD.
-        unread: what is to be read before the text: the character before it, or none.
+        unread: (1,), the character to be read before the text, or (0,) if there is none.
         ids: (N,), the text.
+
+    Attributes:
+        inputs: (n,), the characters to read.
+        targets: (n,), the character that each input should predict.
+        unread: (1,) or (0,), the last character, to be read before the next part of the text.
     """
 
     def __init__(self, vocabulary: Vocabulary, unread: Ids, ids: Ids) -> None:
         self._unknown = np.asarray(ids == vocabulary.unknown)
         left_out = vocabulary.replacement is None and bool(self._unknown.any())
         read = ids[~self._unknown] if left_out else ids
-        path = np.concatenate([unread.astype(ids.dtype), read])
-        self.inputs, self.targets, self.unread = path[:-1], path[1:], path[-1:]
+        text = np.concatenate([unread.astype(ids.dtype), read])
+        self.inputs, self.targets, self.unread = text[:-1], text[1:], text[-1:]
         self._predicted = ~self._unknown if left_out else np.ones(len(ids), dtype=np.bool_)
         if len(self.targets) < len(read):
-            self._predicted[np.argmax(self._predicted)] = False  # the first is given
+            self._predicted[np.argmax(self._predicted)] = False  # nothing predicts the first
 
     def scores(self, nats: Floats, correct: NDArray[np.bool_], seconds: float) -> CharacterScores:
-        """The scores of the text's characters from those of the targets."""
+        """Turn the scores of the targets (n,) into those of the text's characters (N,)."""
         if len(self.targets) < len(self._unknown):
             nats, correct = _spread(nats, self._predicted), _spread(correct, self._predicted)
         scored = self._predicted & ~self._unknown
@@ -303,30 +308,31 @@ class _Path:
 
 
 def _score_batch(
-    network: Network, paths: Sequence[_Path]
+    network: Network, texts: Sequence[_Alignment]
 ) -> list[tuple[Floats, NDArray[np.bool_]]]:
-    """Nats and first choices of texts read side by side, the longest first."""
-    lengths = np.array([len(path.targets) for path in paths])
-    size = (int(lengths[0]), len(paths))
-    inputs, targets = np.zeros(size, paths[0].inputs.dtype), np.zeros(size, paths[0].inputs.dtype)
-    for row, path in enumerate(paths):
-        inputs[: lengths[row], row], targets[: lengths[row], row] = path.inputs, path.targets
+    """Return nats and hits of texts that are read side by side; they come longest first."""
+    lengths = np.array([len(text.targets) for text in texts])
+    size = (int(lengths[0]), len(texts))  # (T, B)
+    inputs, targets = np.zeros(size, texts[0].inputs.dtype), np.zeros(size, texts[0].inputs.dtype)
+    for column, text in enumerate(texts):
+        inputs[: lengths[column], column] = text.inputs
+        targets[: lengths[column], column] = text.targets
     nats, correct = np.zeros(size, np.float32), np.zeros(size, np.bool_)
     read = _read_streams if network.config.predict == "all" else _read_windows
     with computing():
         for where, logits in read(network, inputs, lengths):
-            nats[where], correct[where] = surprise(logits, targets[where])
-    return [(nats[:end, row], correct[:end, row]) for row, end in enumerate(lengths.tolist())]
+            nats[where], correct[where] = surprisal(logits, targets[where])
+    return [(nats[:end, k], correct[:end, k]) for k, end in enumerate(lengths.tolist())]
 
 
 def _read_streams(
     network: Network, inputs: Ids, lengths: NDArray[np.intp]
 ) -> Iterator[tuple[tuple[Any, Any], Floats]]:
-    """Predictions (t, b, V) of texts (T, B), and where in their grid these are."""
-    streams = Streams(network, len(lengths))
-    start, most = 0, min(streams.chunk_steps, RAGGED_STEPS)
+    """Yield logits (t, b, V) for pieces of texts (T, B), each after its place in the grid."""
+    streams = BatchReading(network, len(lengths))
+    start, most = 0, min(streams.block_steps, RAGGED_STEPS)
     while start < len(inputs):
-        left = int(np.count_nonzero(lengths > start))  # the others are the last ones
+        left = int(np.count_nonzero(lengths > start))  # texts that have ended come last
         streams.keep(np.arange(left))
         where = slice(start, start + most), slice(0, left)
         yield where, streams.run(inputs[where])
@@ -336,7 +342,7 @@ def _read_streams(
 def _read_windows(
     network: Network, inputs: Ids, lengths: NDArray[np.intp]
 ) -> Iterator[tuple[tuple[Any, Any], Floats]]:
-    """The same, of windows that are read each from the zero state: (n, V), and places (n,)."""
+    """Yield the same for windows from the zero state: logits (n, V), after their places."""
     window = network.config.window
     for end in range(1, min(window, len(inputs) + 1)):
         left = int(np.count_nonzero(lengths >= end))
@@ -354,26 +360,26 @@ def _read_windows(
 
 
 def _spread(values: NDArray[Any], where: NDArray[np.bool_]) -> NDArray[Any]:
-    """Put values, in order, where the mask says; zeros elsewhere."""
+    """Put the values, in order, where the mask is true, and zeros elsewhere."""
     spread = np.zeros(len(where), dtype=values.dtype)
     spread[where] = values
     return spread
 
 
-def surprise(logits: Floats, targets: Ids) -> tuple[Floats, NDArray[np.bool_]]:
-    """Nats (...) of the targets (...) under logits (..., V), and whether each was the first choice.
+def surprisal(logits: Floats, targets: Ids) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the nats (...) of targets (...) under logits (..., V), and which were most likely.
 
-    The logits are written over.
+    The logits are overwritten.
     """
     flat = logits.reshape(-1, logits.shape[-1])
     rows, wanted = np.arange(len(flat)), targets.reshape(-1)
-    first_choice = flat.argmax(axis=1)
-    chosen, highest = flat[rows, wanted], flat[rows, first_choice]
+    likeliest = flat.argmax(axis=1)
+    target_logits, highest = flat[rows, wanted], flat[rows, likeliest]
     flat -= highest[:, None]
     np.exp(flat, out=flat)
     nats = flat.sum(axis=1)
     np.log(nats, out=nats)
     nats += highest
-    nats -= chosen
+    nats -= target_logits
     check_finite(nats)
-    return nats.reshape(targets.shape), (first_choice == wanted).reshape(targets.shape)
+    return nats.reshape(targets.shape), (likeliest == wanted).reshape(targets.shape)

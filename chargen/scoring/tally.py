@@ -1,4 +1,4 @@
-"""The figures of a text, and what they are made of."""
+"""The figures of a text, and the sums that they are computed from."""
 
 import math
 from collections.abc import Sequence
@@ -9,23 +9,24 @@ from numpy.typing import NDArray
 
 from chargen.network.cells import Floats
 
-__all__ = ["CharacterScores", "Score", "Tally", "joined", "rounded"]
+__all__ = ["CharacterScores", "Score", "Tally", "join_scores", "rounded"]
 
 FIGURE_DIGITS = 7
-"""Significant digits of a figure. It is made of float32 numbers, which hold seven; what would
-follow differs with the CPU and with how a text is cut, and says nothing of the model."""
+"""Significant digits of a figure. Figures are computed from float32 numbers, which hold seven;
+further digits would differ with the CPU and with how a text is cut, and say nothing about the
+model."""
 
 
 def rounded(value: float) -> float:
-    """A figure with the digits that mean something."""
+    """Round a figure to its significant digits."""
     return float(f"{value:.{FIGURE_DIGITS}g}")
 
 
 @dataclass(frozen=True)
 class Score:
-    """The figures of one text, `rounded`; the names are those of `chargen evaluate --json`.
+    """The figures of one text, `rounded`, named as in `chargen evaluate --json`.
 
-    With nothing to score (no text, or only unknown characters) the means are NaN.
+    If there is nothing to score (no text, or only unknown characters) the means are NaN.
     """
 
     characters: int
@@ -34,14 +35,14 @@ class Score:
     bits_per_character: float
     perplexity: float
     accuracy: float
-    """Share of characters that were the model's first choice."""
+    """The share of characters that the model considered the most likely."""
     seconds: float
     characters_per_second: float
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What a score is made of; those of the parts of a text add up to that of the whole."""
+    """The sums behind a score; those of the parts of a text add up to those of the whole text."""
 
     characters: int = 0
     unknown: int = 0
@@ -54,14 +55,14 @@ class Tally:
         return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     def score(self) -> Score:
-        """The means."""
+        """Compute the means."""
         mean = self.nats / self.scored if self.scored else math.nan
         return Score(
             characters=self.characters,
             unknown_characters=self.unknown,
             nats_per_character=rounded(mean),
             bits_per_character=rounded(mean / math.log(2)),
-            # exp overflows above 709.
+            # `math.exp` overflows above 709.
             perplexity=math.inf if mean > 700 else rounded(math.exp(mean)),
             accuracy=rounded(self.correct / self.scored) if self.scored else math.nan,
             seconds=rounded(self.seconds),
@@ -73,14 +74,14 @@ class Tally:
 
 @dataclass(frozen=True)
 class CharacterScores:
-    """Each character's score; what the figures of any part of the text are made of.
+    """The score of each character, from which the figures of any part of the text follow.
 
     Attributes:
-        nats: float32 (N,), minus the log-probability.
-        correct: bool (N,), whether it was the model's first choice.
-        scored: bool (N,), whether it counts; the two above mean nothing where it does not.
+        nats: float32 (N,), minus the log-probability of the character.
+        correct: bool (N,), whether the model considered the character the most likely.
+        scored: bool (N,), whether the character counts; if not, the two above mean nothing.
         unknown: bool (N,), whether the model does not know the character.
-        seconds: the time it took.
+        seconds: the time that scoring took.
     """
 
     nats: Floats
@@ -90,7 +91,7 @@ class CharacterScores:
     seconds: float
 
     def tally(self, start: int = 0, end: int | None = None) -> Tally:
-        """The sums of characters start to end; their seconds are their share of the whole's."""
+        """Sum characters `start` to `end`; their seconds are a proportional share of the total."""
         part = slice(start, end)
         nats, scored = self.nats[part], self.scored[part]
         return Tally(
@@ -103,8 +104,8 @@ class CharacterScores:
         )
 
 
-def joined(scores: Sequence[CharacterScores]) -> CharacterScores:
-    """The scores of a text from those of its parts."""
+def join_scores(scores: Sequence[CharacterScores]) -> CharacterScores:
+    """Join the scores of the parts of a text."""
     if not scores:
         nothing = np.zeros(0, np.bool_)
         return CharacterScores(np.zeros(0, np.float32), nothing, nothing, nothing, 0.0)

@@ -1,17 +1,15 @@
-"""Settle a run before Keras starts: where it goes, what it reads, what it is."""
+"""Settle all of a run before it starts: where it goes, what it reads, what it is."""
 
 import json
-import os
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePath
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chargen.checkpoint.architecture import GATES, parameter_count
 from chargen.checkpoint.directory import (
     CONFIG,
     FILES,
@@ -19,22 +17,27 @@ from chargen.checkpoint.directory import (
     Checkpoint,
     CorpusRecord,
 )
-from chargen.config import DEFAULT_FOLDER, ModelConfig, TrainConfig, TrainOptions
+from chargen.config import DEFAULT_FOLDER, TrainConfig, TrainOptions
 from chargen.data.corpus import STANDARD_INPUT, Ids, fingerprint, read_corpus
 from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, OptionError, TrainingError, VocabularyError
-from chargen.training.recipe import default_validation, resolve
-from chargen.training.runtime import library_versions
+from chargen.training import runtime
+from chargen.training.defaults import (
+    TextSize,
+    check_memory,
+    check_options,
+    default_validation,
+    settle,
+)
+from chargen.training.machine import learning_speed, this_machine
 
 __all__ = ["Plan", "default_checkpoint", "plan_new", "plan_resumed"]
 
 EXTENDABLE = ("epochs", "budget", "patience", "save_every", "threads")
 """Options that a resumed run may be given anew: how long it goes on, on what. The rest are what
 it is."""
-GROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
-"""What Linux lets a container have."""
-WEIGHT_COPIES = 5
-"""Of the weights, at least: their gradients, Adam's two moments, and those that are exported."""
+OLDER_STATE = "resume.npz"
+"""What held the state of a run before `RESUME` did."""
 ADJUSTABLE = ("dropout", "window")
 """What a run that takes over a network may choose of its configuration."""
 
@@ -49,13 +52,15 @@ class Plan:
         validation_ids: held out; may be empty.
         initial_weights: in the order of `chargen.checkpoint.architecture.describe`; None draws
             them.
-        extended: whether a resumed run was given other options than it had.
+        resumed: whether the checkpoint's directory holds a run to be continued.
+        extended: whether that was given other options than it had.
     """
 
     checkpoint: Checkpoint
     train_ids: Ids
     validation_ids: Ids
     initial_weights: Sequence[NDArray[np.float32]] | None = None
+    resumed: bool = False
     extended: bool = False
 
 
@@ -76,7 +81,6 @@ def plan_new(
     *,
     force: bool = False,
     init_from: Path | None = None,
-    speed: Callable[[], float] | None = None,
 ) -> Plan:
     """Plan a run from the start.
 
@@ -86,12 +90,11 @@ def plan_new(
         options: the caller's choices.
         force: replace a checkpoint that is there.
         init_from: a checkpoint to take the network and its weights from.
-        speed: measures how fast this machine learns; see `chargen.training.recipe.resolve`.
     """
     _check_free(folder, force)
     initial = Checkpoint.open(init_from) if init_from is not None else None
     if initial is None:
-        _check_options(options)
+        check_options(options)
     encoding = options.get("encoding", TrainConfig.encoding)
     min_count = options.get("min_count", TrainConfig.min_count)
     corpus = read_corpus(sources, encoding=encoding, min_count=min_count)
@@ -104,14 +107,19 @@ def plan_new(
         raise TrainingError(
             f"--validation {validation} holds no character of the text to learn from; give another"
         )
-    model, training = resolve(
+    _check_writable(folder)
+    threads = options.get("threads")
+    model, training = settle(
         options,
-        vocabulary_size=len(corpus.vocabulary),
-        characters=len(corpus.ids),
-        train_characters=len(train_ids),
-        validation_characters=len(validation_ids),
+        TextSize(
+            vocabulary=len(corpus.vocabulary),
+            characters=len(corpus.ids),
+            train=len(train_ids),
+            validation=len(validation_ids),
+        ),
         validation=_absolute(validation) if isinstance(validation, str) else validation,
-        speed=speed,
+        speed=learning_speed(threads),
+        machine=partial(this_machine, threads),
     )
     record = CorpusRecord(
         texts=tuple(_absolute(source) for source in sources),
@@ -121,9 +129,8 @@ def plan_new(
         sha256=corpus.sha256,
         validation_sha256=fingerprint(validation_ids) if isinstance(validation, str) else None,
     )
-    _check_memory(model, training)
-    checkpoint = Checkpoint(folder, model, training, record, library_versions(), corpus.vocabulary)
-    _check_writable(folder)
+    versions = runtime.library_versions()
+    checkpoint = Checkpoint(folder, model, training, record, versions, corpus.vocabulary)
     weights = initial.weights() if initial is not None else None
     return Plan(checkpoint, train_ids, validation_ids, weights)
 
@@ -137,6 +144,11 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
         options: as far as given, those of the run; epochs and patience may differ.
     """
     checkpoint = Checkpoint.open(folder)
+    if (folder / OLDER_STATE).is_file() and not (folder / RESUME).exists():
+        raise CheckpointError(
+            f"{folder} cannot be resumed: its {OLDER_STATE} was written by an older chargen; start "
+            f"a new run from its weights with --init-from {folder}"
+        )
     if not (folder / RESUME).is_file():
         raise CheckpointError(
             f"{folder} cannot be resumed: it has no {RESUME}; start a new run from its weights "
@@ -153,9 +165,9 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
                 f"--{option} {value} does not go with --resume: this run was started with "
                 f"{recorded[name]}; leave it out, or start a new run"
             )
-    extended = {name: given[name] for name in EXTENDABLE if name in given}
-    training = TrainConfig.from_json(checkpoint.training.to_json() | extended)
-    _check_memory(checkpoint.model, training)
+    anew = {name: given[name] for name in EXTENDABLE if name in given}
+    training = TrainConfig.from_json(checkpoint.training.to_json() | anew)
+    check_memory(checkpoint.model, training.batch_size)
     corpus = checkpoint.read_corpus(sources)
     train_ids, validation_ids = corpus.split(training.validation, training.encoding)
     record = checkpoint.corpus
@@ -168,8 +180,10 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
         )
     if sources and STANDARD_INPUT not in sources:  # where the text is now
         record = replace(record, texts=tuple(_absolute(source) for source in sources))
+    runtime.start(training.threads)
     opened = replace(checkpoint, training=training, corpus=record)
-    return Plan(opened, train_ids, validation_ids, extended=training != checkpoint.training)
+    extended = training != checkpoint.training
+    return Plan(opened, train_ids, validation_ids, resumed=True, extended=extended)
 
 
 def _check_free(folder: Path, force: bool) -> None:
@@ -196,42 +210,6 @@ def _is_foreign(config: Path) -> bool:
     except (ValueError, RecursionError, OSError):
         return False  # damaged: nobody's loss
     return not (isinstance(content, dict) and {"format", "model", "training"} <= content.keys())
-
-
-def _check_options(options: TrainOptions) -> None:
-    """Refuse what no text could make right before minutes go into reading one."""
-    plenty = 10**9
-    resolve(
-        options,
-        vocabulary_size=100,
-        characters=plenty,
-        train_characters=plenty,
-        validation_characters=0,
-        validation=default_validation(plenty, options),
-    )
-
-
-def _check_memory(model: ModelConfig, training: TrainConfig) -> None:
-    """Refuse what cannot fit, rather than have the system end the process, or others."""
-    weights = WEIGHT_COPIES * parameter_count(model)
-    # Of each layer, its gates at each time step of each stream.
-    layers = model.layers * (2 if model.bidirectional else 1) * GATES[model.cell] * model.units
-    activations = training.batch_size * model.window * (layers + model.vocabulary_size)
-    needed, there = 4 * (weights + activations), _memory_bytes()
-    if needed > there:
-        raise TrainingError(
-            f"training this takes {needed / 1e9:,.1f} GB of memory at least, and this machine has "
-            f"{there / 1e9:,.1f}: choose fewer --units, --layers or --batch-size, or a shorter "
-            "--window"
-        )
-
-
-def _memory_bytes() -> int:
-    """Of this machine, or as much of it as this process may have."""
-    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    with suppress(OSError, ValueError):  # another system, or no limit: then it says "max"
-        found.append(int(GROUP_MEMORY.read_text()))
-    return min(found)
 
 
 def _check_writable(folder: Path) -> None:

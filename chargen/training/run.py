@@ -3,23 +3,23 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Unpack
 
 from chargen.config import TrainOptions, parse_duration
 from chargen.errors import CheckpointError, OptionError
-from chargen.training import runtime
 from chargen.training.events import Event, Report
-from chargen.training.lock import Lock
 from chargen.training.plan import default_checkpoint, plan_new, plan_resumed
-from chargen.training.processor import learning_speed
 from chargen.training.support import check_support
 
 __all__ = ["train"]
 
 Text = str | PathLike[str]
+
+
+def _ignore(event: Event) -> None:
+    """Report to nobody."""
 
 
 def train(
@@ -29,7 +29,7 @@ def train(
     resume: bool = False,
     force: bool = False,
     init_from: Text | None = None,
-    report: Report | None = None,
+    report: Report = _ignore,
     **options: Unpack[TrainOptions],
 ) -> Path:
     """Train a model on texts and write a checkpoint.
@@ -44,7 +44,7 @@ def train(
             the same characters.
         report: told what happens; see `chargen.training.events`.
         **options: the long options of `chargen train`, with underscores. What is not given
-            follows from the text; see `chargen.training.recipe`.
+            follows from the text; see `chargen.training.defaults`.
 
     Returns:
         The checkpoint's path.
@@ -84,23 +84,21 @@ def train(
         if resume:
             plan = plan_resumed(folder, sources, options)
         else:
-            source = Path(init_from) if init_from is not None else None
-            speed = partial(learning_speed, options.get("threads"))
-            plan = plan_new(folder, sources, options, force=force, init_from=source, speed=speed)
-        runtime.start(plan.checkpoint.training.threads)
+            initial = Path(init_from) if init_from is not None else None
+            plan = plan_new(folder, sources, options, force=force, init_from=initial)
         # Imported once TensorFlow has been told what it must be told before it starts.
-        from chargen.training.session import run_session
+        from chargen.training.loop import run
 
-        with Lock(folder) as lock:
-            try:
-                run_session(plan, lock, resume=resume, report=report or _ignore, started=started)
-            except OSError as error:
-                if error.filename is None:
-                    raise  # by what is told of the run
-                raise CheckpointError(
-                    f"cannot write {error.filename}: {error.strerror}; what was saved last is "
-                    "kept: mend this and train again, by --resume where a run had begun"
-                ) from None
+        try:
+            for event in run(plan, started):
+                report(event)
+        except OSError as error:
+            if error.filename is None:
+                raise  # by what is told of the run
+            raise CheckpointError(
+                f"cannot write {error.filename}: {error.strerror}; what was saved last is kept: "
+                "mend this and train again, by --resume where a run had begun"
+            ) from None
     return folder
 
 
@@ -114,7 +112,3 @@ def _no_empty_folders(folder: Path) -> Iterator[None]:
         for path in missing:
             with suppress(OSError):  # it holds something
                 path.rmdir()
-
-
-def _ignore(event: Event) -> None:
-    """Report to nobody."""

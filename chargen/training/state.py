@@ -1,55 +1,47 @@
-"""Everything a run needs to go on exactly where it stopped: `resume.npz`.
+"""Everything a run needs to continue exactly where it stopped: `resume.safetensors`.
 
-One file, so that it is replaced in one step: the weights, the optimizer's variables, the states
-of dropout's random numbers, the recurrent states and the running means as arrays, and where the
-run is in the text, its best figure, patience and clock as JSON. It is read with pickles refused.
+One file, so that it is replaced in one step: the variables of the learner as tensors, and where
+the run stands, its best figure, patience and clock as JSON in the header.
 """
 
 import dataclasses
-import io
 import json
 import math
-import struct
-import warnings
-import zipfile
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any, TypeAlias
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_safetensors
 
 from chargen.checkpoint.atomic import write_file
 from chargen.checkpoint.directory import RESUME
 from chargen.errors import CheckpointError, reason_of
+from chargen.models.learner import Learner
 
-__all__ = ["RunState", "restore", "restore_means", "save"]
+__all__ = ["RunState", "restore", "save"]
 
-MEMBER_OVERHEAD = 4096
-"""Bytes in the file beside each array's values, at most: name, header, or the run's JSON."""
-
-_DAMAGED = (
-    OSError, ValueError, TypeError, RuntimeError, EOFError,
-    zipfile.BadZipFile, struct.error,
-    TokenError, SyntaxError, UserWarning,  # NumPy's, for a header that it takes for Python 2's
-)  # fmt: skip
-"""What a file that was damaged, or made to harm, raises in those who read it."""
+RUN = "run"
+"""Of the header's texts, the one with the `RunState`."""
+KINDS = {"F32": "float32", "I64": "int64", "U32": "uint32", "I32": "int32"}
+"""The types of a learner's variables: safetensors' names and Keras'."""
 
 Shapes: TypeAlias = dict[str, tuple[tuple[int, ...], str]]
-"""Of each array, its shape and the name of its type."""
+"""Of each tensor, its shape and the name of its type."""
 
 
 @dataclasses.dataclass
 class RunState:
-    """Where a run stands. Changes as it goes."""
+    """Where a run stands. It changes as the run proceeds."""
 
     step: int = 0
     """Batches learned from, over all epochs."""
     seconds: float = 0.0
-    """Spent over all sessions, start-up included."""
+    """Seconds spent over all sessions, start-up included."""
     begun: float | None = None
-    """Second of the first step's end: what is before it reads and compiles, and is no learning."""
+    """The second at which the first step ended: before it comes reading and compiling, which is
+    not learning."""
     best_nats: float | None = None
     """The lowest validation figure so far."""
     stale: int = 0
@@ -58,130 +50,94 @@ class RunState:
     """Lines of the history that belong to this state."""
     recoveries: int = 0
     """Times that the run diverged and went back; each halves its learning rate."""
+    targets: int = 0
+    """Characters predicted since the last evaluation."""
+    nats: float = 0.0
+    """What these cost together."""
+    hits: float = 0.0
+    """How many of these were the most likely ones."""
 
     @property
     def rate_factor(self) -> float:
         """What is left of the learning rate."""
         return 0.5**self.recoveries
 
+    def is_stale(self, patience: int) -> bool:
+        """Whether the run has continued for long enough without improving."""
+        return 0 < patience <= self.stale
+
     def check(self) -> None:
         """Refuse values that no run has.
 
         Raises:
             TypeError: one is of another type.
-            ValueError: one is negative or no number.
+            ValueError: one is negative or not a number.
         """
-        for name, value in dataclasses.asdict(self).items():
-            optional = name in {"begun", "best_nats"}
-            if value is None and optional:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is None and field.default is None:
                 continue
-            whole = name in {"step", "stale", "evaluations", "recoveries"}
+            whole = isinstance(field.default, int)
             if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-                raise TypeError(f"{name} is {value!r}")
+                raise TypeError(f"{field.name} is {value!r}")
             if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} is {value!r}")
-
-    def is_stale(self, patience: int) -> bool:
-        """Whether the run has gone on for long enough without getting better."""
-        return 0 < patience <= self.stale
+                raise ValueError(f"{field.name} is {value!r}")
 
 
-def save(folder: Path, model: keras.Model, run: RunState) -> None:
-    """Write `resume.npz`."""
-    arrays = {
-        name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(model).items()
+def save(folder: Path, learner: Learner, run: RunState) -> None:
+    """Write `resume.safetensors`."""
+    tensors = {
+        # As arrays even where they are single numbers, whose memory the library asks for.
+        name: np.asarray(keras.ops.convert_to_numpy(variable))
+        for name, variable in learner.variables.items()
     }
-    arrays["run"] = np.frombuffer(json.dumps(dataclasses.asdict(run)).encode(), dtype=np.uint8)
-    stream = io.BytesIO()
-    np.savez(stream, **arrays)
-    write_file(folder / RESUME, stream.getvalue())
+    header = {RUN: json.dumps(dataclasses.asdict(run))}
+    write_file(folder / RESUME, to_safetensors(tensors, header))
 
 
-def restore(folder: Path, model: keras.Model) -> tuple[RunState, dict[str, Any]]:
-    """Read `resume.npz` into a built and compiled model.
-
-    Returns:
-        The run's state, and the running means, which Keras resets as an epoch begins and which
-        are therefore put back then.
+def restore(folder: Path, learner: Learner) -> RunState:
+    """Read `resume.safetensors` into a learner.
 
     Raises:
         CheckpointError: it is missing or damaged, or belongs to another model.
     """
     path = folder / RESUME
-    variables = _variables(model)
-    shapes = {
+    variables = learner.variables
+    expected: Shapes = {
         name: (tuple(v.shape), keras.backend.standardize_dtype(v.dtype))
         for name, v in variables.items()
     }
     try:
-        arrays = _read(path, shapes)
-        run = RunState(**json.loads(arrays.pop("run").tobytes()))
-        run.check()
-    except _DAMAGED as error:
+        with safe_open(path, framework="numpy") as file:
+            run = RunState(**json.loads((file.metadata() or {})[RUN]))
+            run.check()
+            _check(_shapes(file), expected)
+            tensors = {name: file.get_tensor(name) for name in expected}
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise CheckpointError(
-            f"{path} cannot be gone on with ({reason_of(error)}): it is damaged, or of another "
-            "model or version of Keras; start a new run from the best weights with --init-from "
-            f"{folder}"
+            f"{path} cannot be resumed from ({reason_of(error)}): it is damaged, or belongs to "
+            "another model or version of Keras; start a new run from the best weights with "
+            f"--init-from {folder}"
         ) from None
     for name, variable in variables.items():
-        variable.assign(arrays[name])
-    return run, {name: array for name, array in arrays.items() if name.startswith("metric")}
+        variable.assign(tensors[name])
+    return run
 
 
-def _read(path: Path, expected: Shapes) -> dict[str, NDArray[Any]]:
-    """The arrays of the file and the JSON under "run": those and no others, sizes checked first."""
-    most = sum(math.prod(shape) * np.dtype(kind).itemsize for shape, kind in expected.values())
-    most += (len(expected) + 1) * MEMBER_OVERHEAD
-    if (size := path.stat().st_size) > most:
-        raise ValueError(f"it has {size:,} bytes, and should have at most {most:,}")
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        if sorted(m.filename for m in members) != sorted(f"{n}.npy" for n in (*expected, "run")):
-            raise ValueError("it holds other arrays")
-        if any(m.compress_type != zipfile.ZIP_STORED or m.file_size > most for m in members):
-            raise ValueError("its arrays are compressed")
-        data = {m.filename.removesuffix(".npy"): archive.read(m) for m in members}
-    return {name: _array(name, content, expected.get(name)) for name, content in data.items()}
-
-
-def _array(name: str, content: bytes, expected: tuple[tuple[int, ...], str] | None) -> NDArray[Any]:
-    stream = io.BytesIO(content)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError(f"{name} is of another format")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)  # for headers that a Python 2 may have written
-        header = np.lib.format.read_array_header_1_0(stream, max_header_size=MEMBER_OVERHEAD)
-    shape, by_columns, dtype = header
-    if by_columns:
-        raise ValueError(f"{name} is stored by columns")
-    if dtype != np.dtype("uint8" if expected is None else expected[1]):
-        raise ValueError(f"{name} is {dtype}")
-    if expected is not None and shape != expected[0]:
-        raise ValueError(f"{name} has the shape {shape}, and should have {expected[0]}")
-    values = np.frombuffer(content, dtype, offset=stream.tell())
-    return values.reshape(shape)
-
-
-def restore_means(model: keras.Model, means: dict[str, Any]) -> None:
-    """Put back the running means that `restore` returned."""
-    for name, variable in _variables(model).items():
-        if name in means:
-            variable.assign(means[name])
-
-
-def _variables(model: keras.Model) -> dict[str, Any]:
-    """All that changes while training, by kind and position.
-
-    Keras gives variables of different runs different names, so that positions tell them apart.
-    """
-    kinds = {
-        "weight": model.trainable_variables,
-        "state": model.non_trainable_variables,  # dropout's counters, carried states, averages
-        "optimizer": model.optimizer.variables,
-        "metric": model.metrics_variables,
-    }
+def _shapes(file: Any) -> Shapes:
+    slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     return {
-        f"{kind}{index}": variable
-        for kind, variables in kinds.items()
-        for index, variable in enumerate(variables)
+        name: (tuple(part.get_shape()), KINDS.get(part.get_dtype(), part.get_dtype()))
+        for name, part in slices.items()
     }
+
+
+def _check(found: Shapes, expected: Shapes) -> None:
+    """Refuse tensors that are not those of the learner, before they are read."""
+    if missing := sorted(expected.keys() - found.keys()):
+        raise ValueError(f"{missing[0]} is missing")
+    if unknown := sorted(found.keys() - expected.keys()):
+        raise ValueError(f"{unknown[0]} is unknown")
+    for name, (shape, kind) in expected.items():
+        if found[name] != (shape, kind):
+            raise ValueError(f"{name} is {found[name][1]} {found[name][0]}, not {kind} {shape}")

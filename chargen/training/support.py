@@ -8,7 +8,7 @@ from chargen.errors import TrainingError
 
 __all__ = ["LIBRARIES", "check_support"]
 
-LIBRARIES = ("tensorflow", "keras", "rich")
+LIBRARIES = ("tensorflow", "keras", "rich", "safetensors")
 """What a light install leaves out."""
 
 

@@ -5,9 +5,9 @@
 Checkpoint number n is damaged as random numbers from seed n say: bytes of a file are changed,
 moved or cut off, values in its JSON replaced by others, or bytes of an archive's member with the
 member's checksum made right again. Then `info`, `list`, `sample` and `evaluate` run on it, or, for
-resume.npz, what `--resume` reads it with. Each must end with status 0 or 1, and 1 with one line,
-within seconds and a bounded memory. Workers that die are counted as crashes, and their number is
-printed. Exit status 1 if anything misbehaved.
+resume.safetensors, what `--resume` reads it with. Each must end with status 0 or 1, and 1 with one
+line, within seconds and a bounded memory. Workers that die are counted as crashes, and their number
+is printed. Exit status 1 if anything misbehaved.
 """
 
 import argparse
@@ -111,7 +111,7 @@ def timed_out(signal_number: int, frame: object) -> None:
 
 
 def prepare(folder: Path) -> Any:
-    """A whole checkpoint to damage copies of, and what reads a `resume.npz`."""
+    """A whole checkpoint to damage copies of, and what reads a `resume.safetensors`."""
     from conftest import make_checkpoint, make_training
 
     from chargen.checkpoint.directory import HISTORY_FIELDS
@@ -120,7 +120,6 @@ def prepare(folder: Path) -> Any:
     runtime.start(1)
     from chargen.models.factory import build_learner
     from chargen.training import state
-    from chargen.training.session import compile_model
 
     whole = make_checkpoint(folder / "whole", cell="lstm", units=4, dropout=0.1)
     line = dict.fromkeys(HISTORY_FIELDS, 1)
@@ -128,7 +127,6 @@ def prepare(folder: Path) -> Any:
     (folder / "text").write_text("a badge\nhid a cab\n")
     training = make_training(average=0.9)
     learner = build_learner(whole.model, training)
-    compile_model(learner, training)
     state.save(whole.path, learner, state.RunState(step=5))
     # TensorFlow keeps addresses that it does not use; what comes on top of them is limited.
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -140,7 +138,7 @@ def attempt(rng: random.Random, folder: Path, restore: Any) -> str:
     """Damage a copy and say what came of it."""
     shutil.rmtree(folder / "ck", ignore_errors=True)
     shutil.copytree(folder / "whole", folder / "ck")
-    path = folder / "ck" / ("resume.npz" if restore else rng.choice(FILES))
+    path = folder / "ck" / ("resume.safetensors" if restore else rng.choice(FILES))
     damage(rng, path)
     try:
         if restore:
@@ -151,7 +149,7 @@ def attempt(rng: random.Random, folder: Path, restore: Any) -> str:
 
 
 def restoring(restore: Any, path: Path) -> str:
-    """Read `resume.npz`."""
+    """Read `resume.safetensors`."""
     from chargen.errors import CheckpointError
 
     try:

@@ -5,8 +5,8 @@
 A run of random settings is trained straight through, and once more with SIGKILL at random moments,
 each time gone on with by `--resume`, until it ends. Half of the moments are times, half are just
 before the process would flush or rename a file for the n-th time. After each kill the checkpoint
-is opened, sampled and scored. At the end all arrays of `resume.npz`, the best weights and the
-history, seconds apart, must be those of the straight run, bit for bit. More runs follow until
+is opened, sampled and scored. At the end all arrays of `resume.safetensors`, the best weights and
+the history, seconds apart, must be those of the straight run, bit for bit. More runs follow until
 there were so many kills. Exit status 1 if anything differed or could not be read.
 """
 
@@ -191,7 +191,7 @@ def differences(one: Path, other: Path) -> list[str]:
     from chargen.checkpoint.directory import Checkpoint
 
     found = []
-    states = [read_state(path / "resume.npz") for path in (one, other)]
+    states = [read_state(path / "resume.safetensors") for path in (one, other)]
     for name in states[0].keys() | states[1].keys():
         if not np.array_equal(states[0].get(name), states[1].get(name)):
             found.append(f"{name} differs")
@@ -207,9 +207,11 @@ def differences(one: Path, other: Path) -> list[str]:
 
 def read_state(path: Path) -> dict[str, Any]:
     """All of a run's state but its clock."""
-    with np.load(path) as file:
-        state: dict[str, Any] = {name: file[name] for name in file.files}
-    run = json.loads(state.pop("run").tobytes())
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        state: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        run = json.loads(file.metadata()["run"])
     return state | {
         f"run {k}": np.array(v) for k, v in run.items() if k not in ("seconds", "begun")
     }

@@ -198,7 +198,7 @@ def search(folder: Path, times: int) -> Iterator[dict[str, Any]]:
                     alone = "".join(pieces)
                     if alone != text:
                         found["alone"] += 1
-                        ids = model.vocabulary.encode_seed(seeds[k])
+                        ids = model.vocabulary.encode_prompt(seeds[k])
                         reason = rounding_explains(
                             model.checkpoint, ids, config, seed + k, alone, text, copies
                         )

@@ -6,22 +6,29 @@ from hypothesis import strategies as st
 
 from chargen.config import ModelConfig, TrainConfig, TrainOptions
 from chargen.errors import OptionError, TrainingError
-from chargen.training.recipe import PRESETS, default_validation, resolve
+from chargen.training.defaults import PRESETS, TextSize, check_options, default_validation
+from chargen.training.defaults import settle as settle_text
+from chargen.training.machine import Machine
 
 
 def settle(
-    options: Any, characters: int = 100_000, vocabulary_size: int = 60, **more: Any
+    options: Any, characters: int = 100_000, vocabulary_size: int = 60, speed: float = 1.0
 ) -> tuple[ModelConfig, TrainConfig]:
+    check_options(options)
     validation = default_validation(characters, options)
     held_out = round(characters * validation) if isinstance(validation, float) else 1000
-    return resolve(
-        TrainOptions(**options),
-        vocabulary_size=vocabulary_size,
+    size = TextSize(
+        vocabulary=vocabulary_size,
         characters=characters,
-        train_characters=characters - held_out,
-        validation_characters=held_out,
+        train=characters - held_out,
+        validation=held_out,
+    )
+    return settle_text(
+        TrainOptions(**options),
+        size,
         validation=validation,
-        **more,
+        speed=speed,
+        machine=lambda: Machine(threads=1),
     )
 
 
@@ -55,7 +62,7 @@ def test_larger_texts_get_larger_networks_and_more_learning():
         (1_100_000, 12 * 10**6, 256, 60, True),
         (1_100_000, 50 * 10**6, 384, 60, True),
         (1_100_000, 10**8, 512, 60, True),
-        (11_000_000, 10**7, 256, 60, False),  # read once: not learnt by heart
+        (11_000_000, 10**7, 256, 60, False),  # read once: not memorised
         (11_000_000, 10**8, 512, 60, False),  # by 512 units twice
         (45_000, 10**9, 256, 60, True),  # the text says when to stop
         (140_000, 10**7, 384, 50, True),
@@ -65,14 +72,14 @@ def test_larger_texts_get_larger_networks_and_more_learning():
 def test_a_budget_chooses_by_what_can_be_learnt_from_in_it(
     characters: int, reach: int, units: int, epochs: int, drops: bool
 ):
-    model, training = settle({"budget": 100.0}, characters, speed=lambda: reach / 100)
+    model, training = settle({"budget": 100.0}, characters, speed=reach / 100)
     assert (model.units, training.epochs) == (units, epochs)
     assert (training.weight_drop > 0) == drops
 
 
 def test_more_is_dropped_where_a_long_budget_reads_a_text_very_often():
     def drops(reach: float) -> tuple[float, float]:
-        model, training = settle({"budget": 100.0}, 1_100_000, speed=lambda: reach / 100)
+        model, training = settle({"budget": 100.0}, 1_100_000, speed=reach / 100)
         assert model.units == 512
         return model.dropout, training.weight_drop
 
@@ -83,7 +90,7 @@ def test_more_is_dropped_where_a_long_budget_reads_a_text_very_often():
 def test_weights_decay_where_a_text_is_read_often_in_a_budget_and_with_adamw():
     def decay(reach: int, **options: Any) -> float:
         options |= {"budget": 100.0}
-        return settle(options, 1_100_000, speed=lambda: reach / 100)[1].weight_decay
+        return settle(options, 1_100_000, speed=reach / 100)[1].weight_decay
 
     assert decay(12_000_000) == 0.05
     assert decay(2_000_000) == 0
@@ -123,6 +130,7 @@ def test_the_tutorial_is_the_textbook_to_the_letter():
         patience=0,
         validation=0.0,
         random_seed=PRESETS["tutorial"]["random_seed"],
+        precision="float32",
         evaluate_every=2,  # 48 windows are two batches: a line of history each epoch
     )
 

@@ -11,7 +11,6 @@ from chargen.training import runtime
 
 runtime.start()
 from chargen.models.factory import build_learner  # noqa: E402
-from chargen.training.session import compile_model  # noqa: E402
 
 pytestmark = pytest.mark.cpu
 RATE = np.float32(0.01)
@@ -25,17 +24,11 @@ def learner(shards: int, config: ModelConfig, **options: Any) -> Any:
     if key not in LEARNERS:
         training = make_training(batch_size=4, shards=shards, optimizer="sgd", **options)
         model = build_learner(config, training)
-        compile_model(model, training)
-        LEARNERS[key] = model, [v.numpy().copy() for v in variables(model)]
+        LEARNERS[key] = model, [v.numpy().copy() for v in model.variables.values()]
     model, values = LEARNERS[key]
-    for variable, value in zip(variables(model), values, strict=True):
+    for variable, value in zip(model.variables.values(), values, strict=True):
         variable.assign(value)
     return model
-
-
-def variables(model: Any) -> list[Any]:
-    metrics = [variable for metric in model.metrics for variable in metric.variables]
-    return [*model.variables, *model.optimizer.variables, *metrics]
 
 
 def blocks(steps: int, rows: int = 4, predict: str = "all") -> tuple[Any, Any, Any]:
@@ -63,38 +56,45 @@ def config(predict: str = "all", **options: Any) -> ModelConfig:
 def test_shards_learn_what_the_whole_batch_does(cell: Any, shards: int):
     layers = 2 if cell == "lstm" else 1
     models = [learner(each, config(cell=cell, layers=layers)) for each in (1, shards)]
-    logs = [model.train_step(blocks(3)) for model in models]
+    learned = [model.learn(*blocks(3)) for model in models]
     for one, two in zip(models[0].learned(), models[1].learned(), strict=True):
         np.testing.assert_allclose(one, two, atol=1e-5)
-    assert float(logs[1]["loss"]) == pytest.approx(float(logs[0]["loss"]), abs=1e-5)
-    assert float(logs[1]["accuracy"]) == pytest.approx(float(logs[0]["accuracy"]))
+    np.testing.assert_allclose(learned[1].losses, learned[0].losses, atol=1e-5)
+    np.testing.assert_allclose(learned[1].accuracies, learned[0].accuracies, atol=1e-6)
+    assert len(learned[0].losses) == 3
 
 
 def test_a_block_is_its_steps_one_after_the_other():
     inputs, targets, rates = blocks(4)
     rates = rates * np.arange(1, 5, dtype=np.float32)
     model = learner(2, config())
-    log = model.train_step((inputs, targets, rates))
+    learned = model.learn(inputs, targets, rates)
     together = model.learned()
     assert float(model.optimizer.learning_rate) == pytest.approx(float(rates[-1]))
-    assert int(model.optimizer.iterations) == 4
+    assert model.steps == 4
     model = learner(2, config())
-    assert int(model.optimizer.iterations) == 0
-    for k in range(4):
-        part = slice(k, k + 1)
-        single = model.train_step((inputs[part], targets[part], rates[part]))
+    assert model.steps == 0
+    parts = [slice(k, k + 1) for k in range(4)]
+    single = [model.learn(inputs[part], targets[part], rates[part]) for part in parts]
     for one, two in zip(together, model.learned(), strict=True):
         np.testing.assert_array_equal(one, two)
-    assert float(log["loss"]) == pytest.approx(float(single["loss"]))
+    np.testing.assert_array_equal(learned.losses, [float(each.losses[0]) for each in single])
+    np.testing.assert_array_equal(
+        learned.accuracies, [float(each.accuracies[0]) for each in single]
+    )
 
 
 def test_a_block_ends_where_it_diverges():
     inputs, targets, rates = blocks(5)
     rates[1] = 1e30
     model = learner(2, config(), clip_norm=0.0)
-    assert int(model.train_step((inputs, targets, rates))["diverged"]) == 1
-    assert int(model.optimizer.iterations) == 3  # the step after the one that ruined the weights
-    assert int(learner(2, config()).train_step(blocks(5))["diverged"]) == 0
+    learned = model.learn(inputs, targets, rates)
+    assert learned.diverged
+    assert model.steps == 3  # the step after the one that ruined the weights
+    assert len(learned.losses) == len(learned.accuracies) == 3
+    healthy = learner(2, config()).learn(*blocks(5))
+    assert not healthy.diverged
+    assert len(healthy.losses) == 5
 
 
 def test_states_are_carried_from_step_to_step_until_they_are_reset():
@@ -103,8 +103,7 @@ def test_states_are_carried_from_step_to_step_until_they_are_reset():
     model = learner(2, config())
 
     def loss() -> float:
-        model.reset_metrics()
-        return float(model.train_step((inputs, targets, still))["loss"])
+        return float(model.learn(inputs, targets, still).losses[0])
 
     first, second = loss(), loss()
     assert first != second
@@ -115,8 +114,8 @@ def test_states_are_carried_from_step_to_step_until_they_are_reset():
 @pytest.mark.parametrize("rows", [1, 3, 4])
 def test_predict_last_takes_batches_of_any_size(rows: int):
     models = [learner(shards, config("last", cell="rnn", bidirectional=True)) for shards in (1, 2)]
-    logs = [model.train_step(blocks(2, rows, "last")) for model in models]
-    assert float(logs[0]["loss"]) == pytest.approx(float(logs[1]["loss"]), abs=1e-5)
+    learned = [model.learn(*blocks(2, rows, "last")) for model in models]
+    np.testing.assert_allclose(learned[0].losses, learned[1].losses, atol=1e-5)
     for one, two in zip(models[0].learned(), models[1].learned(), strict=True):
         np.testing.assert_allclose(one, two, atol=1e-5)
 
@@ -128,9 +127,8 @@ def test_each_step_and_each_shard_drops_other_weights():
     losses = []
     model = learner(2, config(dropout=0.5), weight_drop=0.5)
     for _ in range(3):
-        model.reset_metrics()
         model.reset_states()
-        losses.append(float(model.train_step((inputs, targets, still))["loss"]))
+        losses.append(float(model.learn(inputs, targets, still).losses[0]))
     assert len(set(losses)) == 3
     one, two = (np.asarray(states[0]) for states in model.carried)
     assert not np.allclose(one[0], two[0])  # the same rows, dropped otherwise
@@ -140,14 +138,14 @@ def test_the_average_follows_the_weights_and_forgets_the_first_ones():
     inputs, targets, _ = blocks(1)
     model = learner(1, config(), average=0.9)
     initial = [np.array(w) for w in model.learned()]
-    model.train_step((inputs, targets, np.full(1, 0.5, np.float32)))
-    after_one = [np.asarray(v) for v in model.trainable_variables]
+    model.learn(inputs, targets, np.full(1, 0.5, np.float32))
+    after_one = [np.asarray(v) for v in model.model.trainable_variables]
     for kept, weight in zip(model.learned(), after_one, strict=True):
         np.testing.assert_allclose(kept, weight, atol=1e-7)
     assert any((a != b).any() for a, b in zip(initial, after_one, strict=True))
-    model.train_step((inputs, targets, np.full(1, 0.5, np.float32)))
+    model.learn(inputs, targets, np.full(1, 0.5, np.float32))
     # The second step's weight of the past is 1 / 11, not yet 0.9.
     for kept, before, now in zip(
-        model.learned(), after_one, model.trainable_variables, strict=True
+        model.learned(), after_one, model.model.trainable_variables, strict=True
     ):
         np.testing.assert_allclose(kept, before / 11 + np.asarray(now) * 10 / 11, atol=1e-6)

@@ -1,19 +1,21 @@
-"""What to train when the user did not say: every default that follows from the text, with reasons.
+"""What to train where the user did not say: every default that follows from the text, with reasons.
 
 A choice is taken from the first that has it: the caller's options, the preset, the rung of
 `LADDER` for the text's size, the defaults of `chargen.config`.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
+from chargen.checkpoint.architecture import GATES, parameter_count
 from chargen.config import MAX_COUNT, ModelConfig, TrainConfig, TrainOptions, check_validation
-from chargen.data.windows import make_windows
+from chargen.data.windows import epoch_size
 from chargen.errors import OptionError, TrainingError
+from chargen.training.machine import Machine, memory_bytes
 
 __all__ = [
     "EVALUATIONS",
@@ -22,9 +24,26 @@ __all__ = [
     "REACHES",
     "Rung",
     "Settings",
+    "TextSize",
+    "check_memory",
+    "check_options",
     "default_validation",
-    "resolve",
+    "settle",
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSize:
+    """What of a text its settings follow from, in characters."""
+
+    vocabulary: int
+    """Distinct characters."""
+    characters: int
+    """All of them."""
+    train: int
+    """Those to learn from."""
+    validation: int
+    """Those that are held out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +73,9 @@ class Rung(Settings):
 
 # Small texts want much dropped and many epochs of few short windows; large ones want as large a
 # network as the machine trains in reasonable time, and few epochs. Measured on the shipped corpora,
-# parts of them, tinyshakespeare and Python's own source; the table is in benchmarks/README.md.
+# parts of them, tinyshakespeare and Python's own source; the table is in benchmarks/STUDY.md.
 LADDER = (
-    # Too little to hold anything out: learnt by heart.
+    # Too little to hold anything out: it is memorised.
     Rung(characters=999, units=64, epochs=100, batch_size=1, window=16),
     Rung(characters=3_000, units=64, epochs=15, batch_size=2, window=32, dropout=0.3),
     Rung(characters=10_000, units=128, epochs=18, batch_size=4, dropout=0.4),
@@ -147,12 +166,16 @@ characters, counted as an LSTM of 256 units would read them."""
 MOST_EPOCHS = 60
 """In a budget, for texts that the time ends: more never helped."""
 FEW_EPOCHS = 3
-"""A text that is not read more often than this is not learnt by heart: dropping and decaying only
-slow, and larger steps get further."""
+"""A text that is not read more often than this is not memorised: dropping and decaying only slow
+the learning, and larger steps get further."""
 FEW_EPOCHS_RATE = 4 / 3
 MANY_EPOCHS = 45
 MANY_EPOCHS_DROPOUT, MANY_EPOCHS_WEIGHT_DROP = 0.2, 0.4
 """A text that 512 units read more often than this can do with more of them dropped."""
+
+WEIGHT_COPIES = 5
+"""Of the weights in memory, at least: they, their gradients, Adam's two moments, and those that
+are exported."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The recipe of the usual first tutorial on RNN text generation, to the letter.
@@ -184,8 +207,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def default_validation(characters: int, options: TrainOptions) -> float | str:
     """The share of the text, or the file, to hold out."""
-    preset = PRESETS.get(options.get("preset") or "", {})
-    value = options.get("validation", preset.get("validation"))
+    value: float | str | None = _given(options).get("validation")
     if value is not None:
         check_validation(value)
         return value
@@ -194,62 +216,83 @@ def default_validation(characters: int, options: TrainOptions) -> float | str:
     return min(VALIDATION, LARGEST_HELD_OUT / characters)
 
 
-def resolve(
+def check_options(options: TrainOptions) -> None:
+    """Refuse what no text could make right, before minutes go into reading one.
+
+    Raises:
+        OptionError: a choice is out of range, or two do not go together.
+    """
+    plenty = 10**9
+    size = TextSize(vocabulary=100, characters=plenty, train=plenty, validation=0)
+    validation = default_validation(plenty, options)
+    settle(options, size, validation=validation, speed=1.0, machine=lambda: Machine(1))
+
+
+def settle(
     options: TrainOptions,
+    text: TextSize,
     *,
-    vocabulary_size: int,
-    characters: int,
-    train_characters: int,
-    validation_characters: int,
     validation: float | str,
-    speed: Callable[[], float] | None = None,
+    speed: float,
+    machine: Callable[[], Machine],
 ) -> tuple[ModelConfig, TrainConfig]:
     """Settle every choice for a text.
 
     Args:
         options: what the caller chose.
-        vocabulary_size: distinct characters.
-        characters: of the whole text.
-        train_characters: to learn from.
-        validation_characters: held out.
+        text: how long it is.
         validation: from `default_validation`.
-        speed: measures how many characters a second an LSTM of 256 units would learn from on this
-            machine; asked where a budget was chosen.
+        speed: how many characters a second an LSTM of 256 units would learn from here; it counts
+            where a budget was chosen.
+        machine: tells what the run computes on; asked last, as it takes seconds to answer.
 
     Raises:
         OptionError: a choice is out of range, or two do not go together.
-        TrainingError: the text is too short for what was chosen.
+        TrainingError: the text is too short for what was chosen, or the memory too small.
     """
-    preset_name = options.get("preset")
-    if preset_name is not None and preset_name not in PRESETS:
-        raise OptionError(f"--preset must be one of {', '.join(PRESETS)}; found {preset_name!r}")
-    chosen: dict[str, Any] = (PRESETS[preset_name] if preset_name else {}) | dict(options)
-    chosen["validation"] = validation
-    if train_characters < 2:
+    chosen = _given(options) | {"validation": validation}
+    if text.train < 2:
         raise TrainingError(
-            f"the text to learn from has {train_characters} character(s); training needs at "
-            "least 2, one to read and one to predict"
+            f"the text to learn from has {text.train} character(s); training needs at least 2, one "
+            "to read and one to predict"
         )
-    if vocabulary_size < 2:
+    if text.vocabulary < 2:
         raise TrainingError(
             "the text has only one distinct character, so that there is nothing to predict; give "
             "another text, or a lower --min-count where that has folded the rest"
         )
-    rung = next(rung for rung in LADDER if characters <= rung.characters)
+    rung = next(rung for rung in LADDER if text.characters <= rung.characters)
     last = chosen.get("predict", ModelConfig.predict) == "last"
     if last:
-        rung = _for_last(rung, characters)
-    elif (budget := chosen.get("budget")) is not None and speed is not None:
-        rung = _within(rung, characters, budget * speed())
-    _set_sizes(chosen, rung, last, vocabulary_size, train_characters)
-    model = _build(ModelConfig, chosen, vocabulary_size=vocabulary_size)
+        rung = _for_last(rung, text.characters)
+    elif (budget := chosen.get("budget")) is not None:
+        rung = _within(rung, text.characters, budget * speed)
+    _set_sizes(chosen, rung, last, text)
+    model: ModelConfig = _build(ModelConfig, chosen, vocabulary_size=text.vocabulary)
+    batch_size: int = chosen["batch_size"]
+    _check_length(model, batch_size, text.train)
+    check_memory(model, batch_size)
     _set_steps(chosen, model, rung)
-    chosen.setdefault("precision", "auto")
     chosen.setdefault("random_seed", int(np.random.SeedSequence().generate_state(1)[0]))
-    training = _build(TrainConfig, chosen, evaluate_every=1)
-    _check_length(model, training, train_characters)
-    every = _evaluate_every(model, training, train_characters, validation_characters)
-    return model, replace(training, evaluate_every=every)
+    found = machine()
+    precision, reason = found.precision(chosen.pop("precision", "auto"))
+    training: TrainConfig = _build(
+        TrainConfig,
+        chosen,
+        evaluate_every=_evaluate_every(chosen, model, text),
+        precision=precision,
+        precision_reason=reason,
+        shards=found.shards(model, batch_size),
+    )
+    return model, training
+
+
+def _given(options: TrainOptions) -> dict[str, Any]:
+    """The caller's options, and those of the preset beside them."""
+    name = options.get("preset")
+    if name is not None and name not in PRESETS:
+        raise OptionError(f"--preset must be one of {', '.join(PRESETS)}; found {name!r}")
+    return (PRESETS[name] if name else {}) | dict(options)
 
 
 def _within(rung: Rung, characters: int, reach: float) -> Rung:
@@ -287,22 +330,15 @@ def _for_last(rung: Rung, characters: int) -> Rung:
     )
 
 
-def _set_sizes(
-    chosen: dict[str, Any], rung: Rung, last: bool, vocabulary_size: int, train_characters: int
-) -> None:
+def _set_sizes(chosen: dict[str, Any], rung: Rung, last: bool, text: TextSize) -> None:
     for name in ("units", "dropout", "weight_drop", "average", "epochs"):
         chosen.setdefault(name, getattr(rung, name))
-    chosen.setdefault("embedding", EMBEDDING if vocabulary_size > EMBEDDING_ABOVE else 0)
-    chosen.setdefault("window", min(rung.window, train_characters - 1))
-    if last:
-        fewest, most = LAST_BATCH_SIZES
-        chosen.setdefault("batch_size", max(fewest, min(most, train_characters // 100)))
-    elif isinstance(window := chosen["window"], int) and window > 0:
-        # Fewer streams where a given window leaves no room for the rung's.
-        room = max(1, (train_characters - 1) // window)
-        chosen.setdefault("batch_size", min(rung.batch_size, room))
-    else:
-        chosen.setdefault("batch_size", rung.batch_size)  # and the window will be refused
+    chosen.setdefault("embedding", EMBEDDING if text.vocabulary > EMBEDDING_ABOVE else 0)
+    chosen.setdefault("window", min(rung.window, text.train - 1))
+    fewest, most = LAST_BATCH_SIZES
+    # Fewer streams where a given window leaves no room for the rung's.
+    streams = min(rung.batch_size, max(1, (text.train - 1) // chosen["window"]))
+    chosen.setdefault("batch_size", max(fewest, min(most, text.train // 100)) if last else streams)
 
 
 def _set_steps(chosen: dict[str, Any], model: ModelConfig, rung: Rung) -> None:
@@ -316,39 +352,52 @@ def _set_steps(chosen: dict[str, Any], model: ModelConfig, rung: Rung) -> None:
     chosen.setdefault("learning_rate", LEARNING_RATES[model.cell] * factor * size * rung.rate)
 
 
-def _build(kind: Any, chosen: dict[str, Any], **more: Any) -> Any:
-    fields = kind.__dataclass_fields__
-    return kind(**{name: chosen[name] for name in fields if name in chosen}, **more)
+def _build(kind: Any, chosen: Mapping[str, Any], **more: Any) -> Any:
+    names = [field.name for field in fields(kind) if field.name in chosen]
+    return kind(**{name: chosen[name] for name in names}, **more)
 
 
-def _check_length(model: ModelConfig, training: TrainConfig, train_characters: int) -> None:
+def _check_length(model: ModelConfig, batch_size: int, train_characters: int) -> None:
     if train_characters <= model.window:
         raise TrainingError(
             f"the text to learn from has {train_characters:,} characters; a window of "
             f"{model.window:,} needs {model.window + 1:,}: give a longer text, or --window "
             f"{train_characters - 1} or less"
         )
-    needed = training.batch_size * model.window + 1
+    needed = batch_size * model.window + 1
     if model.predict == "all" and train_characters < needed:
         raise TrainingError(
-            f"the text to learn from has {train_characters:,} characters; {training.batch_size:,} "
+            f"the text to learn from has {train_characters:,} characters; {batch_size:,} "
             f"streams of {model.window:,} need {needed:,}: give a longer text, or --batch-size "
             f"{(train_characters - 1) // model.window} or less"
         )
 
 
-def _evaluate_every(
-    model: ModelConfig, training: TrainConfig, train_characters: int, validation_characters: int
-) -> int:
+def check_memory(model: ModelConfig, batch_size: int) -> None:
+    """Refuse what cannot fit, rather than have the system end this process, or others.
+
+    Raises:
+        TrainingError: there is less memory than the run takes at least.
+    """
+    # Of each layer, its gates at each time step of each stream.
+    layers = model.layers * (2 if model.bidirectional else 1) * GATES[model.cell] * model.units
+    activations = batch_size * model.window * (layers + model.vocabulary_size)
+    needed, there = 4 * (WEIGHT_COPIES * parameter_count(model) + activations), memory_bytes()
+    if needed > there:
+        raise TrainingError(
+            f"training this takes {needed / 1e9:,.1f} GB of memory at least, and this machine has "
+            f"{there / 1e9:,.1f}: choose fewer --units, --layers or --batch-size, or a shorter "
+            "--window"
+        )
+
+
+def _evaluate_every(chosen: Mapping[str, Any], model: ModelConfig, text: TextSize) -> int:
     """Steps between evaluations: a part of an epoch, or a whole number of epochs."""
-    # Only the text's length matters: a view of a single zero stands for it.
-    windows = make_windows(np.broadcast_to(np.uint8(0), train_characters), model, training)
-    if training.preset == "tutorial":
-        return windows.steps  # tutorials show every epoch
-    epoch_share = max(
-        training.epochs / EVALUATIONS,
-        validation_characters * EVALUATION_SHARE / windows.targets_per_epoch,
-    )
+    epochs: int = chosen["epochs"]
+    steps, targets = epoch_size(model.predict, text.train, chosen["batch_size"], model.window)
+    if chosen.get("preset") == "tutorial":
+        return steps  # tutorials show every epoch
+    epoch_share = max(epochs / EVALUATIONS, text.validation * EVALUATION_SHARE / targets)
     if epoch_share < 1:
-        return -(-windows.steps // round(1 / epoch_share))
-    return min(windows.steps * round(epoch_share), MAX_COUNT)
+        return -(-steps // round(1 / epoch_share))
+    return min(steps * round(epoch_share), MAX_COUNT)
