@@ -9,19 +9,23 @@ import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).parent / "results"
+"""A folder for each machine, and in it a file for each table."""
 SHARED_TEXT = ROOT.parent / "shared" / "data" / "tinyshakespeare.txt"
-TELLING_FEATURES = {"avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve"}
-"""Of a processor: those that decide how fast products are."""
+TELLING_FEATURES = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "sve", "asimd")
+"""Features of a processor that decide how fast products are, the fastest first."""
 HELD_OUT = 111_540  # tinyshakespeare's last tenth
 
 
@@ -63,15 +67,46 @@ def rate(work: Callable[[], int], seconds: float = 0.6) -> float:
     return done / elapsed
 
 
-def process_seconds(command: Sequence[str], **options: object) -> float:
+def process_seconds(command: Sequence[str], checkout: Path = ROOT, **options: object) -> float:
     """How long a whole process takes."""
-    # Compiled modules are kept, as for anyone who installed the package.
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     started = time.perf_counter()
     subprocess.run(  # type: ignore[call-overload]
-        command, env=environment, stdout=subprocess.DEVNULL, check=True, **options
+        command, env=environment(checkout), stdout=subprocess.DEVNULL, check=True, **options
     )
     return time.perf_counter() - started
+
+
+def environment(checkout: Path) -> dict[str, str]:
+    """Environment variables with which a process imports the chargen of a checkout.
+
+    `python -m` prefers the current directory, so that must be another one.
+    """
+    # Compiled modules are kept, as for anyone who installed the package.
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPATH": str(checkout)}
+
+
+def training_rate(text: Path, options: Sequence[str], budget: str, checkout: Path = ROOT) -> float:
+    """Characters learned from a second by `chargen train`, evaluations and saving included.
+
+    From `history.jsonl`, between the first evaluation and the last: what is before the first also
+    starts TensorFlow and compiles.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "chargen", "train", str(text.resolve()), "-q", "-o", "ck"]
+        subprocess.run(
+            [*command, "--budget", budget, "--validation", "0", *options],
+            cwd=folder,
+            env=environment(checkout),
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        history = list(map(json.loads, (Path(folder) / "ck" / "history.jsonl").open()))
+    if len(history) < 2:
+        sys.exit(f"{' '.join(options)}: only {len(history)} evaluation in {budget}; give it longer")
+    first, last = history[0], history[-1]
+    characters = last["characters"] - first["characters"]
+    return float(characters / (last["seconds"] - first["seconds"]))
 
 
 def table(rows: Sequence[Mapping[str, object]]) -> str:
@@ -81,28 +116,67 @@ def table(rows: Sequence[Mapping[str, object]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def save(name: str, rows: Sequence[Mapping[str, object]]) -> None:
-    """Print a table and keep it as JSON, with what it was measured on."""
+def save(name: str, rows: Sequence[Mapping[str, object]], keys: Sequence[str] = ()) -> None:
+    """Print a table and keep it as JSON, with what it was measured on and by what command.
+
+    Args:
+        name: of the file, in this machine's folder.
+        rows: the table.
+        keys: columns that name a row. Rows on file that were not measured anew stay; without keys
+            none does.
+    """
     print(table(rows), flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    content = {"machine": machine(), "rows": rows}
-    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    measured = machine()
+    file = RESULTS / folder_of(measured) / f"{name}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    commands = [command()]
+    if keys and file.exists():
+        before = json.loads(file.read_text())
+        new = {tuple(row[key] for key in keys) for row in rows}
+        others = [row for row in before["rows"] if tuple(row[key] for key in keys) not in new]
+        if others:
+            commands = list(dict.fromkeys([*before["command"].split("; "), *commands]))
+        rows = [*others, *rows]
+    content = {"machine": measured, "command": "; ".join(commands), "rows": rows}
+    file.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def results(name: str) -> dict[str, dict[str, Any]]:
+    """What was measured under a name, by the folder of the machine."""
+    files = sorted(RESULTS.glob(f"*/{name}.json"), reverse=True)
+    return {file.parent.name: json.loads(file.read_text()) for file in files}
+
+
+def command() -> str:
+    """What was typed, without the paths of this machine."""
+    script, *arguments = sys.argv
+    words = [Path(word).name if "/" in word else word for word in arguments]
+    path = Path(script).resolve()
+    shown = path.relative_to(ROOT) if ROOT.resolve() in path.parents else path.name
+    return " ".join(["python", str(shown), *words])
 
 
 def machine() -> dict[str, object]:
     """What the figures were measured on."""
-    from chargen.training.processor import CPUINFO, features
+    from chargen.training.machine import CPUINFO, features
 
     lines = CPUINFO.read_text().splitlines() if CPUINFO.exists() else []
     models = [line for line in lines if line.startswith("model name")]
     names = ("numpy", "h5py", "tensorflow", "keras", "torch")
+    found = features(CPUINFO)
     return {
         "cpu": models[0].partition(": ")[2] if models else platform.processor(),
-        "features": sorted(features(CPUINFO) & TELLING_FEATURES),
+        "features": [name for name in TELLING_FEATURES if name in found],
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "date": time.strftime("%Y-%m-%d"),
     } | {name: _version(name) for name in names}
+
+
+def folder_of(measured: Mapping[str, Any]) -> str:
+    """The name of a machine's folder: its processor, and the fastest of its products."""
+    name = re.sub(r"\(.*?\)|@.*|processor|cpu", "", measured["cpu"].lower())
+    return "-".join([*name.split(), *measured["features"][:1]])
 
 
 def _version(name: str) -> str | None:

@@ -6,7 +6,6 @@ Writes the shipped fables again and again into a temporary file, trains on it by
 stops the run some seconds after its first step, and prints the peak of its resident memory.
 """
 
-import argparse
 import resource
 import signal
 import subprocess
@@ -15,15 +14,15 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from harness import ROOT, parser, save
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--megabytes", type=int, default=1000)
-    parser.add_argument("--seconds", type=float, default=20)
-    options = parser.parse_args()
+    choices = parser(__doc__)
+    choices.add_argument("--megabytes", type=int, default=1000)
+    choices.add_argument("--seconds", type=float, default=20)
+    options = choices.parse_args()
     fables = (ROOT / "corpora" / "fables.txt").read_bytes()
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "text.txt"
@@ -45,7 +44,12 @@ def main() -> None:
         process.communicate()
         size = text.stat().st_size
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024  # Linux counts in KiB
-    print(f"text {size / 1e9:.2f} GB, ready after {ready:.0f} s, peak memory {peak / 1e9:.2f} GB")
+    row = {
+        "text, GB": size / 1e9,
+        "first step after, seconds": ready,
+        "peak memory, GB": peak / 1e9,
+    }
+    save("memory", [row], ["text, GB"])
 
 
 if __name__ == "__main__":

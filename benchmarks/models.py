@@ -23,7 +23,7 @@ def read_vocabulary(text: Path) -> Vocabulary:
 
 
 def make_config(
-    cell: str, layers: int, units: int, text: Path, predict: str = "all"
+    cell: str, layers: int, units: int, text: Path, predict: str = "all", window: int = 64
 ) -> ModelConfig:
     """A one-hot model of the characters of a text."""
     return ModelConfig(
@@ -31,7 +31,7 @@ def make_config(
         cell=cell,  # type: ignore[arg-type]
         layers=layers,
         units=units,
-        window=64,
+        window=window,
         predict=predict,  # type: ignore[arg-type]
     )
 

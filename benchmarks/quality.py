@@ -6,8 +6,9 @@
 
 Each run trains in an empty folder by `chargen train` and is scored by `chargen evaluate` on what it
 held out, state carried from the first character to the last. For comparison with models that see
-256 characters and no more, it is scored again with the state reset every 256 characters. Prints
-medians over the seeds, and adds every run, its curve included, to results/quality.json.
+256 characters and no more, it is scored again with the state reset every 256 characters. Every run
+is added to quality_runs.json, its curve included, and quality.json has medians over the seeds of
+all runs of this machine.
 """
 
 import json
@@ -21,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import RESULTS, ROOT, SHARED_TEXT, machine, table
+from harness import ROOT, SHARED_TEXT, folder_of, machine, results, save
 
 CORPORA = [ROOT / "corpora" / name for name in ("tunes.abc", "names.txt", "fables.txt")]
 COMMAND = [sys.executable, "-m", "chargen"]
 RESET = 256
-FILE = RESULTS / "quality.json"
+SAME = ("text", "budget", "options", "seed")
+"""What tells one run from another."""
 
 
 def main() -> None:
@@ -39,16 +41,10 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--options", default="", help="more options of `chargen train`")
     chosen = parser.parse_args()
-    rows = []
     for text in chosen.texts:
         for budget in chosen.budgets:
-            runs = []
             for seed in chosen.seeds:
-                runs.append(measure(text, budget, seed, chosen.options))
-                keep(runs[-1])
-            rows.append(summary(runs))
-            print(rows[-1], flush=True)
-    print(table(rows))
+                keep(measure(text, budget, seed, chosen.options))
 
 
 def measure(text: Path, budget: str | None, seed: int, options: str) -> dict[str, Any]:
@@ -110,12 +106,14 @@ def reset_nats(checkpoint: Path) -> float:
 
 
 def keep(run: dict[str, Any]) -> None:
-    """Add a run to the results, in the place of one of the same text, options and seed."""
-    content = json.loads(FILE.read_text()) if FILE.exists() else {"rows": []}
-    same = ("text", "budget", "options", "seed")
-    others = [row for row in content["rows"] if any(row[key] != run[key] for key in same)]
-    content = {"machine": machine(), "rows": [*others, run]}
-    FILE.write_text(json.dumps(content, indent=1) + "\n")
+    """Add a run to those on file, and draw up the table of them all."""
+    save("quality_runs", [run], SAME)
+    runs = results("quality_runs")[folder_of(machine())]["rows"]
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for each in runs:
+        groups.setdefault(tuple(each[key] for key in SAME[:-1]), []).append(each)
+    ordered = sorted(groups.values(), key=lambda group: group[0]["characters"])
+    save("quality", [summary(group) for group in ordered])
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, object]:
@@ -126,6 +124,7 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, object]:
         for key in ("seconds", "epochs", "train nats", "nats", "nats, reset")
     }
     lowest, highest = (bound(run["nats"] for run in runs) for bound in (min, max))
+    spread = f"{lowest:.3f} to {highest:.3f}" if len(runs) > 1 else "one run"
     return {
         "text": first["text"],
         "characters": first["characters"],
@@ -133,7 +132,7 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, object]:
         "network": " ".join([first["network"], first["options"]]).strip(),
         "seconds": f"{middle['seconds']:.0f}",
         "epochs": f"{middle['epochs']:.1f}",
-        "nats (range)": f"{middle['nats']:.3f} ({lowest:.3f} to {highest:.3f})",
+        "nats (range)": f"{middle['nats']:.3f} ({spread})",
         "bits": f"{middle['nats'] / np.log(2):.3f}",
         "nats, reset": f"{middle['nats, reset']:.3f}",
     }

@@ -1,29 +1,37 @@
 """Characters learned from a second: ours, PyTorch's and plain Keras' layers.
 
     python benchmarks/training.py [--rounds N] [--text FILE] [--cells lstm gru rnn] [--sizes 1x128]
-    python benchmarks/training.py --overhead
+    python benchmarks/training.py --overhead [--batches 64 4]
     python benchmarks/training.py --profile
 
-Batch 64, window 64, one-hot, Adam, gradients clipped, state carried from window to window. Ours
-runs as a run does: under `fit`, with batches from the text, in blocks. PyTorch's is the usual loop
-in float32 and under bfloat16's autocast; the better counts. Keras' is a `Sequential` of its own
-layers under `fit`. `--overhead` compares the bare steps with the same under `fit`. `--profile`
-times the parts of a core's share of a step, each compiled and run by itself on one core.
+Batch 64, window 64, one-hot, Adam, gradients clipped, state carried from window to window. Ours is
+a real run of `chargen.train`, without the moments in which it evaluates and saves. PyTorch's is the
+usual loop in float32 and under bfloat16's autocast; the better counts. Keras' is a `Sequential` of
+its own layers under `fit`. `--overhead` compares such a run with its bare compiled steps on batches
+that are ready, and with the whole command, evaluations and saving included. `--profile` times the
+parts of a core's share of a step, each compiled and run by itself on one core.
 """
 
 import os
 import sys
+import tempfile
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from harness import parser, race, save
+from harness import parser, race, save, training_rate
 
 SIZES = ["1x128", "1x256", "1x512", "2x256"]
 BATCH, WINDOW = 64, 64
 SECONDS = 2.0
+BUDGET_SECONDS = 12
+"""Of a real run of ours: the shortest budget is 10."""
+COMMAND_BUDGET = "30s"
+"""Of the whole command: evaluations take a twenty-fifth of the time, and two are needed."""
+OVERHEAD = [("lstm", "128"), ("lstm", "512"), ("rnn", "128")]
+LARGE_UNITS = 512
+"""Units of networks whose steps take so long that a few of them make a steady figure."""
 
 
 def main() -> None:
@@ -32,13 +40,14 @@ def main() -> None:
     options.add_argument("--cells", nargs="+", default=["lstm", "gru", "rnn"])
     options.add_argument("--sizes", nargs="+", default=SIZES)
     options.add_argument("--overhead", action="store_true")
+    options.add_argument("--batches", nargs="+", default=["64", "4"], help="for --overhead")
     options.add_argument("--profile", action="store_true")
     chosen = options.parse_args()
     if chosen.contender:
         name, *arguments = chosen.contender
         print(CONTENDERS[name](chosen.text, *arguments))
     elif chosen.overhead:
-        race_overhead(chosen.text, chosen.rounds)
+        race_overhead(chosen.text, chosen.rounds, chosen.batches)
     elif chosen.profile:
         race_parts(chosen.text, chosen.rounds)
     else:
@@ -79,27 +88,31 @@ def race_all(text: Path, rounds: int, cells: list[str], sizes: list[str]) -> Non
                 }
             )
             print(rows[-1], flush=True)
-    save("training" if sizes == SIZES else "_".join(["training", *sizes]), rows)
+    save("training", rows, ["model"])
 
 
-def race_overhead(text: Path, rounds: int) -> None:
-    """What batches, metrics, callbacks and Python add to a step."""
+def race_overhead(text: Path, rounds: int, batches: list[str]) -> None:
+    """What the loop around the steps adds to them, and what evaluations and saving add to both."""
     rows = []
-    for units in (128, 512):
-        contenders = {
-            name: [name, "lstm", "1", str(units), "bfloat16"] for name in ("bare", "ours")
-        }
-        speed = race(__file__, contenders, rounds, text)
-        steps = {name: BATCH * WINDOW / value * 1000 for name, value in speed.items()}
-        rows.append(
-            {
-                "model": f"lstm 1x{units}",
-                "bare step, ms": steps["bare"],
-                "under fit, ms": steps["ours"],
-                "overhead": f"{steps['ours'] / steps['bare'] - 1:.1%}",
-            }
-        )
-    save("training_overhead", rows)
+    for batch in batches:
+        for cell, units in OVERHEAD:
+            model = [cell, "1", units, "bfloat16", batch]
+            contenders = {name: [name, *model] for name in ("bare", "ours", "command")}
+            speed = race(__file__, contenders, rounds, text)
+            steps = {name: int(batch) * WINDOW / value * 1000 for name, value in speed.items()}
+            rows.append(
+                {
+                    "model": f"{cell} 1x{units}",
+                    "batch": int(batch),
+                    "bare step, ms": steps["bare"],
+                    "in a run, ms": steps["ours"],
+                    "the loop adds": f"{steps['ours'] / steps['bare'] - 1:.1%}",
+                    "characters/s in a run": speed["ours"],
+                    "of the whole command": speed["command"],
+                }
+            )
+            print(rows[-1], flush=True)
+    save("training_overhead", rows, ["model", "batch"])
 
 
 def race_parts(text: Path, rounds: int) -> None:
@@ -138,8 +151,8 @@ def part(text: Path, name: str, units_: str) -> float:
     from chargen.models import recurrent as layers
     from chargen.models.products import compiled, in_pieces, product_of_pieces, rounded
 
-    kernel, recurrent, bias, *_ = weights = [v.value for v in model.trainable_variables]
-    ids, targets = (tf.constant(each) for each in windows.batch(0, 0))
+    kernel, recurrent, bias, *_ = weights = [v.value for v in model.model.trainable_variables]
+    ids, targets = (tf.constant(each[0]) for each in windows.block(0, 0, 1))
     units, width = int(units_), kernel.shape[0]
     x, above = tf.transpose(ids), tf.random.normal((WINDOW, *ids.shape[:1], units))
     zeros = tf.zeros((ids.shape[0], units))
@@ -147,7 +160,7 @@ def part(text: Path, name: str, units_: str) -> float:
     counters = [variable.value for variable in model._counters]
     low = "bfloat16"
     *_, kept = layers._lstm(x, kernel, recurrent, bias, zeros, zeros, low)
-    sums = model._learn(ids, targets, weights, states, counters)[0]
+    sums = model._pass_shard(ids, targets, weights, states, counters)[0]
     gradients = tf.random.normal((WINDOW, ids.shape[0], 4 * units))
 
     def chain(state, matrix):
@@ -169,7 +182,7 @@ def part(text: Path, name: str, units_: str) -> float:
         return layers._weight_gradients(operands, width, gradients, low)
 
     works = {
-        "shard": lambda: model._learn(ids, targets, weights, states, counters),
+        "shard": lambda: model._pass_shard(ids, targets, weights, states, counters),
         "forward": lambda: layers._lstm(x, kernel, recurrent, bias, zeros, zeros, low),
         "chain": partial(compiled(chain), zeros, recurrent),
         "backward": partial(compiled(backward), x, kernel, recurrent, kept, above),
@@ -195,17 +208,15 @@ def learner(
     batch: int = BATCH,
     shards: int | None = None,
 ):
-    """Our model, its windows, and the rate of every step."""
-    from chargen.training import runtime
+    """Our learner and its windows: with `bare` and `part`, what this script knows of the inside."""
+    from chargen.training.machine import this_machine
 
-    runtime.start()
+    machine = this_machine(None)
     from models import make_config
 
     from chargen.config import TrainConfig
     from chargen.data.windows import make_windows
     from chargen.models.factory import build_learner
-    from chargen.training.machine import settled
-    from chargen.training.session import compile_model
 
     config = make_config(cell, int(layers), int(units), text)
     training = TrainConfig(
@@ -216,53 +227,80 @@ def learner(
         random_seed=0,
         validation=0.0,
         precision=precision,  # type: ignore[arg-type]
+        shards=shards or machine.shards(config, batch),
     )
-    training = settled(config, training)
-    if shards:
-        training = replace(training, shards=shards)
-    model = build_learner(config, training)
-    compile_model(model, training)
-    return model, make_windows(read_ids(text), config, training)
+    return build_learner(config, training), make_windows(read_ids(text), config, training)
 
 
-def ours(text: Path, *arguments: str) -> float:
-    """Under `fit`, as a run does it."""
-    import keras
+def ours(
+    text: Path, cell: str, layers: str, units: str, precision: str, batch: str = str(BATCH)
+) -> float:
+    """A real run: the steps between two reports of progress that follow each other.
 
-    model, windows = learner(text, *arguments)
-    from chargen.training.batches import Batches
+    Where an evaluation lies between two reports, that time is left out, with its saving.
+    """
+    import chargen
 
-    batches = Batches(windows, lambda step: 1e-3, lambda step: step - step % windows.steps
-                      + windows.steps)  # fmt: skip
-    ends: list[tuple[float, int]] = []
+    events: list[tuple[str, float, int]] = []
 
-    class Clock(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch: int, logs: object = None) -> None:
-            ends.append((time.perf_counter(), int(self.model.optimizer.iterations)))
-            (begun, first), (now, step) = ends[min(2, len(ends) - 1)], ends[-1]
-            if step > first:  # blocks of a tenth of a second, as in a run
-                batches.block = max(1, int((step - first) / (now - begun) * 0.1))
-            if now - begun > 2 * SECONDS:
-                self.model.stop_training = True
+    def note(event: object) -> None:
+        now = time.perf_counter()
+        events.append((type(event).__name__, now, int(getattr(event, "step", 0))))
 
-    model.fit(batches.dataset(), steps_per_epoch=10**9, callbacks=[Clock()], verbose=0)
-    half = next(i for i, end in enumerate(ends) if end[0] > ends[-1][0] - SECONDS)
-    (begun, first), (ended, last) = ends[half], ends[-1]
-    return (last - first) * BATCH * WINDOW / (ended - begun)
+    with tempfile.TemporaryDirectory() as folder:
+        chargen.train(
+            text,
+            checkpoint=Path(folder) / "ck",
+            report=note,
+            budget=BUDGET_SECONDS,
+            validation=0,
+            cell=cell,  # type: ignore[arg-type]
+            layers=int(layers),
+            units=int(units),
+            precision=precision,  # type: ignore[arg-type]
+            batch_size=int(batch),
+            window=WINDOW,
+            dropout=0.0,
+            weight_drop=0.0,
+            average=0.0,
+            weight_decay=0.0,
+            epochs=10**6,
+            random_seed=0,
+        )
+    progress = [k for k, (kind, *_) in enumerate(events) if kind == "Progressed"]
+    warm = events[progress[0]][1] + 1  # by then blocks have their length
+    pairs = [
+        (events[k - 1], events[k])
+        for k in progress
+        if k - 1 in progress and events[k - 1][1] > warm
+    ]
+    steps = sum(after[2] - before[2] for before, after in pairs)
+    seconds = sum(after[1] - before[1] for before, after in pairs)
+    return steps * int(batch) * WINDOW / seconds
 
 
-def bare(text: Path, *arguments: str) -> float:
-    """The same steps on one batch, with nothing around them."""
-    import tensorflow as tf
+def command(
+    text: Path, cell: str, layers: str, units: str, precision: str, batch: str = str(BATCH)
+) -> float:
+    """The same by the command, evaluations and saving included."""
+    network = ["--cell", cell, "--layers", layers, "--units", units, "--precision", precision]
+    plain = ["--dropout", "0", "--weight-drop", "0", "--average", "0", "--weight-decay", "0"]
+    size = ["--batch-size", batch, "--window", str(WINDOW), "--epochs", "1000000"]
+    return training_rate(text, [*network, *plain, *size], COMMAND_BUDGET)
 
-    model, windows = learner(text, *arguments)
-    inputs, targets = (tf.constant(np.stack([part] * 16)) for part in windows.batch(0, 0))
-    rates = tf.fill([16], 1e-3)
-    block = tf.function(lambda: model.train_step((inputs, targets, rates)), autograph=False)
+
+def bare(
+    text: Path, cell: str, layers: str, units: str, precision: str, batch: str = str(BATCH)
+) -> float:
+    """The compiled steps on one batch, with nothing around them."""
+    model, windows = learner(text, cell, layers, units, precision, batch=int(batch))
+    count = 16 if int(units) >= LARGE_UNITS else 64  # in a block, as in a run
+    inputs, targets = (np.repeat(each, count, 0) for each in windows.block(0, 0, 1))
+    rates = np.full(count, 1e-3, np.float32)
 
     def work() -> int:
-        block()["loss"].numpy()
-        return 16 * BATCH * WINDOW
+        model.learn(inputs, targets, rates)
+        return count * int(batch) * WINDOW
 
     return steady(work)
 
@@ -385,6 +423,7 @@ def read_ids(text: Path) -> np.ndarray:
 CONTENDERS = {
     "ours": ours,
     "bare": bare,
+    "command": command,
     "part": part,
     "torch": torch,
     "keras": keras,

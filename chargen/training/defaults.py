@@ -81,7 +81,7 @@ class Rung(Settings):
 
 # Small texts want much dropped and many epochs of few short windows; large ones want as large a
 # network as the machine trains in reasonable time, and few epochs. Measured on the shipped corpora,
-# parts of them, tinyshakespeare and Python's own source; the table is in benchmarks/README.md.
+# parts of them, tinyshakespeare and Python's own source; the table is in benchmarks/STUDY.md.
 LADDER = (
     # Too little to hold anything out: it is memorised.
     Rung(characters=999, units=64, epochs=100, batch_size=1, window=16),

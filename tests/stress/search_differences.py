@@ -1,6 +1,7 @@
 """Search for texts that are not "the same" where they are promised to be.
 
     python tests/stress/search_differences.py [--kernels Haswell Sandybridge SkylakeX] [--texts N]
+    python tests/stress/search_differences.py --save    # also keeps the table for benchmarks/
 
 Two promises are tried, with networks that are trained well, trained by SGD, and not trained at all:
 
@@ -72,6 +73,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--kernels", nargs="+", default=["Haswell", "Sandybridge", "SkylakeX"])
     options.add_argument("--texts", type=int, default=1, help="times as many texts as usual")
+    options.add_argument("--save", action="store_true", help="keep it in benchmarks/results")
     options.add_argument("--worker", help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.worker:
@@ -80,7 +82,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         make_networks(Path(folder))
-        failed = False
+        totals = {}
         for kernel in chosen.kernels:
             command = [sys.executable, __file__, "--worker", folder, "--texts", str(chosen.texts)]
             environment = os.environ | {"OPENBLAS_CORETYPE": kernel}
@@ -89,12 +91,34 @@ def main() -> None:
             )
             if result.returncode:
                 sys.exit(f"with {kernel}:\n{result.stderr}")
-            failed |= report(kernel, [json.loads(line) for line in result.stdout.splitlines()])
-    sys.exit(failed)
+            records = [json.loads(line) for line in result.stdout.splitlines()]
+            totals[kernel] = report(kernel, records)
+    if chosen.save:
+        save(totals)
+    sys.exit(any(total["threads"] or total["unexplained"] for total in totals.values()))
 
 
-def report(kernel: str, records: list[dict[str, Any]]) -> bool:
-    """Print a kernel's table; whether it holds a counterexample."""
+def save(totals: dict[str, Counter[str]]) -> None:
+    """Keep a line for each kernel as benchmarks do."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import harness
+
+    headings = {
+        "texts": "texts",
+        "characters": "characters",
+        "threads": "differ with other threads",
+        "alone": "differ from the same text alone",
+        "unexplained": "not explained by rounding",
+    }
+    rows = [
+        {"BLAS kernels": kernel} | {heading: total[key] for key, heading in headings.items()}
+        for kernel, total in totals.items()
+    ]
+    harness.save("same_text", rows)
+
+
+def report(kernel: str, records: list[dict[str, Any]]) -> Counter[str]:
+    """Print a kernel's table; its totals."""
     print(f"\n{kernel}: texts, characters, other with other threads, other alone, unexplained")
     names = list(dict.fromkeys(record["network"] for record in records))
     total: Counter[str] = Counter()
@@ -106,7 +130,7 @@ def report(kernel: str, records: list[dict[str, Any]]) -> bool:
         total += row
         print_row(name, row)
     print_row("all", total)
-    return bool(total["threads"] or total["unexplained"])
+    return total
 
 
 def print_row(name: str, row: Counter[str]) -> None:

@@ -1,0 +1,299 @@
+"""Two versions of chargen side by side: the same measurement, in turns, old and new.
+
+    git worktree add /tmp/old 90054bc
+    python benchmarks/compare.py /tmp/old [--new CHECKOUT] [--only sampling batch scoring]
+
+Each measurement is a process of its own, with the chargen of one checkout or of the other; which
+goes first changes from round to round. Both use checkpoints that the old version has made. Printed
+are the medians, the median of the ratios of each round (above 1: the new version is faster), and
+the lowest and the highest of these: a difference within that spread says nothing.
+
+Only the command line and the documented Python interface are used, so that versions can be far
+apart. `--quick` tries whether it works at all.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from harness import (
+    ROOT,
+    environment,
+    parser,
+    process_seconds,
+    rate,
+    save,
+    table,
+    training_rate,
+)
+
+Measure = Callable[[Path], float]
+"""Of a checkout."""
+
+MODELS = {  # cell, layers, units; roughly the characters a second of one text
+    "lstm 1x128": ("lstm", 1, 128, 100_000),
+    "lstm 1x512": ("lstm", 1, 512, 15_000),
+    "lstm 2x512": ("lstm", 2, 512, 3_000),
+    "gru 1x256": ("gru", 1, 256, 50_000),
+    "rnn 1x128": ("rnn", 1, 128, 200_000),
+}
+BATCH_MODELS = ["lstm 1x128", "lstm 1x512", "gru 1x256", "rnn 1x128"]
+GROUPS = [4, 8, 16, 32, 64, 128]
+SPEEDUPS = {4: 1, 8: 1.5, 16: 2, 32: 3, 64: 4, 128: 5}
+"""Roughly, of so many texts to one: so that all rows take about the same time."""
+TRAINING = [
+    ("lstm", 128, 64),
+    ("lstm", 512, 64),
+    ("rnn", 128, 64),
+    ("lstm", 128, 4),
+    ("rnn", 128, 4),
+]
+SEEDED = ["--random-seed", "0"]
+
+
+class Bench:
+    """What all measurements share.
+
+    Args:
+        folder: where checkpoints and texts are, and where processes run.
+        text: what is learned from and scored.
+        quick: whether to measure too little for a figure.
+    """
+
+    def __init__(self, folder: Path, text: Path, *, quick: bool) -> None:
+        self.folder, self.text, self.quick = folder, text.resolve(), quick
+        self.seconds = 0.2 if quick else 1.5
+
+    def make_checkpoint(self, name: str, checkout: Path) -> None:
+        """A model of the text's characters that has hardly learned."""
+        cell, layers, units, _ = MODELS[name]
+        text = self.folder / "little.txt"
+        if not text.exists():
+            whole = self.text.read_text(encoding="utf-8")
+            text.write_text(whole[:5000] + "".join(sorted(set(whole))), encoding="utf-8")
+        network = ["--cell", cell, "--layers", layers, "--units", units]
+        size = ["--batch-size", 4, "--window", 64, "--epochs", 1, "--validation", 0]
+        options = [*network, *size, *SEEDED, "-q", "-o", self.folder / name]
+        self.run(checkout, "train", text, *options)
+
+    def command(self, *arguments: object) -> list[str]:
+        """`chargen` with arguments."""
+        return [sys.executable, "-m", "chargen", *map(str, arguments)]
+
+    def run(self, checkout: Path, *arguments: object) -> float:
+        """Seconds of a whole command."""
+        return process_seconds(self.command(*arguments), checkout, cwd=self.folder)
+
+    def worker(self, checkout: Path, *arguments: object) -> float:
+        """The number that a function of `WORKERS` prints."""
+        command = [sys.executable, __file__, str(checkout), "--worker", *map(str, arguments)]
+        output = subprocess.run(
+            [*command, "--seconds", str(self.seconds)],
+            cwd=self.folder,
+            env=environment(checkout),
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout
+        return float(output.split()[-1])
+
+
+def sampling(bench: Bench) -> Iterator[tuple[str, str, Measure]]:
+    """One text, in a process that has the model."""
+    for name in MODELS:
+        yield name, "characters/s", partial(_sampling, bench, name)
+
+
+def _sampling(bench: Bench, name: str, checkout: Path) -> float:
+    return bench.worker(checkout, "sample", name)
+
+
+def batch(bench: Bench) -> Iterator[tuple[str, str, Measure]]:
+    """Many texts by one command, its start included."""
+    for name in BATCH_MODELS:
+        for texts in GROUPS:
+            yield f"{name}, {texts} texts", "characters/s", partial(_batch, bench, name, texts)
+
+
+def _batch(bench: Bench, name: str, texts: int, checkout: Path) -> float:
+    length = max(10, int(bench.seconds * MODELS[name][-1] * SPEEDUPS[texts] / texts))
+    arguments = ["sample", "-c", name, "--count", texts, "-n", length, "-q", *SEEDED]
+    return texts * length / bench.run(checkout, *arguments)
+
+
+def scoring(bench: Bench) -> Iterator[tuple[str, str, Measure]]:
+    """A long text, in a process that has the model, and a whole command on a tenth of it."""
+    for name in MODELS:
+        yield name, "characters/s", partial(_scoring, bench, name)
+    characters = bench.text.read_text(encoding="utf-8")
+    tail = bench.folder / "tail.txt"
+    tail.write_text(characters[-len(characters) // 10 :], encoding="utf-8")
+    for name in ("lstm 1x128", "lstm 1x512"):
+        command = partial(_milliseconds, bench, ["evaluate", tail, "-c", name, "-q"])
+        yield f"{name}, whole command", "ms", command
+
+
+def _scoring(bench: Bench, name: str, checkout: Path) -> float:
+    return bench.worker(checkout, "evaluate", name, bench.text)
+
+
+def startup(bench: Bench) -> Iterator[tuple[str, str, Measure]]:
+    """Commands that should answer at once."""
+    line = bench.folder / "line.txt"
+    line.write_text("And so it was.\n", encoding="utf-8")
+    for arguments in (
+        ["--help"],
+        ["sample", "-n", 1, "-c", "lstm 1x128"],
+        ["sample", "-n", 1, "-c", "lstm 2x512"],
+        ["evaluate", line, "-c", "lstm 1x128"],
+        ["info", "lstm 1x128"],
+    ):
+        words = [Path(str(word)).name for word in arguments]
+        yield f"chargen {' '.join(words)}", "ms", partial(_milliseconds, bench, arguments)
+
+
+def _milliseconds(bench: Bench, arguments: list[object], checkout: Path) -> float:
+    times = 1 if bench.quick else 5
+    return 1000 * statistics.median(bench.run(checkout, *arguments) for _ in range(times))
+
+
+def training(bench: Bench) -> Iterator[tuple[str, str, Measure]]:
+    """A run of `chargen train`, from one evaluation to another."""
+    for cell, units, size in TRAINING:
+        name = f"{cell} 1x{units}" + (f", batch {size}" if size != 64 else "")
+        yield name, "characters/s", partial(_training, bench, cell, units, size)
+
+
+def _training(bench: Bench, cell: str, units: int, size: int, checkout: Path) -> float:
+    network = ["--cell", cell, "--units", str(units), "--window", "64", "--batch-size", str(size)]
+    plain = ["--dropout", "0", "--weight-drop", "0", "--average", "0", "--weight-decay", "0"]
+    options = [*network, *plain, "--epochs", "1000000", *SEEDED]
+    return training_rate(bench.text, options, "15s" if bench.quick else "30s", checkout)
+
+
+KINDS = {
+    "sampling": sampling,
+    "batch": batch,
+    "scoring": scoring,
+    "startup": startup,
+    "training": training,
+}
+
+
+def sample_in_process(seconds: float, checkpoint: str) -> float:
+    """Characters a second of texts of 2,000."""
+    import chargen
+
+    model = chargen.load(checkpoint)
+    return rate(lambda: len(model.sample(length=2000, random_seed=0)), seconds)
+
+
+def evaluate_in_process(seconds: float, checkpoint: str, text: str) -> float:
+    """Characters a second of one text, a few times over where that takes no time."""
+    import chargen
+
+    model = chargen.load(checkpoint)
+    characters = Path(text).read_text(encoding="utf-8")
+    if seconds < 1:
+        characters = characters[:100_000]
+    model.evaluate(characters[: len(characters) // 16])
+    done, started = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < seconds:
+        model.evaluate(characters)
+        done += len(characters)
+    return done / elapsed
+
+
+WORKERS: dict[str, Callable[..., float]] = {
+    "sample": sample_in_process,
+    "evaluate": evaluate_in_process,
+}
+
+
+def race(measure: Measure, old: Path, new: Path, rounds: int) -> dict[Path, list[float]]:
+    """Both in turns, round after round."""
+    numbers: dict[Path, list[float]] = {old: [], new: []}
+    for number in range(rounds):
+        for checkout in (old, new) if number % 2 == 0 else (new, old):
+            numbers[checkout].append(measure(checkout))
+    return numbers
+
+
+def row(
+    name: str, unit: str, headings: tuple[str, str], before: list[float], after: list[float]
+) -> dict[str, object]:
+    """A measurement's line of the table."""
+    ratios = [a / b for a, b in zip(after, before, strict=True)]
+    if unit == "ms":
+        ratios = [1 / ratio for ratio in ratios]
+    return {
+        "what": name,
+        "unit": unit,
+        headings[0]: statistics.median(before),
+        headings[1]: statistics.median(after),
+        "speed, new to old": statistics.median(ratios),
+        "from": min(ratios),
+        "to": max(ratios),
+    }
+
+
+def main() -> None:
+    """Make checkpoints, race and print."""
+    options: argparse.ArgumentParser = parser(__doc__)
+    options.add_argument("old", type=Path, metavar="OLD_CHECKOUT")
+    options.add_argument("--new", type=Path, default=ROOT, metavar="CHECKOUT")
+    options.add_argument("--only", nargs="+", choices=[*KINDS], default=[*KINDS])
+    options.add_argument("--quick", action="store_true", help="to see whether it works")
+    options.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
+    options.add_argument("--seconds", type=float, help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    old, new = chosen.old.resolve(), chosen.new.resolve()
+    if chosen.worker:
+        name, *arguments = chosen.worker
+        check_import(old)
+        print(WORKERS[name](chosen.seconds, *arguments))
+        return
+    headings = (f"old ({commit(old)})", f"new ({commit(new)})")
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), chosen.text, quick=chosen.quick)
+        if set(chosen.only) - {"training"}:
+            for name in MODELS:
+                bench.make_checkpoint(name, old)
+        for kind in chosen.only:
+            if kind == "training" and chosen.text.stat().st_size < 1_000_000:
+                print(f"skipped: training: {chosen.text.name} is too short; give a --text of 1 MB")
+                continue
+            rows = []
+            for name, unit, measure in KINDS[kind](bench):
+                numbers = race(measure, old, new, chosen.rounds)
+                rows.append(row(name, unit, headings, numbers[old], numbers[new]))
+                print(rows[-1], file=sys.stderr, flush=True)
+            if chosen.quick:
+                print(table(rows))
+            else:
+                save(f"compare_{kind}", rows)
+
+
+def check_import(checkout: Path) -> None:
+    """Stop where another chargen than the checkout's is what is imported."""
+    import chargen
+
+    if checkout not in Path(chargen.__file__).resolve().parents:
+        sys.exit(f"{checkout} was to be measured, but {chargen.__file__} is what Python imports")
+
+
+def commit(checkout: Path) -> str:
+    """What is checked out there."""
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "?"
+
+
+if __name__ == "__main__":
+    main()
