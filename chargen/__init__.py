@@ -26,7 +26,7 @@ from chargen.errors import (
 if TYPE_CHECKING:
     from chargen.model import Model, load
     from chargen.scoring.tally import Score
-    from chargen.training.run import train
+    from chargen.training.train import train
 
 __version__ = "0.1.0"
 
@@ -49,7 +49,7 @@ _LAZY = {
     "Model": "chargen.model",
     "Score": "chargen.scoring.tally",
     "load": "chargen.model",
-    "train": "chargen.training.run",
+    "train": "chargen.training.train",
 }
 
 

@@ -73,7 +73,7 @@ def command(
 
     check_support()  # before Rich is imported, which a light install leaves out
     from chargen.cli.console import TrainingDisplay
-    from chargen.training.run import train
+    from chargen.training.train import train
 
     given = {name: options[name] for name in TRAIN_OPTIONS if chosen(context, name)}
     with TrainingDisplay(quiet=quiet) as display:

@@ -81,30 +81,30 @@ def run(plan: Plan, started: float | None = None) -> Iterator[Event]:
     """
     training, interruption = plan.checkpoint.training, Interruption()
     with Lock(plan.checkpoint.path) as lock:
-        trainee = _Trainee(plan, time.monotonic() if started is None else started)
-        now, clock = trainee.state, trainee.clock
+        trainer = _Trainer(plan, time.monotonic() if started is None else started)
+        now, clock = trainer.state, trainer.clock
         with interruption.watching():
-            trainee.begin(lock)
-            yield trainee.started()
+            trainer.begin(lock)
+            yield trainer.started()
             while not (clock.is_over or now.is_stale(training.patience) or interruption.signal):
                 evaluated = None
                 try:
-                    trainee.learn()
+                    trainer.learn()
                     if clock.is_evaluation_due:
-                        evaluated = trainee.evaluate()
+                        evaluated = trainer.evaluate()
                 except NumericalError:
-                    yield trainee.recover()
+                    yield trainer.recover()
                     continue
-                if evaluated or trainee.is_save_due:
-                    trainee.save()
-                if evaluated or trainee.is_report_due:
-                    yield evaluated or trainee.progressed()
+                if evaluated or trainer.is_save_due:
+                    trainer.save()
+                if evaluated or trainer.is_report_due:
+                    yield evaluated or trainer.progressed()
             if interruption.signal:
-                trainee.leave()
-            yield trainee.stopped()
+                trainer.leave()
+            yield trainer.stopped()
 
 
-class _Trainee:
+class _Trainer:
     """A learner, where it stands, and the files that keep both.
 
     Attributes:
