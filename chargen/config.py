@@ -2,27 +2,25 @@
 
 An option is said once, here: the annotation of its field carries its type, its range, its group
 and its help. The checks, the options of the command line, `--help` and the documentation of the
-Python functions come from there. Field names are the long names of the command line's options.
+Python functions come from there; `chargen.fields` says how. Field names are the long names of the
+command line's options.
 
-Every fixed default stands here and nowhere else; the ones that follow from the text stand in
+Every fixed default is here and nowhere else; the ones that follow from the text are in
 `chargen.training.defaults`.
 """
 
 import dataclasses
-import inspect
-import math
-import numbers
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self, TypedDict, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypedDict, get_args
 
 from chargen.errors import OptionError
+from chargen.fields import MAX_COUNT, Config, Field, Option, fields_of, flag_of
 
 __all__ = [
-    "Field",
+    "MAX_COUNT",
     "ModelConfig",
-    "Option",
     "SampleConfig",
     "SampleOptions",
     "TrainConfig",
@@ -32,9 +30,7 @@ __all__ = [
     "check_random_seed",
     "check_threads",
     "check_validation",
-    "fields_of",
     "parse_duration",
-    "takes",
 ]
 
 Cell = Literal["rnn", "lstm", "gru"]
@@ -49,20 +45,12 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 UNKNOWNS: tuple[str, ...] = get_args(Unknown)
 
-Group = Literal[
-    "where", "prompt", "text", "network", "learning", "stopping", "amount", "drawing",
-    "constraints", "records", "machine", "output",
-]  # fmt: skip
-GROUPS: tuple[Group, ...] = get_args(Group)
-"""The groups of options, in the order in which `--help` prints them."""
-
 # Sizes beyond these cannot be trained on one machine; as bounds they keep a mistyped option, or a
 # checkpoint made to harm, from asking for the machine's whole memory.
 MAX_UNITS = 16_384
 MAX_LAYERS = 64
 MAX_WINDOW = 65_536
 MAX_BATCH_SIZE = 65_536
-MAX_COUNT = 10**12  # epochs, steps, characters
 MAX_THREADS = 4096
 MAX_SEED = 2**63 - 1
 SHORTEST_BUDGET = 10
@@ -73,141 +61,6 @@ REPETITION_GUARD = 24
 length that came in the 10,000 characters before."""
 DEFAULT_FOLDER = Path("checkpoints")
 """Where checkpoints are written, and looked for."""
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-class Option(NamedTuple):
-    """What is said of a field, beside its name, its type and its default."""
-
-    help: str
-    group: Group | None = None
-    """None where the field cannot be chosen: it follows from others."""
-    at_least: int | None = None
-    above: int | None = None
-    at_most: int | None = None
-    below: int | None = None
-    wanted: str = ""
-    """The range in words, where the bounds alone do not say it."""
-    default: str = ""
-    """The default in words, where it is not the field's."""
-    metavar: str = ""
-    short: str = ""
-    """The one-letter option."""
-    duration: bool = False
-    """In seconds, or as text such as 10m."""
-    bare: int | None = None
-    """The value on the command line where the option is given without one."""
-
-    def words(self) -> str:
-        """The range in words."""
-        match self.at_least, self.above, self.at_most, self.below:
-            case _ if self.wanted:
-                return self.wanted
-            case low, None, None, None:
-                return f"{low:,} or more"
-            case low, None, high, None:
-                return f"from {low:,} to {high:,}"
-            case None, low, None, None:
-                return f"above {low:,}"
-            case None, low, high, None:
-                return f"above {low:,} and at most {high:,}"
-            case None, low, None, high:
-                return f"between {low:,} and {high:,}"
-            case low, _, _, high:
-                return f"at least {low:,} and below {high:,}"
-
-    def holds(self, value: float) -> bool:
-        """Whether a number is in the range."""
-        return (
-            (self.at_least is None or value >= self.at_least)
-            and (self.above is None or value > self.above)
-            and (self.at_most is None or value <= self.at_most)
-            and (self.below is None or value < self.below)
-        )
-
-
-class Field(NamedTuple):
-    """All that is known of a field of a configuration."""
-
-    name: str
-    kind: Any
-    """Without the None that `may_be_none` stands for."""
-    may_be_none: bool
-    default: Any
-    """`dataclasses.MISSING` where there is none."""
-    option: Option
-
-    @property
-    def flag(self) -> str:
-        """The option of the command line."""
-        return _flag(self.name)
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """The values of a field that takes one of a few words."""
-        return tuple(value for value in get_args(self.kind) if isinstance(value, str))
-
-    @property
-    def given_type(self) -> Any:
-        """The type of what a caller may give."""
-        given = float | str if self.option.duration else self.kind
-        # None is the default where words stand for it, and then need not be given.
-        return given | None if self.may_be_none and not self.option.default else given
-
-    @property
-    def default_words(self) -> str:
-        """What the value is where none is given; empty where there is nothing to say."""
-        if self.option.default:
-            return self.option.default
-        if self.default is None or self.kind is bool:
-            return ""
-        if self.option.duration:
-            return f"{self.default:g}s"
-        return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
-
-    @property
-    def documentation(self) -> str:
-        """The entry under "Args:" of a docstring."""
-        default = f" Default: {self.default_words}." if self.default_words else ""
-        return f"{self.name}: {self.option.help}{default}"
-
-    def check(self, given: object) -> Any:
-        """The value that was given, numbers as Python's own.
-
-        Raises:
-            OptionError: it is of another type, out of range or none of the choices.
-        """
-        value = _as_python(given)
-        if value is None and self.may_be_none:
-            return value
-        wanted, valid = self._wanted(value)
-        if not valid:
-            raise OptionError(f"{self.flag} must be {wanted}; found {value!r}")
-        return value
-
-    def _wanted(self, value: Any) -> tuple[str, bool]:
-        """What a value must be, and whether this one is."""
-        option = self.option
-        if self.choices:
-            return "one of " + ", ".join(self.choices), value in self.choices
-        if self.kind is bool:
-            return "True or False", isinstance(value, bool)
-        if self.kind is int:
-            whole = type(value) is int
-            if option.at_most == MAX_COUNT and not (whole and value > MAX_COUNT):
-                # The bound is of interest to few.
-                wanted = f"{'' if whole else 'a whole number, '}{option.at_least:,} or more"
-            else:
-                wanted = f"a whole number {option.words()}"
-            return wanted, whole and option.holds(value)
-        if isinstance(value, str):
-            return option.words(), value != "" and str in (self.kind, *get_args(self.kind))
-        if type(value) not in (int, float) or self.kind is str:
-            return option.words(), False
-        if not math.isfinite(value):
-            return f"{option.words()}, and finite", False
-        return option.words(), option.holds(value)
 
 
 class TrainOptions(TypedDict, total=False):
@@ -255,110 +108,8 @@ class SampleOptions(TypedDict, total=False):
     repetition_guard: int | None
 
 
-def fields_of(config: type) -> dict[str, Field]:
-    """The fields of a configuration by name."""
-    found = {}
-    for field in dataclasses.fields(config):
-        kind, option = get_args(field.type)
-        kinds = [each for each in get_args(kind) if each is not type(None)]
-        may_be_none = len(kinds) < len(get_args(kind))
-        if may_be_none:
-            (kind,) = kinds
-        found[field.name] = Field(field.name, kind, may_be_none, field.default, option)
-    return found
-
-
-class _NotGiven(str):
-    """Words for the default of an option, as a signature shows them."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return f"<{self}>"
-
-
-def takes(options: Mapping[str, Field]) -> Callable[[Function], Function]:
-    """Document a function's `**options` one by one, in its signature and in its docstring."""
-
-    def document(function: Function) -> Function:
-        signature = inspect.signature(function)
-        *named, _ = signature.parameters.values()
-        chosen = [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=_NotGiven(field.option.default) if field.option.default else field.default,
-                annotation=field.given_type,
-            )
-            for name, field in options.items()
-        ]
-        function.__dict__["__signature__"] = signature.replace(parameters=[*named, *chosen])
-        if function.__doc__:  # python -OO leaves none
-            # Lines of up to 88 characters; textwrap would take a millisecond to import.
-            lines = (
-                "    " + "\n        ".join(re.findall(r"(.{1,88})(?: |$)", field.documentation))
-                for field in options.values()
-            )
-            text = inspect.cleandoc(function.__doc__)
-            place = r"^    \*\*options:.*(\n {8}.*)*"
-            function.__doc__ = re.sub(place, lambda _: "\n".join(lines), text, flags=re.MULTILINE)
-        return function
-
-    return document
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _as_python(value: object) -> Any:
-    """A number of another library, such as NumPy's, as Python's own; all else as it is."""
-    match value:
-        case bool():  # to Python an integer
-            return value
-        case numbers.Integral():
-            return int(value)
-        case numbers.Real():
-            return float(value)
-    return value
-
-
-class _Config:
-    """Fields that are Python's own values, to and from JSON objects whose keys are the fields.
-
-    A field that is not there takes its default: one that a later version adds must have a default
-    that means what was done before there was a choice.
-    """
-
-    def __post_init__(self) -> None:
-        for name, field in fields_of(type(self)).items():
-            object.__setattr__(self, name, field.check(getattr(self, name)))
-
-    def to_json(self) -> dict[str, Any]:
-        """All fields by name, ready for `json.dumps`."""
-        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
-
-    @classmethod
-    def from_json(cls, values: object) -> Self:
-        """Build from what `to_json` gave.
-
-        Raises:
-            OptionError: a field is unknown, of the wrong type or out of range, or one without a
-                default is missing.
-        """
-        fields = fields_of(cls)
-        required = {name for name in fields if fields[name].default is dataclasses.MISSING}
-        if not isinstance(values, Mapping):
-            raise OptionError(f"expected an object; found {values!r}")
-        if missing := required - set(values):
-            raise OptionError(f"lacks {', '.join(sorted(missing))}")
-        if unknown := set(values) - set(fields):
-            raise OptionError(f"has unknown fields: {', '.join(sorted(map(str, unknown)))}")
-        return cls(**values)
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelConfig(_Config):
+class ModelConfig(Config):
     """The network: everything needed to rebuild it and to use it as it was trained."""
 
     vocabulary_size: Annotated[
@@ -440,7 +191,7 @@ class ModelConfig(_Config):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainConfig(_Config):
+class TrainConfig(Config):
     """How a model was trained: enough to do it again and to resume it."""
 
     epochs: Annotated[
@@ -653,7 +404,7 @@ class TrainConfig(_Config):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SampleConfig(_Config):
+class SampleConfig(Config):
     """How characters are drawn from a model."""
 
     length: Annotated[
@@ -768,7 +519,7 @@ def parse_duration(value: object, field: str) -> float:
         hours, minutes, seconds = (float(part or 0) for part in match.groups())
     except ValueError:
         raise OptionError(
-            f"{_flag(field)} must be a duration such as 90s, 10m or 1h; found {value!r}"
+            f"{flag_of(field)} must be a duration such as 90s, 10m or 1h; found {value!r}"
         ) from None
     return hours * 3600 + minutes * 60 + seconds
 

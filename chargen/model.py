@@ -14,9 +14,9 @@ from chargen.config import (
     check_max_copy,
     check_random_seed,
     check_threads,
-    takes,
 )
 from chargen.errors import OptionError
+from chargen.fields import takes
 from chargen.network.language_model import LanguageModel
 from chargen.network.network import Network
 from chargen.sampling.generate import draw_random_seed, write

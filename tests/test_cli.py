@@ -33,8 +33,9 @@ from chargen.checkpoint.directory import Checkpoint
 from chargen.cli import cli
 from chargen.cli.list_checkpoints import _time_of
 from chargen.cli.options import GroupedOption
-from chargen.config import GROUPS, SAMPLE_OPTIONS, TRAIN_OPTIONS, Field
+from chargen.config import SAMPLE_OPTIONS, TRAIN_OPTIONS
 from chargen.data.windows import make_windows
+from chargen.fields import GROUPS, Field, flag_of
 from chargen.scoring import score as score_module
 
 COMMAND = [sys.executable, "-m", "chargen"]
@@ -108,7 +109,7 @@ def test_the_options_are_those_of_the_fields(name: str, fields: dict[str, Field]
     found = {parameter.name: parameter for parameter in options(name)}
     for field in fields.values():
         option = found[field.name]
-        assert field.flag in option.opts
+        assert flag_of(field.name) in option.opts
         assert str(option.help).startswith(field.option.help)
         assert option.group == field.option.group
         if field.default_words and field.option.bare is None:

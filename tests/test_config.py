@@ -9,7 +9,6 @@ from chargen.config import (
     SAMPLE_OPTIONS,
     TRAIN_OPTIONS,
     ModelConfig,
-    Option,
     SampleConfig,
     SampleOptions,
     TrainConfig,
@@ -17,9 +16,9 @@ from chargen.config import (
     check_max_copy,
     check_random_seed,
     check_threads,
-    fields_of,
 )
 from chargen.errors import OptionError
+from chargen.fields import Option, fields_of
 
 MODEL = ModelConfig(vocabulary_size=10, units=8, window=4)
 TRAINING = TrainConfig(

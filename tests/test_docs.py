@@ -11,7 +11,8 @@ import pytest
 from conftest import ROOT
 
 import chargen
-from chargen.config import SAMPLE_OPTIONS, TRAIN_OPTIONS, Field
+from chargen.config import SAMPLE_OPTIONS, TRAIN_OPTIONS
+from chargen.fields import Field
 
 
 def load(name: str) -> ModuleType:

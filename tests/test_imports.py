@@ -15,10 +15,11 @@ PACKAGE = Path(chargen.__file__).parent
 ROOM = "chargen"
 
 # The rooms from the ground up: each may import from those below it that are named.
-BELOW = {"config", "errors"}
+BELOW = {"config", "errors", "fields"}
 ALLOWED = {
     "errors": set(),
-    "config": {"errors"},
+    "fields": {"errors"},
+    "config": {"errors", "fields"},
     "data": BELOW,
     "models": BELOW,
     "checkpoint": BELOW | {"data"},

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from chargen.cli.plain import visible
-from chargen.config import DEFAULT_FOLDER, GROUPS, Field, Group, TrainConfig
+from chargen.config import DEFAULT_FOLDER, TrainConfig
 from chargen.errors import OptionError
+from chargen.fields import GROUPS, Field, Group, flag_of
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -131,7 +132,7 @@ def _field_option(field: Field) -> Callable[[Decorated], Decorated]:
     default = None if field.default is MISSING else field.default
     return option(
         *declarations,
-        field.flag,
+        flag_of(field.name),
         default=default,
         group=said.group,
         default_words=words,

@@ -7,8 +7,9 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Unpack
 
-from chargen.config import TRAIN_OPTIONS, TrainOptions, parse_duration, takes
+from chargen.config import TRAIN_OPTIONS, TrainOptions, parse_duration
 from chargen.errors import CheckpointError, OptionError
+from chargen.fields import takes
 from chargen.training.events import Event, Report
 from chargen.training.plan import default_checkpoint, plan_new, plan_resumed
 from chargen.training.support import check_support
