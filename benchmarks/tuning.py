@@ -1,6 +1,6 @@
 """What each tuning constant gives: with it as it is, and with another value, in turns.
 
-    python benchmarks/tuning.py [--only reading sampling scoring training] [--rows TURNS ...]
+    python benchmarks/tuning.py [--only reading sampling scoring training] [--rows PART ...]
     python benchmarks/tuning.py --quick     # to see whether every row works
 
 A ratio above 1 means that the constant is better as it is than the other value, by that much; the
@@ -49,7 +49,6 @@ PLACES: dict[str, list[tuple[str, str]]] = {
     "alignment": [(CELLS, "aligned"), (LAYERS, "aligned")],
     "constants as arrays": [(CELLS, "_HALF")],
     "BLAS threads": [(WRITING, "exact_threads_for")],
-    "Turns": [(WRITING, "Turns")],
     "CHUNK_SIZES_ALONE": [(WRITING, "CHUNK_SIZES_ALONE")],
     "CHUNK_SIZES_TOGETHER": [(WRITING, "CHUNK_SIZES_TOGETHER")],
     "STOP_DIVISOR": [(WRITING, "STOP_DIVISOR")],
@@ -296,15 +295,6 @@ def writing_rows() -> Iterator[Row]:
             constant, others, measured, partial(many, name, count=count, length=length, **more)
         )
 
-    none = {"none": lambda: None}
-    for name, count in (
-        ("rnn 1x128", 128),
-        ("lstm 1x128", 128),
-        ("lstm 1x256", 16),
-        ("lstm 1x256", 64),
-        ("lstm 1x512", 64),
-    ):
-        yield texts("Turns", none, name, count, 200)
     for length in (50, 1000):
         others = {"from 8": (8, 512), "from 512": (512, 512)}
         yield texts("CHUNK_SIZES_TOGETHER", others, "lstm 1x128", 128, length)

@@ -6,7 +6,6 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from chargen.network.threads import (
-    Turns,
     available_cores,
     blas_threads,
     computing,
@@ -91,34 +90,6 @@ def test_the_last_thread_to_leave_puts_back_what_was():
         thread.join(60)
         assert set(blas()) <= {1}
     assert blas() == before
-
-
-def test_turns_are_taken_but_for_products():
-    turns = Turns()
-    order: list[str] = []
-    inside = threading.Event()
-
-    def other() -> None:
-        inside.wait(60)
-        with turns:
-            order.append("other")
-
-    thread = threading.Thread(target=other)
-    thread.start()
-    out = np.empty((1, 1), np.float32)
-
-    class Slow(np.ndarray):
-        def dot(self, b: np.ndarray, out: np.ndarray) -> np.ndarray:  # type: ignore[override]
-            thread.join(60)  # the other thread gets its turn during the product
-            return np.asarray(self).dot(b, out)
-
-    with turns:
-        inside.set()
-        order.append("first")
-        turns.dot(np.full((1, 2), 3, np.float32).view(Slow), np.ones((2, 1), np.float32), out)
-        order.append("last")
-    assert order == ["first", "other", "last"]
-    assert out == 6
 
 
 def test_tasks_run_at_the_same_time_and_results_keep_their_order():

@@ -32,7 +32,6 @@ __all__ = [
     "RNN",
     "Cell",
     "CellState",
-    "Dot",
     "Floats",
     "aligned",
     "aligned_copy",
@@ -40,8 +39,6 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float32]
-Dot = Callable[[Floats, Floats, Floats], object]
-"""A matrix product, called as `dot(a, b, out)`: out = a b."""
 
 CACHE_LINE_BYTES = 64
 
@@ -81,16 +78,13 @@ class Cell(Protocol):
     joinable: bool
     """Whether one product may multiply both: `[inputs, h] @ [kernel; recurrent_kernel]`."""
 
-    def state(
-        self, batch_size: int, recurrent_kernel: Floats, dot: Dot = np.ndarray.dot
-    ) -> "CellState":
+    def state(self, batch_size: int, recurrent_kernel: Floats) -> "CellState":
         """Return the zero state of B sequences.
 
         Args:
             batch_size: B.
             recurrent_kernel: the cell's own (U, G U), in either memory order, or the joined kernels
                 (I + U, G U), `kernel` above it.
-            dot: the function that multiplies by it.
         """
         ...
 
@@ -125,23 +119,21 @@ class RNN:
         self.bias = aligned_copy(bias[None])
         self.activate = _ACTIVATIONS[activation]
 
-    def state(
-        self, batch_size: int, recurrent_kernel: Floats, dot: Dot = np.ndarray.dot
-    ) -> CellState:
+    def state(self, batch_size: int, recurrent_kernel: Floats) -> CellState:
         """Return the zero state of B sequences."""
-        return _RNNState(self, batch_size, recurrent_kernel, dot)
+        return _RNNState(self, batch_size, recurrent_kernel)
 
 
 class _RNNState:
     carried: tuple[Floats, ...] = ()
 
-    def __init__(self, cell: RNN, batch_size: int, recurrent_kernel: Floats, dot: Dot) -> None:
-        self._kernel, self._dot, self._activate = recurrent_kernel, dot, cell.activate
+    def __init__(self, cell: RNN, batch_size: int, recurrent_kernel: Floats) -> None:
+        self._kernel, self._activate = recurrent_kernel, cell.activate
         self._z = np.empty((batch_size, cell.units), np.float32)
 
     def step(self, h: Floats, x: Floats, out: Floats) -> None:
         z = self._z
-        self._dot(h, self._kernel, z)
+        h.dot(self._kernel, z)
         add(z, x, z)
         self._activate(z, out)
 
@@ -153,10 +145,8 @@ class _Gates:
     contiguous memory, so the S sigmoid gates are copied to (S, B, U).
     """
 
-    def __init__(
-        self, kernel: Floats, batch_size: int, units: int, sigmoids: int, dot: Dot
-    ) -> None:
-        self._kernel, self._dot = kernel, dot
+    def __init__(self, kernel: Floats, batch_size: int, units: int, sigmoids: int) -> None:
+        self._kernel = kernel
         self._shape = (batch_size, kernel.shape[1] // units, units)
         self._z = aligned((batch_size, kernel.shape[1]))  # (B, G U)
         by_gate = self._by_gate(self._z)
@@ -191,23 +181,21 @@ class LSTM:
         self.recurrent_kernel = rearrange(recurrent_kernel)
         self.bias = rearrange(bias[None])
 
-    def state(
-        self, batch_size: int, recurrent_kernel: Floats, dot: Dot = np.ndarray.dot
-    ) -> CellState:
+    def state(self, batch_size: int, recurrent_kernel: Floats) -> CellState:
         """Return the zero state of B sequences."""
-        return _LSTMState(self, batch_size, recurrent_kernel, dot)
+        return _LSTMState(self, batch_size, recurrent_kernel)
 
 
 class _LSTMState(_Gates):
-    def __init__(self, cell: LSTM, batch_size: int, recurrent_kernel: Floats, dot: Dot) -> None:
-        super().__init__(recurrent_kernel, batch_size, cell.units, 3, dot)
+    def __init__(self, cell: LSTM, batch_size: int, recurrent_kernel: Floats) -> None:
+        super().__init__(recurrent_kernel, batch_size, cell.units, 3)
         self._c = np.zeros((batch_size, cell.units), np.float32)
         self.carried: tuple[Floats, ...] = (self._c,)
         self._i, self._f, self._o = self._sigmoid
 
     def step(self, h: Floats, x: Floats, out: Floats) -> None:
         z, sigmoid, c, i = self._z, self._sigmoid, self._c, self._i
-        self._dot(h, self._kernel, z)
+        h.dot(self._kernel, z)
         add(z, x, z)
         tanh(z, z)
         multiply(self._halves, _HALF, sigmoid)
@@ -242,25 +230,23 @@ class GRU:
         self.bias[:, : 2 * units] += recurrent_bias[:, : 2 * units]
         self.candidate_bias = recurrent_bias[:, 2 * units :]
 
-    def state(
-        self, batch_size: int, recurrent_kernel: Floats, dot: Dot = np.ndarray.dot
-    ) -> CellState:
+    def state(self, batch_size: int, recurrent_kernel: Floats) -> CellState:
         """Return the zero state of B sequences."""
-        return _GRUState(self, batch_size, recurrent_kernel, dot)
+        return _GRUState(self, batch_size, recurrent_kernel)
 
 
 class _GRUState(_Gates):
     carried: tuple[Floats, ...] = ()
 
-    def __init__(self, cell: GRU, batch_size: int, recurrent_kernel: Floats, dot: Dot) -> None:
-        super().__init__(recurrent_kernel, batch_size, cell.units, 2, dot)
+    def __init__(self, cell: GRU, batch_size: int, recurrent_kernel: Floats) -> None:
+        super().__init__(recurrent_kernel, batch_size, cell.units, 2)
         self._candidate_bias = cell.candidate_bias
         self._update, self._reset = self._sigmoid
         self._g = np.empty((batch_size, cell.units), np.float32)
 
     def step(self, h: Floats, x: Floats, out: Floats) -> None:
         sigmoid, g, x = self._sigmoid, self._g, self._by_gate(x)
-        self._dot(h, self._kernel, self._z)
+        h.dot(self._kernel, self._z)
         add(self._halves, x[:2], sigmoid)
         tanh(sigmoid, sigmoid)
         multiply(sigmoid, _HALF, sigmoid)

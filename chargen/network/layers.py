@@ -3,15 +3,15 @@
 Sizes are as in `chargen.network.cells`; T is the number of steps.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chargen.data.vocabulary import Ids
-from chargen.network.cells import Cell, CellState, Dot, Floats, aligned, aligned_copy
+from chargen.network.cells import Cell, CellState, Floats, aligned, aligned_copy
 from chargen.network.threads import computing
 
 __all__ = ["FirstLayer", "Layer", "LayerState", "OneLayerState", "one_layer_state"]
@@ -94,9 +94,9 @@ class FirstLayer(Layer):
 class LayerState:
     """What one layer remembers of B sequences."""
 
-    def __init__(self, layer: Layer, batch_size: int, dot: Dot = np.ndarray.dot) -> None:
-        self._layer, self._dot = layer, dot
-        self.cell_state = layer.cell.state(batch_size, layer.cell.recurrent_kernel, dot)
+    def __init__(self, layer: Layer, batch_size: int) -> None:
+        self._layer = layer
+        self.cell_state = layer.cell.state(batch_size, layer.cell.recurrent_kernel)
         self.h: Floats = np.zeros((batch_size, layer.cell.units), np.float32)  # (B, U)
         self._x = np.empty((batch_size, layer.cell.bias.shape[1]), np.float32)  # (B, G U)
 
@@ -120,23 +120,21 @@ class LayerState:
     def keep(self, rows: Ids) -> None:
         """Continue with these sequences, rows (n,), and drop the others."""
         before, cell = self.cell_state, self._layer.cell
-        self.cell_state = cell.state(len(rows), cell.recurrent_kernel, self._dot)
+        self.cell_state = cell.state(len(rows), cell.recurrent_kernel)
         for array, old in zip(self.cell_state.carried, before.carried, strict=True):
             array[:] = old[rows]
         self.h = self.h[rows]
         self._x = np.empty((len(rows), self._x.shape[1]), np.float32)
 
 
-class OneLayerState(Protocol):
-    """What one layer remembers of one sequence; its step does nothing but call NumPy."""
+class OneLayerState(NamedTuple):
+    """What one layer remembers of one sequence, and a step that does nothing but call NumPy."""
 
+    step: Callable[[int], None]
+    """Reads the character with this id, or in a higher layer the output of the layer below."""
     cell_state: CellState
     matrices: list[Floats]
     """The matrices that a step multiplies by."""
-
-    def step(self, index: int) -> None:
-        """Read the character `index`, or in a higher layer the output of the layer below."""
-        ...
 
 
 def one_layer_state(layer: Layer, joined: Floats) -> OneLayerState:
@@ -147,44 +145,20 @@ def one_layer_state(layer: Layer, joined: Floats) -> OneLayerState:
         joined: (1, I + U), the output of the layer below followed by this layer's own, h; for the
             first layer (1, U), only its own. It holds zeros, and each step writes to h in it.
     """
+    cell = layer.cell
+    below, h = joined[:, : -cell.units], joined[:, -cell.units :]  # (1, I), (1, U)
     if isinstance(layer, FirstLayer):
-        return _FirstState(layer, joined)
-    return (_JoinedState if layer.cell.joinable else _SeparateState)(layer, joined)
-
-
-class _FirstState:
-    def __init__(self, layer: FirstLayer, h: Floats) -> None:
-        self.matrices = [layer.recurrent_kernel_for_one]
-        self.cell_state = layer.cell.state(1, layer.recurrent_kernel_for_one)
-        self._rows, self._h = layer.row_views, h
-
-    def step(self, index: int) -> None:
-        self.cell_state.step(self._h, self._rows[index], self._h)
-
-
-class _JoinedState:
-    """Multiplies the input and h, neighbours in memory, by both kernels in one product."""
-
-    def __init__(self, layer: Layer, joined: Floats) -> None:
-        self.matrices = [layer.joined_kernel_for_one]
-        self.cell_state = layer.cell.state(1, layer.joined_kernel_for_one)
-        self._joined, self._bias = joined, layer.cell.bias
-        self._h = joined[:, -layer.cell.units :]
-
-    def step(self, index: int) -> None:
-        self.cell_state.step(self._joined, self._bias, self._h)
-
-
-class _SeparateState:
-    def __init__(self, layer: Layer, joined: Floats) -> None:
-        self.matrices = [layer.recurrent_kernel_for_one, layer.cell.kernel]
-        self.cell_state = layer.cell.state(1, layer.recurrent_kernel_for_one)
-        units = layer.cell.units
-        self._layer, self._below, self._h = layer, joined[:, :-units], joined[:, -units:]
-        self._x = np.empty_like(layer.cell.bias)
-
-    def step(self, index: int) -> None:
-        self.cell_state.step(self._h, self._layer.project(self._below, self._x), self._h)
+        kernel, rows = layer.recurrent_kernel_for_one, layer.row_views
+        state = cell.state(1, kernel)
+        return OneLayerState(lambda index: state.step(h, rows[index], h), state, [kernel])
+    if cell.joinable:  # the input and h, neighbours in memory, times both kernels in one product
+        kernel, bias = layer.joined_kernel_for_one, cell.bias
+        state = cell.state(1, kernel)
+        return OneLayerState(lambda _: state.step(joined, bias, h), state, [kernel])
+    kernel, x = layer.recurrent_kernel_for_one, np.empty_like(cell.bias)
+    state = cell.state(1, kernel)
+    matrices = [kernel, cell.kernel]
+    return OneLayerState(lambda _: state.step(h, layer.project(below, x), h), state, matrices)
 
 
 def _order_for_one(matrix: Floats) -> Floats:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chargen.data.vocabulary import Ids
-from chargen.network.cells import Dot, Floats
+from chargen.network.cells import Floats
 from chargen.network.layers import LayerState, one_layer_state
 from chargen.network.network import Network
 from chargen.network.threads import computing, exact_threads
@@ -61,19 +61,18 @@ class Reading(Protocol):
         ...
 
 
-def make_reading(network: Network, batch_size: int, dot: Dot = np.ndarray.dot) -> Reading:
+def make_reading(network: Network, batch_size: int) -> Reading:
     """Begin to read B texts, in the way in which the network was trained.
 
     Args:
         network: the weights.
         batch_size: B.
-        dot: the function that multiplies by the recurrent kernels, if B > 1.
     """
     if network.config.predict == "last":
         fits = batch_size == 1 or batch_size * network.config.window <= MOST_WINDOWS
         staggered = fits and not network.config.bidirectional
         return (StaggeredReading if staggered else WindowReading)(network, batch_size)
-    return OneReading(network) if batch_size == 1 else BatchReading(network, batch_size, dot)
+    return OneReading(network) if batch_size == 1 else BatchReading(network, batch_size)
 
 
 def exact_threads_for(network: Network, most: int) -> int:
@@ -170,12 +169,11 @@ class BatchReading:
     Args:
         network: the weights.
         batch_size: B.
-        dot: the function that multiplies by the recurrent kernels.
     """
 
-    def __init__(self, network: Network, batch_size: int, dot: Dot = np.ndarray.dot) -> None:
+    def __init__(self, network: Network, batch_size: int) -> None:
         self._network = network
-        self._layers = [LayerState(layer, batch_size, dot) for layer in network.forward]
+        self._layers = [LayerState(layer, batch_size) for layer in network.forward]
         self._logits = np.empty((batch_size, network.config.vocabulary_size), np.float32)  # (B, V)
 
     @property

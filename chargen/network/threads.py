@@ -21,7 +21,6 @@ import numpy as np
 from chargen.network.cells import Floats
 
 __all__ = [
-    "Turns",
     "available_cores",
     "blas_threads",
     "computing",
@@ -134,31 +133,6 @@ def side_by_side(
             return [future.result() for future in futures]
         finally:
             stop.set()
-
-
-class Turns:
-    """Lets threads work one at a time, except during long matrix products: `with turns:`.
-
-    NumPy releases Python's interpreter lock during each operation and takes it again afterwards. If
-    the operations are short, threads would spend their time waking each other.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-    def dot(self, a: Floats, b: Floats, out: Floats) -> None:
-        """Compute `a.dot(b, out)` for the thread whose turn it is; others may work meanwhile."""
-        self._lock.release()
-        try:
-            a.dot(b, out)
-        finally:
-            self._lock.acquire()
 
 
 class _Limit:

@@ -14,7 +14,6 @@ have to be written by products of matrices, which take two to six times as long.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from itertools import islice
 from threading import Event
 from typing import Literal
@@ -28,7 +27,7 @@ from chargen.errors import VocabularyError
 from chargen.network.cells import Floats
 from chargen.network.language_model import LanguageModel
 from chargen.network.reading import Reading, exact_threads_for, make_reading
-from chargen.network.threads import Turns, computing, side_by_side, thread_count
+from chargen.network.threads import computing, side_by_side, thread_count
 from chargen.sampling.decoding import Decoder, Noise
 from chargen.sampling.guards import CopyIndex, Guard
 
@@ -49,8 +48,7 @@ MOST_TOGETHER = 128
 FEWEST_TOGETHER = 6
 """The fewest texts written side by side; fewer are faster one after another."""
 MOST_WRITERS = 2
-"""The most writers that share texts. More would wait for their turns, because a product takes about
-as long as the operations between two products."""
+"""The most writers that share texts: what lies between two products holds the interpreter."""
 LONG_PRODUCT_BYTES = 3 << 18
 """The weights from which a product counts as long: 0.75 MB, an LSTM with 222 units."""
 FEWEST_PER_WRITER = 64
@@ -218,9 +216,7 @@ def _writers(
     weights = max(layer.cell.recurrent_kernel.nbytes for layer in model.network.forward)
     fewest = FEWEST_PER_WRITER_LONG if weights >= LONG_PRODUCT_BYTES else FEWEST_PER_WRITER
     count = MOST_WRITERS if len(texts) >= MOST_WRITERS * fewest else 1
-    # Turns help if the operations between two products are short; reading whole windows is long.
-    turns = Turns() if model.config.predict == "all" else None
-    return [Writer(model, config, texts[k::count], turns, scored=scored) for k in range(count)]
+    return [Writer(model, config, texts[k::count], scored=scored) for k in range(count)]
 
 
 def _pieces(text: Text, writers: "Sequence[Writer]", threads: int) -> Iterator[str]:
@@ -242,7 +238,6 @@ class Writer:
         model: the model.
         config: how characters are drawn.
         texts: one or more texts, of which nothing is written yet.
-        turns: the turns shared with other writers, or None.
         scored: whether to score what is written.
 
     Attributes:
@@ -254,14 +249,13 @@ class Writer:
         model: LanguageModel,
         config: SampleConfig,
         texts: Sequence[Text],
-        turns: Turns | None = None,
         *,
         scored: bool = False,
     ) -> None:
         self._decoder = Decoder(config, model.vocabulary.never_written)
         self.texts = list(texts)
         self._network, self._threads = model.network, thread_count(model.threads)
-        self._turns, self._scored = turns, scored
+        self._scored = scored
         self._blas_threads = 1
         self._reading: Reading | None = None
         self._alone = len(texts) == 1
@@ -274,10 +268,9 @@ class Writer:
         noise = self._noise()
         if self._reading is None and self._alone:
             self._blas_threads = exact_threads_for(self._network, self._threads)
-        with computing(self._blas_threads), self._turns or nullcontext():
+        with computing(self._blas_threads):
             if self._reading is None:
-                dot = self._turns.dot if self._turns else np.ndarray.dot
-                self._reading = make_reading(self._network, len(texts), dot)
+                self._reading = make_reading(self._network, len(texts))
                 self._reading.extend([text.context for text in texts])
             seen = np.empty_like(noise) if self._scored else None
             draw = self._draw_one if self._alone else self._draw_each
