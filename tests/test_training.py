@@ -508,7 +508,7 @@ def test_an_existing_checkpoint_is_replaced_only_by_force(trained: Trained, tmp_
 
 def test_force_does_not_replace_what_is_no_checkpoint(text: Path, tmp_path: Path):
     (tmp_path / "config.json").write_text('{"name": "somebody else\'s"}')
-    with pytest.raises(CheckpointError, match="is not of chargen"):
+    with pytest.raises(CheckpointError, match="was not written by chargen"):
         chargen.train(text, checkpoint=tmp_path, force=True, **SMALL)
     with pytest.raises(CheckpointError, match="is a file"):
         chargen.train(text, checkpoint=text, **SMALL)
