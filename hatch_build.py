@@ -21,7 +21,7 @@ SHARED = ("classifiers", "keywords", "license", "requires-python", "scripts")
 
 
 class Description(MetadataHookInterface):
-    """Completes the metadata of chargen with its README, and that of chargen-light with the rest."""
+    """Adds the README to the metadata of chargen, and what both share to that of chargen-light."""
 
     def update(self, metadata: dict[str, Any]) -> None:
         """Add to the metadata, once Hatchling has read it."""
