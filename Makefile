@@ -5,11 +5,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 LIGHT := $(VENV)/light
 DEMO := checkpoints/fables
-# Two files of tests at a time; what the tests of a file share is made once.
+# Two files of tests run at a time; --dist loadfile lets the tests of a file share their fixtures.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-# Kernels of NumPy's BLAS, which round differently, each with what the processor must have for it;
-# with AVX-512 the default is a fourth, SkylakeX. NumPy's wheels take Zen for Haswell.
+# Kernels of NumPy's BLAS, which round differently, each with the feature that the processor must have.
+# With AVX-512 the default is a fourth one, SkylakeX. NumPy's wheels use Haswell's on Zen.
 KERNELS := Haswell:avx2 Sandybridge:avx Nehalem:sse4_2
 
 .PHONY: help demo test slow kernels lint types check light versions arm dist clean
@@ -18,8 +18,8 @@ help:
 	@echo "make demo   set up, train on corpora/fables.txt, print a sample and its score"
 	@echo "make test   set up and run the tests that take seconds"
 	@echo "make check  format, lint, types, every test, branch coverage"
-	@echo "make clean  remove what the others made, checkpoints/ excepted"
-	@echo "CONTRIBUTING.md names the others; .ci/run runs what CI does"
+	@echo "make clean  remove everything that these made, except checkpoints/"
+	@echo "CONTRIBUTING.md describes the others; .ci/run runs what CI runs"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -27,7 +27,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
-# The stamps are older than pyproject.toml when what it asks for may have changed.
+# If pyproject.toml is newer than a stamp, its dependencies may have changed, and they are installed again.
 $(VENV)/run.stamp: $(BIN)/python pyproject.toml
 	@echo "installing chargen and what it needs (TensorFlow is large: this can take minutes)"
 	$(BIN)/python -m pip install --quiet --editable .
@@ -41,14 +41,14 @@ $(VENV)/dev.stamp: $(BIN)/python pyproject.toml
 demo: $(VENV)/run.stamp
 	$(BIN)/chargen train corpora/fables.txt -o $(DEMO) --force
 	@echo
-	$(BIN)/chargen sample -c $(DEMO) --seed "The heron" --length 600
+	$(BIN)/chargen sample -c $(DEMO) --prompt "The heron" --length 600
 	@echo
 	$(BIN)/chargen evaluate -c $(DEMO)
 
 test: $(VENV)/dev.stamp
 	$(PYTEST) -m "not slow"
 
-# Without flags, the tests leave the compiler as it is for users.
+# If XLA_FLAGS is set, even to nothing, the tests compile as users do, and not in their own quicker way.
 slow: $(VENV)/dev.stamp
 	XLA_FLAGS= $(PYTEST) -m slow
 
@@ -58,7 +58,7 @@ kernels: $(VENV)/dev.stamp
 		if grep -qw "$$feature" /proc/cpuinfo 2> /dev/null; then \
 			OPENBLAS_CORETYPE=$$kernel $(PYTEST) -m "numeric and not slow" || exit 1; \
 		else \
-			echo "skipped: kernels: BLAS' for $$kernel, as this processor has no $$feature"; \
+			echo "skipped: kernels: $$kernel, because this processor has no $$feature"; \
 		fi; \
 	done
 
@@ -73,18 +73,19 @@ types: $(VENV)/dev.stamp
 check: lint types
 	XLA_FLAGS= $(PYTEST) --cov --cov-report=term
 
-# An environment of its own, as a user makes it; then what the tests need. Those that train fail early
-# and are skipped, and the process that one had started is then collected with a warning.
+# Install the package into an environment of its own, as a user does, and then what the tests need.
+# Tests that train are skipped when training fails; a process that such a test had started is then
+# garbage-collected with a warning.
 light: $(BIN)/python
 	rm -rf $(LIGHT)
 	$(BIN)/python -m venv $(LIGHT)
 	$(LIGHT)/bin/python -m pip install --quiet ./light
-	@echo "chargen-light, all that it needs and pip: $$(du -sm $(LIGHT) | cut -f 1) MB"
+	@echo "chargen-light with its dependencies and pip: $$(du -sm $(LIGHT) | cut -f 1) MB"
 	$(LIGHT)/bin/python -m pip install --quiet './light[test]'
 	PYTHONPATH=tests $(LIGHT)/bin/pytest -n 2 --dist loadfile -p light -m "not slow" \
 		-W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning
 
-# pyenv offers only the versions that it is told of; Pythons that are missing are named and skipped.
+# pyenv offers only the versions listed in PYENV_VERSION; Pythons that are missing are named and skipped.
 versions: $(VENV)/dev.stamp
 	PYENV_VERSION="$$(pyenv versions --bare 2> /dev/null | grep '^3[.]1[1-9]' | paste -s -d : -)" \
 		UV_PYTHON_DOWNLOADS=never \

@@ -1,6 +1,6 @@
-"""What the wheels of chargen and chargen-light need that no table can say: description, man pages.
+"""Hooks that add the description and the man pages to the wheels of chargen and chargen-light.
 
-Hatchling runs this while it builds either of them, here and for `light/pyproject.toml`.
+Hatchling runs them when it builds either package, from this folder or from `light/`.
 """
 
 import os
@@ -15,16 +15,16 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 SOURCE = Path(__file__).parent
 LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:)([^)\s]+)\)")
-"""A relative link or picture of a page in Markdown."""
+"""A relative link or picture in a Markdown page."""
 SHARED = ("classifiers", "keywords", "license", "requires-python", "scripts")
-"""What chargen-light says of itself as chargen does."""
+"""The fields of the project's metadata that are the same for both packages."""
 
 
 class Description(MetadataHookInterface):
-    """Completes the project's table: the README as PyPI can show it, and chargen-light's."""
+    """Adds the README to the metadata of chargen, and what both share to that of chargen-light."""
 
     def update(self, metadata: dict[str, Any]) -> None:
-        """Called when the table has been read."""
+        """Add to the metadata, once Hatchling has read it."""
         address = os.environ.get("CHARGEN_SOURCE")
         if address:
             metadata["urls"] = {"Source": address, "Changelog": f"{address}/CHANGELOG.md"}
@@ -33,10 +33,10 @@ class Description(MetadataHookInterface):
             text = absolute(readme, address)
             metadata["readme"] = {"content-type": "text/markdown", "text": text}
         else:
-            self._take_over(metadata)
+            self._add_shared(metadata)
 
-    def _take_over(self, metadata: dict[str, Any]) -> None:
-        """Take from chargen's table what holds for the light one, less what only training needs."""
+    def _add_shared(self, metadata: dict[str, Any]) -> None:
+        """Copy chargen's metadata, and make what only training needs an optional dependency."""
         table = tomllib.loads((SOURCE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         left_out = set(self.config["leave-out"])
         names = {line: re.split(r"[^\w-]", line)[0] for line in table["dependencies"]}
@@ -49,12 +49,12 @@ class Description(MetadataHookInterface):
 
 
 def absolute(page: str, address: str | None) -> str:
-    """The page with its relative links made absolute.
+    """Return a page with its relative links made absolute.
 
     Args:
-        page: in Markdown.
-        address: of the folder it lies in, as a forge shows it (`.../blob/v1.0`); where there is
-            none, links become their text, and pictures are left out.
+        page: the page, in Markdown.
+        address: the URL of the page's folder on a forge (`.../blob/v1.0`); without one, links are
+            replaced by their text, and pictures are left out.
     """
 
     def resolve(link: re.Match[str]) -> str:
@@ -68,10 +68,10 @@ def absolute(page: str, address: str | None) -> str:
 
 
 class ManPages(BuildHookInterface[Any]):
-    """Writes a man page of each command into build/man and adds them to the wheel."""
+    """Writes a man page for each command into build/man, and adds the pages to the wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Called before the wheel is put together."""
+        """Write the pages before Hatchling builds the wheel."""
         sys.path.insert(0, str(SOURCE))
         try:
             import click
@@ -83,15 +83,15 @@ class ManPages(BuildHookInterface[Any]):
             sys.path.remove(str(SOURCE))
         folder = Path(self.root) / "build" / "man"
         folder.mkdir(parents=True, exist_ok=True)
-        # Ours loads its commands by name; what writes the pages looks for them in a dictionary.
+        # click_man needs a group with a dictionary of commands; ours loads its commands by name.
         context = click.Context(cli, info_name="chargen")
         commands = {name: cli.get_command(context, name) for name in cli.list_commands(context)}
         for command in commands.values():
             for parameter in command.params:
                 if isinstance(parameter, click.Option) and parameter.help:
-                    parameter.help = parameter.help.replace("\\", "\\e")  # as roff writes it
+                    parameter.help = parameter.help.replace("\\", "\\e")  # roff's escape
         group = click.Group("chargen", commands, help=cli.help, params=cli.params)
         write_man_pages("chargen", group, version=__version__, target_dir=str(folder))
-        # One by one: of a folder Hatchling would take nothing where it finds no package beside it.
+        # They are listed one by one: Hatchling would ignore the folder if no package is beside it.
         pages = {str(page): f"share/man/man1/{page.name}" for page in folder.iterdir()}
         build_data["shared_data"].update(pages)

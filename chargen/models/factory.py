@@ -58,7 +58,12 @@ def build_learner(config: ModelConfig, training: TrainConfig) -> Learner:
 
     Args:
         config: the architecture.
-        training: how to train it; with `predict="all"`, the batch size is a multiple of the shards.
+        training: how to train it; with `predict="all"`, the batch size must be a multiple of the
+            number of shards.
+
+    Returns:
+        A learner for batches of int32 ids (B, T), where T is the window. B is the batch size with
+        `predict="all"`, otherwise it may vary.
 
     Raises:
         ValueError: the precision is still "auto".

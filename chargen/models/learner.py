@@ -1,9 +1,11 @@
-"""What learns: a `Sequential` and its optimizer, a batch being divided into shards.
+"""The learner: a `Sequential` and its optimizer, which divide each batch into shards.
 
-TensorFlow spreads each operation over the cores, and on networks this small the cores then wait
-for each other more than they compute. Here each core takes some of the batch's rows through the
-whole model, forwards and backwards, in one function that XLA compiles; the gradients meet once a
-step.
+TensorFlow spreads each operation over the cores, which in networks this small then spend more time
+waiting for each other than computing. Here each core takes a shard, some rows of the batch, through
+the whole model forwards and backwards, in one function that XLA compiles. The gradients are added
+up once per step.
+
+In shapes, K is the number of steps in a block, B the batch size and T the window.
 """
 
 import math
@@ -21,8 +23,9 @@ from chargen.config import TrainConfig
 __all__ = ["EXPLODED", "Learned", "Learner", "make_optimizer"]
 
 EXPLODED = 10
-"""Times the loss of a uniform guess: weights that do worse than this have run away."""
+"""How many times the loss of a uniform guess a loss may be before the run counts as diverged."""
 SGD_MOMENTUM = 0.9
+"""The usual value."""
 
 Tensor: TypeAlias = Any  # TensorFlow ships no types that mypy can use
 Ids = NDArray[np.int32]
@@ -31,13 +34,13 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Learned:
-    """What a block of steps came to.
+    """The result of a block of steps.
 
     Attributes:
-        losses: of each step that was taken, in nats per character, float32.
-        accuracies: of each step, from 0 to 1, float32.
-        diverged: whether the last of these steps came to a loss or a gradient that is not a
-            number, or to a loss `EXPLODED` times that of a uniform guess.
+        losses: the loss of each step that was taken, in nats per character, float32 (steps,).
+        accuracies: the accuracy of each of these steps, from 0 to 1, float32 (steps,).
+        diverged: whether the loss or the gradient of the last step is not a finite number, or the
+            loss is `EXPLODED` times that of a uniform guess or more.
     """
 
     losses: Floats
@@ -48,21 +51,21 @@ class Learned:
 class Learner:
     """Learns from blocks of batches.
 
-    The loss is the mean cross-entropy of the targets in nats. Stateful layers hold the states of
-    one shard, B / shards rows, while it is computed; between steps `carried` holds those of all.
+    The loss is the mean cross-entropy of the targets in nats. While a shard is computed, stateful
+    layers hold the states of its B / shards rows; between steps `carried` holds the states of all.
 
     Args:
         layers: an input and layers, from int32 ids to float32 logits.
-        optimizer: takes the steps.
-        shards: into how many parts a batch is divided.
-        compiled: whether XLA compiles a shard's pass, which the layers must then allow.
-        ema: the weight of the past, at each step, in the exponential moving average of the
-            weights that replaces them in what was learned; 0 keeps no average.
+        optimizer: the optimizer, not yet built.
+        shards: how many shards a batch is divided into.
+        compiled: whether XLA compiles the pass of a shard; the layers must then allow it.
+        ema: the weight of the past, at each step, in the exponential moving average (EMA) of the
+            weights, which is what is learned; with 0 it is the weights themselves.
 
     Attributes:
         model: the layers as a `Sequential`.
-        optimizer: as given, built.
-        averages: the EMA of each weight; empty without one.
+        optimizer: the same optimizer, built.
+        averages: the EMA of each weight; empty if `ema` is 0.
         carried: the recurrent states of each shard.
     """
 
@@ -80,7 +83,7 @@ class Learner:
         self._shards = shards
         self._ema = ema
         self._weights = self.model.trainable_variables
-        # Its variables are created now, so that a resumed run has something to restore into.
+        # This creates its variables, which a resumed run restores.
         optimizer.build(self._weights)
         self.averages = [_zeros(v.shape) for v in (self._weights if ema else ())]
         self._states = [
@@ -95,7 +98,7 @@ class Learner:
         self._pass_shard = tf.function(self._pass, jit_compile=compiled, autograph=False)
         self._apply = tf.function(self._update, jit_compile=compiled, autograph=False)
         (rows, window), places = self.model.input_shape, self.model.output_shape[1:-1]
-        rows = rows and rows * shards  # None where batches differ
+        rows = rows and rows * shards  # None if batches vary in size
         signature = [
             tf.TensorSpec((None, rows, window), tf.int32),
             tf.TensorSpec((None, rows, *places), tf.int32),
@@ -105,14 +108,14 @@ class Learner:
 
     @property
     def steps(self) -> int:
-        """The steps that were taken in all."""
+        """The number of steps taken in all."""
         return int(self.optimizer.iterations.value)
 
     @property
     def variables(self) -> dict[str, Any]:
-        """All that changes in learning, by kind and position.
+        """All variables that learning changes, by kind and position.
 
-        Keras gives the variables of different runs different names, so positions tell them apart.
+        They are not called by Keras' names for them, which differ from run to run.
         """
         kinds = {
             "weight": self._weights,
@@ -128,28 +131,28 @@ class Learner:
         }
 
     def learned(self) -> list[Floats]:
-        """The weights to keep, in the order of `model.trainable_variables`."""
+        """Return the weights to keep, or their EMA, in the order of `model.trainable_variables`."""
         variables = self.averages if self.averages and self.steps else self._weights
         return [keras.ops.convert_to_numpy(variable) for variable in variables]
 
     def assign(self, weights: Sequence[Floats]) -> None:
-        """Replace the weights, given in the order of `learned`."""
+        """Replace the weights by arrays in the order of `learned`."""
         for variable, array in zip(self._weights, weights, strict=True):
             variable.assign(array)
 
     def reset_states(self) -> None:
-        """Forget what was read."""
+        """Set all recurrent states to zero."""
         for states in self.carried:
             for state in states:
                 state.assign(tf.zeros(state.shape))
 
     def learn(self, inputs: Ids, targets: Ids, rates: Floats) -> Learned:
-        """Learn from K batches, one after the other, and stop where a step diverges.
+        """Learn from K batches, one after the other, and stop at a step that diverges.
 
         Args:
-            inputs: ids (K, B, T).
-            targets: ids (K, B, T), or (K, B) where only the last character is predicted.
-            rates: the learning rate of each step, (K,).
+            inputs: int32 ids (K, B, T).
+            targets: int32 ids of the next characters: (K, B, T), or with `predict="last"` (K, B).
+            rates: the learning rate of each step, float32 (K,).
         """
         steps, losses, accuracies, healthy = self._learn(
             tf.constant(inputs), tf.constant(targets), tf.constant(rates)
@@ -160,10 +163,10 @@ class Learner:
     def _take_steps(
         self, inputs: Tensor, targets: Tensor, rates: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The steps that were taken, their losses and accuracies, whether all of them were healthy.
+        """Take up to K steps; return their number, losses and accuracies, and if all were healthy.
 
-        The loop stays inside TensorFlow: a millisecond of Python around each step would be a fifth
-        of that of a small network.
+        The loop runs inside TensorFlow, because a millisecond of Python between steps would be a
+        fifth of the time of a step of a small network.
         """
         size = tf.size(rates)
         blank = tf.TensorArray(tf.float32, size, element_shape=())
@@ -184,13 +187,13 @@ class Learner:
         return steps, losses.stack(), accuracies.stack(), healthy
 
     def _step(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Take a step on one batch; its loss, its accuracy, and whether both were in order."""
+        """Take a step on one batch; return its loss, its accuracy, and whether it was healthy."""
         weights = [variable.value for variable in self._weights]
         counters = [variable.value for variable in self._counters]
         outcomes = []
         for index, rows in enumerate(self._rows(inputs)):
             states = [variable.value for variable in self.carried[index]]
-            # Each shard drops others: it has seeds of its own.
+            # Each shard has seeds of its own, so that it drops other outputs and weights.
             seeds = [counter + tf.constant([index, 0], counter.dtype) for counter in counters]
             outcomes.append(self._pass_shard(inputs[rows], targets[rows], weights, states, seeds))
         for states, outcome in zip(self.carried, outcomes, strict=True):
@@ -216,7 +219,7 @@ class Learner:
         states: list[Tensor],
         counters: list[Tensor],
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """One shard: sums of gradients, loss and hits; states and counters after it."""
+        """Compute a shard; return sums of gradients, loss and hits, and new states and counters."""
         mapping = [
             *zip(self._weights, weights, strict=True),
             *zip(self._states, states, strict=True),
@@ -238,15 +241,17 @@ class Learner:
         )
 
     def _update(self, sums: list[list[Tensor]], size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Add the shards' sums up and take the optimizer's step; as `_step`."""
+        """Add up the sums of the shards and take the optimizer's step; return what `_step` does."""
         count = tf.cast(size, tf.float32)
         *gradients, loss, accuracy = [tf.add_n(parts) / count for parts in zip(*sums, strict=True)]
-        guessing = math.log(self.model.output_shape[-1])
-        healthy = (loss < EXPLODED * guessing) & tf.math.is_finite(tf.linalg.global_norm(gradients))
+        uniform_nats = math.log(self.model.output_shape[-1])
+        healthy = (loss < EXPLODED * uniform_nats) & tf.math.is_finite(
+            tf.linalg.global_norm(gradients)
+        )
         self.optimizer.apply(gradients, self._weights)
         if self.averages:
             steps = tf.cast(self.optimizer.iterations.value, tf.float32)
-            # Early on the average forgets faster, or it would be of the initial weights.
+            # The EMA forgets faster at first, or the initial weights would dominate it for long.
             past = tf.minimum(self._ema, (steps - 1) / (steps + 9))
             for average, variable in zip(self.averages, self._weights, strict=True):
                 average.assign(past * average.value + (1 - past) * variable.value)
@@ -254,11 +259,11 @@ class Learner:
 
 
 def make_optimizer(training: TrainConfig) -> keras.Optimizer:
-    """Keras' optimizer, as configured."""
+    """Return the optimizer of Keras that a configuration describes."""
     options: dict[str, Any] = {
         "learning_rate": training.learning_rate,
         "global_clipnorm": training.clip_norm or None,
-        # AdamW wants a number; the others skip a product with every weight when it is None.
+        # AdamW needs a number; with None the others save a multiplication of every weight.
         "weight_decay": training.weight_decay or (0.0 if training.optimizer == "adamw" else None),
     }
     match training.optimizer:

@@ -1,1 +1,1 @@
-"""Corpus + model -> checkpoint, with Keras' `compile`, `fit` and callbacks."""
+"""Text and options -> checkpoint: the plan of a run, the loop, and the state to resume from."""

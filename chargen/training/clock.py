@@ -1,4 +1,4 @@
-"""How far a run is, in steps of its epochs and in seconds of its budget, and what is due."""
+"""Measure how far a run is, in steps and in seconds, and say what is due."""
 
 import math
 import time
@@ -11,27 +11,27 @@ from chargen.training.state import RunState
 __all__ = ["Clock"]
 
 WARM_UP = 0.03
-"""Share of the run in which the learning rate climbs: Adam's first estimates are poor."""
+"""Share of the run in which the learning rate rises, because Adam's first estimates are poor."""
 FINAL_RATE = 0.02
-"""What the cosine leaves of the learning rate: the last steps settle, but still learn."""
+"""Share of the learning rate that the cosine ends at: the last steps settle, but still learn."""
 EVALUATION_SHARE = 1 / 25
-"""Share of the time that evaluations take at most, where there is a budget."""
+"""Largest share of a budget that evaluations may take."""
 ENDING_SECONDS = 1.0
-"""Seconds that it takes to write the last files and to leave, without the evaluation."""
+"""Seconds for writing the last files and exiting, the last evaluation not included."""
 
 
 class Clock:
     """Counts the steps and the seconds of a run.
 
-    A run with a budget ends when its epochs or its time are over, whichever comes first, and its
-    schedule follows the one that is further on.
+    A run with a budget ends when its epochs or its time are used up, whichever comes first, and
+    its schedule follows whichever is further along.
 
     Args:
-        run: its `step` and `seconds` count the sessions before this one too.
-        windows: say how long an epoch is.
-        training: says how many epochs there are, how often to evaluate, and what time there is.
-        started: when this session's command began, by `time.monotonic`: the run's seconds include
-            reading and compiling.
+        run: the progress of the run, earlier sessions included.
+        windows: the training text; it determines the length of an epoch.
+        training: the number of epochs, the interval of evaluations, and the budget.
+        started: when this session's command began, by `time.monotonic`, so that the run's seconds
+            include reading and compiling.
 
     Attributes:
         epoch_steps: steps in an epoch.
@@ -51,7 +51,7 @@ class Clock:
         self._next_evaluation = self._after(self._first_second)
 
     def elapsed(self) -> float:
-        """Seconds of all sessions."""
+        """Return the seconds spent over all sessions."""
         return time.monotonic() - self._origin
 
     def begin(self) -> None:
@@ -59,7 +59,7 @@ class Clock:
         self._first_second = self.elapsed()
 
     def reach(self, step: int) -> None:
-        """Note that steps were taken, up to this one."""
+        """Note that the run has taken this many steps in all."""
         run = self._run
         if run.step == self._first_step:
             self._next_evaluation = self._after(self.elapsed())  # the first step compiles
@@ -68,22 +68,22 @@ class Clock:
             run.begun = run.seconds
 
     def count_evaluation(self, seconds: float) -> None:
-        """Note that an evaluation took so long: the last one must fit into the budget."""
+        """Note how many seconds an evaluation took, as the last one must fit into the budget."""
         self._longest_evaluation = max(self._longest_evaluation, seconds)
         self._next_evaluation = self._after(self.elapsed())
 
     def characters(self, step: int) -> int:
-        """Characters learned from by the end of a step; exact where an epoch ends."""
+        """Return how many characters the first `step` steps learn from; exact after an epoch."""
         return round(step * self._step_characters)
 
     @property
     def characters_per_second(self) -> float:
-        """The pace of this session, evaluations included."""
+        """The speed of this session, evaluations included."""
         return self._steps_per_second() * self._step_characters
 
     @property
     def seconds_left(self) -> float:
-        """Seconds to the run's end, at this session's pace."""
+        """Seconds until the run ends, at this session's speed."""
         left = self.total_steps - self._run.step
         of_epochs = left / pace if (pace := self._steps_per_second()) else math.inf
         if self._training.budget is None:
@@ -91,7 +91,7 @@ class Clock:
         return max(0.0, min(of_epochs, self._time_to_learn() - self.elapsed()))
 
     def fraction(self, step: int) -> float:
-        """Share of the run that is done before a step."""
+        """Return the share of the run that is done before a step, from 0 to 1."""
         of_epochs, begun = step / self.total_steps, self._run.begun
         if self._training.budget is None or begun is None:
             return of_epochs
@@ -99,7 +99,7 @@ class Clock:
         return min(1.0, max(of_epochs, of_time))
 
     def learning_rate(self, step: int) -> float:
-        """The rate of a step, by the schedule and what recoveries have left of it."""
+        """Return the learning rate of a step, from the schedule and the recoveries so far."""
         highest = self._training.learning_rate * self._run.rate_factor
         fraction = self.fraction(step)
         if self._training.schedule == "constant":
@@ -116,7 +116,7 @@ class Clock:
 
     @property
     def is_out_of_time(self) -> bool:
-        """Whether only the ending fits into what is left of the budget."""
+        """Whether the budget leaves only enough time to finish the run."""
         return self._training.budget is not None and self.elapsed() >= self._time_to_learn()
 
     @property
@@ -130,21 +130,21 @@ class Clock:
         return step == self._boundary(step - 1) and (every < self.epoch_steps or step % every == 0)
 
     def next_block(self, seconds: float, most: int) -> int:
-        """How many steps to take next without looking up.
+        """Return how many steps to take before looking at anything else.
 
-        As many as this session takes in such a time, 1 at least, and none past an epoch's end or
-        an evaluation.
+        The block takes about the given time. It has at least one step, and ends no later than the
+        epoch or the next evaluation.
 
         Args:
-            seconds: the time.
-            most: steps, at most.
+            seconds: how long the block should take.
+            most: the largest number of steps.
         """
         step = self._run.step
         fitting = max(1, int(self._steps_per_second() * seconds))
         return min(fitting, most, self._boundary(step) - step)
 
     def _boundary(self, step: int) -> int:
-        """The first step after this one at which an epoch ends or an evaluation may be due."""
+        """Return the next step at which an epoch ends or an evaluation may be due."""
         every = self._training.evaluate_every
         epoch_end = (step // self.epoch_steps + 1) * self.epoch_steps
         if self._training.budget is not None or every >= self.epoch_steps:
@@ -153,7 +153,7 @@ class Clock:
         return min(epoch_end, step - within + (within // every + 1) * every)
 
     def _steps_per_second(self) -> float:
-        """The pace of this session; 0 before its first step."""
+        """Return the speed of this session; 0 before its first step."""
         return (self._run.step - self._first_step) / max(self.elapsed() - self._first_second, 1e-9)
 
     def _time_to_learn(self) -> float:
@@ -161,6 +161,6 @@ class Clock:
         return self._training.budget - 1.2 * self._longest_evaluation - ENDING_SECONDS
 
     def _after(self, second: float) -> float:
-        """When to evaluate next."""
+        """Return the second of the next evaluation, counted from `second`."""
         between = (self._training.budget or 0) / EVALUATIONS
         return second + max(between, self._longest_evaluation / EVALUATION_SHARE)

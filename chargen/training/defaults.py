@@ -1,7 +1,7 @@
-"""What to train where the user did not say: every default that follows from the text, with reasons.
+"""Every default of training that follows from the text or the budget, with its reasons.
 
-A choice is taken from the first that has it: the caller's options, the preset, the rung of
-`LADDER` for the text's size, the defaults of `chargen.config`.
+A value comes from the first of these that has one: the caller's options, the preset, the rung of
+`LADDER` for the text's size, and the defaults in `chargen.config`.
 """
 
 import math
@@ -42,21 +42,21 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class TextSize:
-    """What of a text its settings follow from, in characters."""
+    """The sizes of a text that its settings follow from, in characters."""
 
     vocabulary: int
-    """Distinct characters."""
+    """The number of distinct characters."""
     characters: int
-    """All of them."""
+    """The length of the whole text."""
     train: int
-    """Those to learn from."""
+    """The length of the part to learn from."""
     validation: int
-    """Those that are held out."""
+    """The length of the held-out part, or of the validation file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What follows from how much there is to learn from."""
+    """Settings that follow from the amount of text that a run learns from."""
 
     units: int
     batch_size: int = 32
@@ -64,26 +64,27 @@ class Settings:
     weight_drop: float = 0.0
     average: float = 0.0
     weight_decay: float = 0.0
-    """With Adam and a gated cell; AdamW has its own, the others none."""
+    """For Adam with a gated cell; AdamW has its own value, and the other optimizers have none."""
     rate: float = 1.0
-    """Of `LEARNING_RATES`: more for larger batches, and where little is read more than once."""
+    """A factor on `LEARNING_RATES`: greater for larger batches and for few epochs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rung(Settings):
-    """Settings for texts up to a size."""
+    """Settings for texts up to a certain length."""
 
     characters: float
-    """The longest it is for, the held-out part included."""
+    """The longest text that it is for, in characters, the held-out part included."""
     epochs: int
     window: int = 64
 
 
-# Small texts want much dropped and many epochs of few short windows; large ones want as large a
-# network as the machine trains in reasonable time, and few epochs. Measured on the shipped corpora,
-# parts of them, tinyshakespeare and Python's own source; the table is in benchmarks/STUDY.md.
+# Small texts need a lot of dropout, and many epochs of few short windows. Large texts need few
+# epochs, and as large a network as the machine trains in reasonable time. The values were measured
+# on the corpora of this project, parts of them, tinyshakespeare and Python's own source; the table
+# is in benchmarks/STUDY.md.
 LADDER = (
-    # Too little to hold anything out: it is memorised.
+    # There is too little text to hold any of it out, so it is memorised.
     Rung(characters=999, units=64, epochs=100, batch_size=1, window=16),
     Rung(characters=3_000, units=64, epochs=15, batch_size=2, window=32, dropout=0.3),
     Rung(characters=10_000, units=128, epochs=18, batch_size=4, dropout=0.4),
@@ -104,9 +105,9 @@ LADDER = (
     Rung(characters=math.inf, units=512, epochs=1, batch_size=64, average=0.998, rate=1.3),
 )  # fmt: skip
 
-# Adam's, at the peak of the cosine, for up to 256 units.
+# The peak learning rate, with Adam and up to 256 units.
 LEARNING_RATES = {
-    # The gates hold back what a high rate does to a long chain; a plain RNN has none.
+    # Gates damp what a high rate does over many time steps; a plain RNN has none.
     "lstm": 1.2e-2,
     "gru": 1e-2,
     "rnn": 3e-3,
@@ -114,48 +115,53 @@ LEARNING_RATES = {
 OPTIMIZER_FACTORS = {
     "adam": 1.0,
     "adamw": 1.0,
-    "rmsprop": 0.5,  # as Adam without momentum: the same step, less smoothed
-    "sgd": 100.0,  # steps follow the gradient's own size, clipped to a norm of 1
+    "rmsprop": 0.5,  # its steps are as long as Adam's, but less smooth
+    "sgd": 100.0,  # its steps are as long as the gradient, which is clipped to a norm of 1
 }
 ADAMW_DECAY = 0.1
-"""What AdamW is chosen for."""
+"""With AdamW there is always some decay, as that is what it is chosen for."""
 LAST_RATE = 1 / 3
-"""Predict last learns from one character a window, so its gradients are noisier."""
+"""The factor on the learning rate for `predict="last"`. Each window has one target there, so the
+gradients are noisier."""
 
 LAST_WINDOW = 24
-"""Predict last runs a whole window for each character: shorter ones than the rung's."""
+"""The longest window for `predict="last"`, which reads a whole window for each target."""
 LAST_UNITS = 128
 LAST_DROPOUT = 0.4
-"""So that it learns more slowly, and from fewer epochs: both at most."""
+"""The most units and dropout for `predict="last"`, as it learns more slowly and in fewer epochs."""
 LAST_EPOCHS = ((999, 100), (3_000, 15), (10_000, 12), (30_000, 10), (300_000, 5), (3_000_000, 2))
-"""Passes over texts up to so many characters; one over longer ones."""
+"""Epochs for `predict="last"`, by the longest text in characters; longer texts get one epoch."""
 LAST_BATCH_SIZES = (8, 128)
-"""A hundredth of the text within these bounds: a window is one character to learn from, so that
-a step needs many to be worth its overhead, and a short text needs some steps."""
+"""The smallest and the largest batch for `predict="last"`; between them it is a hundredth of the
+text. A window has one target, so a step needs many windows to be worth its overhead, while a short
+text needs a fair number of steps."""
 
 EMBEDDING_ABOVE = 256
-"""Characters above which one-hot inputs cost more than they are worth; then an embedding of 64."""
+"""The number of distinct characters above which an embedding is used: one-hot inputs then cost more
+than they are worth."""
 EMBEDDING = 64
 
 SMALLEST_SPLIT = 1_000
-"""Below this, a tenth of the text is too little to judge by and too much to go without."""
+"""The shortest text of which a part is held out. A tenth of a shorter one is too little to judge
+by, and too much to do without."""
 LARGEST_HELD_OUT = 1_000_000
-"""Characters that settle the figure to a thousandth of a bit; more only take time."""
+"""The most characters to hold out. They determine the loss to a thousandth of a bit; more would
+only take time."""
 VALIDATION = 0.1
 
 EVALUATIONS = 20
-"""In a run, or in its budget: enough to draw a curve and to stop in time."""
+"""How many evaluations a run or its budget has: enough to draw a curve and to stop early."""
 EVALUATION_SHARE = 5
-"""Training characters per held-out one between evaluations: reading costs about a third of
-learning, so that evaluating takes at most a fifteenth of the time."""
+"""The fewest characters to learn from between evaluations, for each held-out character. Reading
+takes about a third of the time of learning, so evaluations take at most a fifteenth."""
 
 SMALL_TEXT = 300_000
-"""Up to here the text says when to stop, not the time: a budget only shortens the run."""
+"""Up to this length the text determines when to stop, and a budget can only shorten the run."""
 PATIENT_TEXT = 100_000
 PATIENT_REACH = 250
 PATIENT = Settings(units=512, dropout=0.4, weight_drop=0.5, average=0.99)
-"""For a text of which `PATIENT_TEXT` characters or more can be read `PATIENT_REACH` times in a
-budget; shorter ones gain nothing from it."""
+"""Settings for a small text of at least `PATIENT_TEXT` characters, if the budget allows it to be
+read at least `PATIENT_REACH` times; shorter texts gain nothing from them."""
 PATIENT_EPOCHS = 60
 REACHES: tuple[tuple[float, Settings], ...] = (
     (1_500_000, Settings(units=128)),
@@ -169,24 +175,24 @@ REACHES: tuple[tuple[float, Settings], ...] = (
         Settings(units=512, batch_size=64, dropout=0.1, weight_drop=0.3, average=0.998, rate=1.3),
     ),
 )
-"""Settings for longer texts by what a budget lets this machine learn from: up to so many
-characters, counted as an LSTM of 256 units would read them."""
+"""Settings for longer texts, by the reach of the budget: the most characters that an LSTM of 256
+units could learn from on this machine in that time, repeated ones included."""
 MOST_EPOCHS = 60
-"""In a budget, for texts that the time ends: more never helped."""
+"""The most epochs of a longer text within a budget; more never helped."""
 FEW_EPOCHS = 3
-"""A text that is not read more often than this is not memorised: dropping and decaying only slow
-the learning, and larger steps get further."""
+"""The most epochs in which a text is not memorised. Dropout and decay would only slow the learning,
+and larger steps get further."""
 FEW_EPOCHS_RATE = 4 / 3
 MANY_EPOCHS = 45
 MANY_EPOCHS_DROPOUT, MANY_EPOCHS_WEIGHT_DROP = 0.2, 0.4
-"""A text that 512 units read more often than this can do with more of them dropped."""
+"""With more than `MANY_EPOCHS` epochs, a network of 512 units is better with more dropout."""
 
 WEIGHT_COPIES = 5
-"""Of the weights in memory, at least: they, their gradients, Adam's two moments, and those that
-are exported."""
+"""The least number of copies of the weights in memory: the weights, their gradients, Adam's two
+moments, and the exported model."""
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # The recipe of the usual first tutorial on RNN text generation, to the letter.
+    # Exactly what the usual first tutorial on RNN text generation does.
     "tutorial": {
         "cell": "rnn",
         "units": 50,
@@ -198,9 +204,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "predict": "last",
         "validation": 0.0,
         "epochs": 100,
-        "batch_size": 32,  # what `fit` does when it is not told
+        "batch_size": 32,  # the default of Keras' `fit`
         "optimizer": "adam",
-        "learning_rate": 1e-3,  # Keras' Adam as it comes, in this and the next three
+        "learning_rate": 1e-3,  # this and the next three are the defaults of Keras' Adam
         "beta_2": 0.999,
         "schedule": "constant",
         "clip_norm": 0.0,
@@ -208,13 +214,18 @@ PRESETS: dict[str, dict[str, Any]] = {
         "weight_drop": 0.0,
         "average": 0.0,
         "precision": "float32",
-        "random_seed": 7,  # so that a lesson comes out the same for every reader
+        "random_seed": 7,  # fixed, so that every reader sees the same result
     }
 }
 
 
 def default_validation(characters: int, options: TrainOptions) -> float | str:
-    """The share of the text, or the file, to hold out."""
+    """Return the share of the text to hold out, or the file to judge by.
+
+    Args:
+        characters: the length of the text.
+        options: what the caller chose.
+    """
     value: float | str | None = with_preset(options).get("validation")
     if value is not None:
         return value
@@ -224,10 +235,10 @@ def default_validation(characters: int, options: TrainOptions) -> float | str:
 
 
 def check_options(options: TrainOptions) -> TrainOptions:
-    """Return what the caller chose, numbers as Python's own.
+    """Return what the caller chose, with numbers of other libraries turned into Python's own.
 
     Raises:
-        OptionError: a choice is out of range, whatever the text may be.
+        OptionError: an option is out of range, whatever the text may be.
     """
     check_validation(options.get("validation", 0.0))
     return cast(
@@ -243,30 +254,30 @@ def settle(
     speed: float,
     machine: Callable[[], Machine],
 ) -> tuple[ModelConfig, TrainConfig]:
-    """Settle every choice for a text.
+    """Return the whole configuration of a run.
 
     Args:
         options: what the caller chose, from `check_options`.
-        text: how long it is.
-        validation: from `default_validation`.
-        speed: how many characters a second an LSTM of 256 units would learn from here; it counts
-            where a budget was chosen.
-        machine: tells what the run computes on; asked last, as it takes seconds to answer.
+        text: the sizes of the text.
+        validation: the share or the file to hold out, from `default_validation`.
+        speed: how many characters per second an LSTM of 256 units learns from on this machine; it
+            matters if there is a budget.
+        machine: describes this machine. It is called last, because it takes seconds.
 
     Raises:
-        OptionError: two choices do not go together.
-        TrainingError: the text is too short for what was chosen, or the memory too small.
+        OptionError: two options conflict.
+        TrainingError: the text is too short for the options, or the memory is too small.
     """
     chosen = with_preset(options) | {"validation": validation}
     if text.train < 2:
         raise TrainingError(
             f"the text to learn from has {text.train} character(s); training needs at least 2, one "
-            "to read and one to predict"
+            "to read and one to predict: give a longer text"
         )
     if text.vocabulary < 2:
         raise TrainingError(
-            "the text has only one distinct character, so that there is nothing to predict; give "
-            "another text, or a lower --min-count where that has folded the rest"
+            "the text has only one distinct character, so there is nothing to predict; give "
+            "another text, or a lower --min-count if that has folded the others"
         )
     rung = next(rung for rung in LADDER if text.characters <= rung.characters)
     last = chosen.get("predict", ModelConfig.predict) == "last"
@@ -295,13 +306,13 @@ def settle(
 
 
 def with_preset(options: TrainOptions) -> dict[str, Any]:
-    """Return the caller's options, and beside them those of the preset."""
+    """Return the options of the caller's preset, overridden by the caller's own."""
     name = options.get("preset")
     return (PRESETS[name] if name else {}) | dict(options)
 
 
 def _within(rung: Rung, characters: int, reach: float) -> Rung:
-    """The rung for a text of a size, changed for what can be learnt from in the time."""
+    """Return a rung changed for the reach of a budget: how many characters it can learn from."""
     if characters <= SMALL_TEXT:
         if characters < PATIENT_TEXT or reach < PATIENT_REACH * characters:
             return rung
@@ -321,7 +332,7 @@ def _within(rung: Rung, characters: int, reach: float) -> Rung:
 
 
 def _for_last(rung: Rung, characters: int) -> Rung:
-    """The rung for predict last."""
+    """Return a rung changed for `predict="last"`."""
     return replace(
         rung,
         units=min(rung.units, LAST_UNITS),
@@ -341,18 +352,18 @@ def _set_sizes(chosen: dict[str, Any], rung: Rung, last: bool, text: TextSize) -
     chosen.setdefault("embedding", EMBEDDING if text.vocabulary > EMBEDDING_ABOVE else 0)
     chosen.setdefault("window", min(rung.window, text.train - 1))
     fewest, most = LAST_BATCH_SIZES
-    # Fewer streams where a given window leaves no room for the rung's.
+    # There are fewer streams than the rung's if a chosen window is too long for so many.
     streams = min(rung.batch_size, max(1, (text.train - 1) // chosen["window"]))
     chosen.setdefault("batch_size", max(fewest, min(most, text.train // 100)) if last else streams)
 
 
 def _set_steps(chosen: dict[str, Any], model: ModelConfig, rung: Rung) -> None:
     optimizer = chosen.get("optimizer", TrainConfig.optimizer)
-    rung_decay = rung.weight_decay if model.cell != "rnn" else 0.0  # a plain RNN lost by it
+    rung_decay = rung.weight_decay if model.cell != "rnn" else 0.0  # a plain RNN got worse
     decay = {"adam": rung_decay, "adamw": ADAMW_DECAY}.get(optimizer, 0.0)
     chosen.setdefault("weight_decay", decay)
     factor = OPTIMIZER_FACTORS.get(optimizer, 1.0)
-    # Wider and deeper networks take smaller steps: rates found at 1x256, 1x512 and 2x192.
+    # Wider and deeper networks need smaller steps; the rates were found at 1x256, 1x512 and 2x192.
     size = math.sqrt(min(1, 256 / model.units)) / model.layers
     chosen.setdefault("learning_rate", LEARNING_RATES[model.cell] * factor * size * rung.rate)
 
@@ -379,29 +390,33 @@ def _check_length(model: ModelConfig, batch_size: int, train_characters: int) ->
 
 
 def check_memory(model: ModelConfig, batch_size: int) -> None:
-    """Refuse what cannot fit, rather than have the system end this process, or others.
+    """Refuse a run that cannot fit into memory, before the system kills this process or another.
+
+    Args:
+        model: the network.
+        batch_size: windows learned from at a time.
 
     Raises:
-        TrainingError: there is less memory than the run takes at least.
+        TrainingError: the machine has less memory than the run needs at the least.
     """
-    # Of each layer, its gates at each time step of each stream.
+    # Each layer keeps its gates for every time step of every row.
     layers = model.layers * (2 if model.bidirectional else 1) * GATES[model.cell] * model.units
     activations = batch_size * model.window * (layers + model.vocabulary_size)
     needed, there = 4 * (WEIGHT_COPIES * parameter_count(model) + activations), memory_bytes()
     if needed > there:
         raise TrainingError(
-            f"training this takes {needed / 1e9:,.1f} GB of memory at least, and this machine has "
-            f"{there / 1e9:,.1f}: choose fewer --units, --layers or --batch-size, or a shorter "
-            "--window"
+            f"training this network takes at least {needed / 1e9:,.1f} GB of memory, and this "
+            f"machine has {there / 1e9:,.1f} GB; choose fewer --units or --layers, a smaller "
+            "--batch-size or a shorter --window"
         )
 
 
 def _evaluate_every(chosen: Mapping[str, Any], model: ModelConfig, text: TextSize) -> int:
-    """Steps between evaluations: a part of an epoch, or a whole number of epochs."""
+    """Return the steps between evaluations: a fraction of an epoch, or whole epochs."""
     epochs: int = chosen["epochs"]
     steps, targets = epoch_size(model.predict, text.train, chosen["batch_size"], model.window)
     if chosen.get("preset") == "tutorial":
-        return steps  # tutorials show every epoch
+        return steps  # a tutorial shows every epoch
     epoch_share = max(epochs / EVALUATIONS, text.validation * EVALUATION_SHARE / targets)
     if epoch_share < 1:
         return -(-steps // round(1 / epoch_share))

@@ -1,4 +1,4 @@
-"""What a run tells while it goes; the caller prints, plots or ignores it."""
+"""Events of a training run, which the caller prints, plots or ignores."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +23,15 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Started:
-    """The run is about to take its first step."""
+    """The run is about to take the first step of this session.
+
+    Attributes:
+        checkpoint: the directory and the configuration.
+        parameters: how many numbers are trained.
+        first_step: how many steps earlier sessions have taken.
+        epoch_steps: steps in an epoch.
+        total_steps: steps in all epochs.
+    """
 
     checkpoint: Checkpoint
     parameters: int
@@ -34,7 +42,16 @@ class Started:
 
 @dataclass(frozen=True)
 class Progressed:
-    """A step was taken; sent a few times a second at most."""
+    """Steps were taken. This event comes a few times per second at most.
+
+    Attributes:
+        step: how many steps have been taken in all.
+        epoch: the same in epochs.
+        fraction: share of the run that is done, from 0 to 1.
+        train_nats: mean loss since the last evaluation, in nats per character.
+        characters_per_second: speed of this session, evaluations included.
+        seconds_left: estimate of the time until the run ends.
+    """
 
     step: int
     epoch: float
@@ -46,7 +63,14 @@ class Progressed:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The model was scored; `record` is the line of `history.jsonl`."""
+    """The model was evaluated.
+
+    Attributes:
+        record: the line that was added to `history.jsonl`.
+        sample: a short text that the model wrote.
+        characters_per_second: speed of this session, evaluations included.
+        seconds_left: estimate of the time until the run ends.
+    """
 
     record: dict[str, Any]
     sample: str
@@ -56,7 +80,13 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Recovered:
-    """The run diverged at a step, and goes on from an earlier one with half the learning rate."""
+    """The run diverged, and continues from its last saved state with half the learning rate.
+
+    Attributes:
+        step: where it diverged.
+        back_to: the step of the saved state.
+        rate_factor: what is left of the configured learning rate, from 0 to 1.
+    """
 
     step: int
     back_to: int
@@ -65,7 +95,15 @@ class Recovered:
 
 @dataclass(frozen=True)
 class Stopped:
-    """The run ended: done, out of time, no longer getting better, or told to stop."""
+    """The run ended: it was finished, out of time, no longer improving, or interrupted.
+
+    Attributes:
+        reason: which of these it was.
+        path: the checkpoint's directory.
+        step: how many steps were taken in all.
+        seconds: time spent over all sessions.
+        best: the line of `history.jsonl` for the best weights; None before an evaluation.
+    """
 
     reason: Reason
     path: Path

@@ -1,4 +1,4 @@
-"""Stopping a run at a step's end when a signal asks for it."""
+"""Stop a run between two blocks of steps when a signal asks for it."""
 
 import signal
 import threading
@@ -9,10 +9,13 @@ __all__ = ["Interruption"]
 
 
 class Interruption:
-    """Turns the first SIGINT or SIGTERM into a request to stop after the step under way.
+    """Turns the first SIGINT or SIGTERM into a request to stop after the current block of steps.
 
-    A second signal acts at once, as it would have without, and an ignored one is still ignored.
-    Signals reach the main thread only; elsewhere this does nothing.
+    A second signal acts at once, as it would without this class, and an ignored signal stays
+    ignored. Python handles signals in the main thread only; in other threads this does nothing.
+
+    Attributes:
+        signal: the number of the signal that arrived, or None.
     """
 
     def __init__(self) -> None:
@@ -20,30 +23,31 @@ class Interruption:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch for signals in the body, and after it hand the one that came to whom it was for.
+        """Watch for signals in the body, and raise the one that arrived again after it.
 
-        So SIGINT ends as a KeyboardInterrupt, and SIGTERM as whatever the process does then.
+        The previous handler then acts: usually SIGINT becomes a KeyboardInterrupt, and SIGTERM
+        ends the process.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        # A process started in the background, or by nohup, was told to ignore some: it still does.
+        # A process started in the background, or by nohup, ignores some signals on purpose.
         previous = {n: handler for n, handler in handlers.items() if handler != signal.SIG_IGN}
 
-        def give_back() -> None:
+        def restore_handlers() -> None:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
         def note(number: int, frame: object) -> None:
             self.signal = number
-            give_back()
+            restore_handlers()
 
         for number in previous:
             signal.signal(number, note)
         try:
             yield
         finally:
-            give_back()
+            restore_handlers()
         if self.signal is not None:
             signal.raise_signal(self.signal)

@@ -1,4 +1,4 @@
-"""One trainer at a time in a checkpoint's directory."""
+"""Allow one trainer at a time in a checkpoint's directory."""
 
 import errno
 import os
@@ -10,13 +10,20 @@ from chargen.errors import CheckpointError
 __all__ = ["Lock"]
 
 UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
-"""What file systems without locks say; nothing is refused there."""
+"""Errors of file systems without locks, where nothing is refused."""
 
 
 class Lock:
-    """Held on a directory, and on others that may take its place; readers are not kept out.
+    """An advisory lock on a directory, and on others that may take its place.
 
-    The system lets go of it when the process ends, in whatever way, and it leaves no file behind.
+    Readers do not need it. The system releases it when the process ends, however that happens, and
+    it leaves no file behind.
+
+    Args:
+        folder: the first directory to lock.
+
+    Raises:
+        CheckpointError: another process trains in the directory.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,12 +38,12 @@ class Lock:
             os.close(descriptor)
 
     def hold(self, folder: Path) -> None:
-        """Take a directory as well, unless it is one that is held.
+        """Lock another directory, unless it is locked already.
 
         Raises:
             CheckpointError: another process trains there.
         """
-        import fcntl  # here, so that systems without it can import what they cannot use
+        import fcntl  # here, so that systems without it can import this module
 
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         if any(os.path.sameopenfile(descriptor, held) for held in self._descriptors):
@@ -47,7 +54,7 @@ class Lock:
         except BlockingIOError:
             os.close(descriptor)
             raise CheckpointError(
-                f"another process is training in {folder}; wait for its end, or give another "
+                f"another process is training in {folder}; wait until it ends, or give another "
                 "--checkpoint"
             ) from None
         except OSError as error:

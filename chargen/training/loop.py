@@ -1,10 +1,10 @@
-"""The run, top to bottom: a generator of what happens.
+"""The training run, from top to bottom, as a generator of events.
 
     for event in run(plan):
         show(event)
 
-Take a block of batches, learn from it, go back where it diverged, evaluate and save where that is
-due, tell.
+Each turn of the loop learns from a block of batches, goes back to the last saved state if that
+diverged, evaluates and saves if either is due, and yields what happened.
 """
 
 import json
@@ -51,32 +51,33 @@ from chargen.training.plan import Plan
 __all__ = ["run"]
 
 BLOCK_SECONDS = 0.1
-"""Of steps between two looks at what happens around them: nobody waits longer for Ctrl-C."""
+"""How long a block of steps should take: Ctrl-C takes effect when the block ends."""
 BLOCK_STEPS = 64
-"""In such a block, at most: its batches are held in memory."""
+"""The most steps in a block, whose batches are held in memory together."""
 REPORT_SECONDS = 0.2
-"""Between two reports of progress: as often as an eye follows."""
+"""The time between two reports of progress, which is as often as the eye can follow."""
 SAMPLE_LENGTH = 100
-"""Characters written at each evaluation: a line of a terminal."""
+"""The number of characters written at each evaluation, about a line of a terminal."""
 MOST_RECOVERIES = 5
-"""Of a run that diverges: a rate that is 32 times too high is not the only fault."""
+"""How often a run may recover. If it still diverges at a 32nd of its learning rate, the cause is
+another."""
 
 
 def run(plan: Plan, started: float | None = None) -> Iterator[Event]:
-    """Train from the start, or from where the run stopped, to its end or an interruption.
+    """Carry out a plan, until the run ends or is interrupted.
 
     Args:
         plan: what to train; the directory of its checkpoint exists.
-        started: when the command began, by `time.monotonic`, which its seconds and its budget
-            count from; None is now.
+        started: when the command began, by `time.monotonic`: the run's seconds and its budget
+            count from there; None means now.
 
     Yields:
-        What happens, once it is saved.
+        The events of the run. An evaluation is yielded after it was saved.
 
     Raises:
         CheckpointError: another process trains in the directory, or the state to resume from is
             damaged.
-        KeyboardInterrupt: after SIGINT, once the run is saved.
+        KeyboardInterrupt: SIGINT arrived, and the run was saved.
         TrainingError: the run diverged again and again.
     """
     training, interruption = plan.checkpoint.training, Interruption()
@@ -105,11 +106,11 @@ def run(plan: Plan, started: float | None = None) -> Iterator[Event]:
 
 
 class _Trainer:
-    """A learner, where it stands, and the files that keep both.
+    """A learner, the progress of its run, and the files of its checkpoint.
 
     Attributes:
-        state: where the run stands.
-        clock: what is due.
+        state: the progress of the run.
+        clock: the time and the steps, which say what is due.
     """
 
     def __init__(self, plan: Plan, started: float) -> None:
@@ -117,7 +118,7 @@ class _Trainer:
         self._plan, self._checkpoint, training = plan, checkpoint, checkpoint.training
         self._windows = make_windows(plan.train_ids, checkpoint.model, training)
         self._learner = build_learner(checkpoint.model, training)
-        # As it is saved: Keras' own layers, for any batch size.
+        # The model as it is saved, with Keras' own layers and for any batch size.
         self._exported = build_model(checkpoint.model, random_seed=training.random_seed)
         self._history: list[dict[str, Any]] = []
         self.state = state.RunState()
@@ -127,21 +128,21 @@ class _Trainer:
             self.state = state.restore(checkpoint.path, self._learner)
             self._history = checkpoint.history()[: self.state.evaluations]
             if plan.extended:
-                self.state.stale = 0  # a run that is given longer gets another chance to improve
+                self.state.stale = 0  # with changed options the run may improve again
         self.clock = Clock(self.state, self._windows, training, started)
         if self.state.step > self.clock.total_steps:
             raise TrainingError(
                 f"this run has done {self.state.step / self.clock.epoch_steps:.1f} epochs, more "
-                f"than --epochs {training.epochs}; give more, or start a new run"
+                f"than --epochs {training.epochs}; give a larger number, or start a new run"
             )
         self._rate = self.clock.learning_rate(self.state.step)
         self._saved_step = self.state.step
         self._saved = self._reported = time.monotonic()
 
     def begin(self, lock: Lock) -> None:
-        """Make the directory a whole checkpoint before the first step, with the initial weights.
+        """Write a complete checkpoint, with the initial weights, before the first step.
 
-        That of a resumed run is one; its options and the place of its text may have changed.
+        A resumed run has one already, but its options and the paths of its texts may have changed.
         """
         if self._plan.resumed:
             state.save(self._checkpoint.path, self._learner, self.state)
@@ -167,32 +168,32 @@ class _Trainer:
         now, clock = self.state, self.clock
         epoch, first = divmod(now.step, clock.epoch_steps)
         if not first:
-            self._learner.reset_states()  # all streams start anew with an epoch
+            self._learner.reset_states()  # every epoch begins at the start of each stream
         count = clock.next_block(BLOCK_SECONDS, BLOCK_STEPS)
         inputs, targets = self._windows.block(epoch, first, count)
         rates = [clock.learning_rate(now.step + k) for k in range(len(inputs))]
         self._rate = rates[-1]
         learned = self._learner.learn(inputs, targets, np.asarray(rates, np.float32))
         size = targets[0].size
-        # One step after the other, so that a run in other blocks comes to the same sums.
+        # Added step by step, so that the sums do not depend on how steps are grouped into blocks.
         for nats, accuracy in zip(learned.losses, learned.accuracies, strict=True):
             now.targets += size
             now.nats += float(nats) * size
             now.hits += float(accuracy) * size
         clock.reach(now.step + len(learned.losses))
         if learned.diverged:
-            raise NumericalError("the loss is no longer a number, or has exploded")
+            raise NumericalError("the loss is not a finite number, or has exploded")
 
     def recover(self) -> Recovered:
-        """Go back to the last state that was saved, with half the learning rate.
+        """Go back to the last saved state, with half the learning rate.
 
         Raises:
-            TrainingError: this did not help often enough.
+            TrainingError: the run has done this `MOST_RECOVERIES` times already.
         """
         now, step = self.state, self.state.step
         if now.recoveries == MOST_RECOVERIES:
             raise TrainingError(
-                f"training diverged: at step {step:,} the loss or the weights are no longer "
+                f"training diverged: at step {step:,} the loss or the weights are not finite "
                 f"numbers, or have exploded, and halving the learning rate {MOST_RECOVERIES} times "
                 "did not help; the best weights so far are kept: train again with a lower "
                 "--learning-rate or a smaller --clip-norm"
@@ -209,17 +210,18 @@ class _Trainer:
     def evaluate(self) -> Evaluated:
         """Score the held-out text, keep the best weights, and add a line to the history.
 
-        With nothing held out, nothing tells better weights from worse, and the newest are kept.
+        If nothing is held out, weights cannot be compared, and the newest are kept.
 
         Raises:
-            NumericalError: the weights, or what they make of the text, are not numbers.
+            NumericalError: the weights or the outputs are not finite numbers, or the loss of the
+                held-out text has exploded.
         """
         now, started = self.state, time.monotonic()
         score, sample = self._examine()
         nats = score.nats_per_character if score else None
         best = nats is None or now.best_nats is None or nats < now.best_nats
         if not (self._checkpoint.path / MODEL).exists():
-            best = True  # of what is left, since somebody has removed the better ones
+            best = True  # somebody has removed the better ones
         now.stale = 0 if best else now.stale + 1
         if best:
             now.best_nats = nats
@@ -244,16 +246,15 @@ class _Trainer:
         return time.monotonic() - self._saved >= self._checkpoint.training.save_every
 
     def save(self) -> None:
-        """Write what `--resume` needs, and what somebody may have removed."""
+        """Write what `--resume` needs, and any file of the checkpoint that was removed."""
         self._checkpoint.mend()
         state.save(self._checkpoint.path, self._learner, self.state)
         self._saved_step, self._saved = self.state.step, time.monotonic()
 
     def leave(self) -> None:
-        """Save what an interrupted run has learned since it was saved.
+        """Save what an interrupted run has learned since it was last saved.
 
-        One that was not evaluated yet, or has nothing to tell better weights by, also leaves the
-        weights that it has reached as its model.
+        If it was not evaluated yet, or nothing is held out, its current weights become its model.
         """
         if self.state.step > self._saved_step:
             if self.state.best_nats is None:
@@ -261,7 +262,7 @@ class _Trainer:
             self.save()
 
     def started(self) -> Started:
-        """What is about to be trained."""
+        """Return the event that opens a session."""
         parameters, clock = parameter_count(self._checkpoint.model), self.clock
         return Started(
             self._checkpoint, parameters, self.state.step, clock.epoch_steps, clock.total_steps
@@ -269,11 +270,11 @@ class _Trainer:
 
     @property
     def is_report_due(self) -> bool:
-        """Whether an eye would notice."""
+        """Whether the last report of progress was long enough ago."""
         return time.monotonic() - self._reported >= REPORT_SECONDS
 
     def progressed(self) -> Progressed:
-        """How far the run is, and how fast."""
+        """Return an event that says how far the run is and how fast."""
         now, clock, self._reported = self.state, self.clock, time.monotonic()
         return Progressed(
             step=now.step,
@@ -285,7 +286,7 @@ class _Trainer:
         )
 
     def stopped(self) -> Stopped:
-        """Why the run ends."""
+        """Return the event that closes a session, with the reason."""
         now, patience = self.state, self._checkpoint.training.patience
         reason: Reason = "interrupted"
         if now.step >= self.clock.total_steps:
@@ -297,29 +298,29 @@ class _Trainer:
         return Stopped(reason, self._checkpoint.path, now.step, now.seconds, best_of(self._history))
 
     def _examine(self) -> tuple[Score | None, str]:
-        """The held-out text's score, None where nothing in it can be scored, and a short text.
+        """Return the score of the held-out text, if any of it can be scored, and a short sample.
 
-        The code is that of `evaluate` and `sample`, so that the figures agree.
+        The code is that of `chargen evaluate` and `chargen sample`, so that the figures agree.
         """
         weights: list[NDArray[np.float32]] = self._learner.learned()
         if not all(np.isfinite(array).all() for array in weights):
-            raise NumericalError("the weights are no longer numbers")
+            raise NumericalError("the weights are not finite numbers")
         checkpoint = self._checkpoint
         model = LanguageModel(Network(checkpoint.model, weights), checkpoint.vocabulary)
-        # Another text each time, and the same in the same run.
+        # Every evaluation has another random seed, and the same run has the same ones.
         random_seed = checkpoint.training.random_seed + self.state.step
         ((_, pieces),) = write(model, [""], SampleConfig(length=SAMPLE_LENGTH), random_seed)
         sample = "".join(pieces)
         score = score_ids(model, self._plan.validation_ids)
         if math.isnan(score.nats_per_character):
             return None, sample
-        # The weights' last step may have ruined them: the loss before it does not know.
+        # The last step may have ruined the weights; its loss was computed before it.
         if score.nats_per_character > EXPLODED * math.log(len(checkpoint.vocabulary)):
             raise NumericalError("the loss of the held-out text has exploded")
         return score, sample
 
     def _place(self, step: int, seconds: float) -> dict[str, Any]:
-        """Where a line of the history stands."""
+        """Return the fields of a line of the history that say when it was written."""
         return {
             "step": step,
             "epoch": step / self.clock.epoch_steps,

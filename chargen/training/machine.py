@@ -1,8 +1,8 @@
-"""What a run computes on: threads, a GPU, and what the processor multiplies fast.
+"""What a run computes on: its threads, a GPU, and the number format that the processor is fast in.
 
-The processor is known by the features that it names and never by a stopwatch. A product that is
-timed takes longer while the machine is busy with something else, and the same seed, text and
-options would then give another model.
+The processor is judged by the features that it lists, never by timing it. Measured times change
+with whatever else the machine is doing, so the same random seed, text and options could give
+different models.
 """
 
 import os
@@ -26,31 +26,33 @@ __all__ = [
 ]
 
 CPUINFO = Path("/proc/cpuinfo")
-"""Where Linux lists the features. Of the libraries that could be asked, py-cpuinfo takes 1.3 s,
-archspec does not know all of these features, and NumPy names none for bfloat16."""
+"""Where Linux lists the processor's features. No library does better: py-cpuinfo takes 1.3 s,
+archspec does not know all of these features, and NumPy lists none for bfloat16."""
 HEADINGS = {"flags", "Features"}
-"""What Linux calls them on x86 and on Arm."""
+"""Names of the line that lists them, on x86 and on Arm."""
 GROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
-"""Where Linux says what a container may have."""
+"""Where Linux states the memory limit of a container."""
 
 SPEEDS = {"amx_bf16": 85_000, "avx512_bf16": 45_000}
-"""Features that multiply bfloat16, the fastest first, with the characters per second that one core
-with it learned from, training an LSTM of 256 units: on an Intel Xeon and an AMD Zen 4."""
+"""Features for products of bfloat16, the fastest first. With each comes the number of characters
+per second that one core learned from when it trained an LSTM of 256 units: of an Intel Xeon, and of
+an AMD Zen 4."""
 FLOAT32_SPEED = 30_000
-"""The same with float32 alone, on the Zen 4."""
+"""The same speed with float32 alone, on the Zen 4."""
 FEWEST_ROWS = 8
-"""In a shard: each prepares the weights for its products again, which fewer rows do not repay."""
+"""The fewest rows in a shard. Each shard prepares the weights for its products once more, and fewer
+rows do not repay that."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What the settings of a run depend on besides its text and its options.
+    """What the settings of a run depend on, apart from its text and its options.
 
     Attributes:
-        threads: to compute with.
+        threads: how many to compute with.
         has_gpu: whether TensorFlow computes on a GPU.
-        bfloat16: the feature of the processor by which products of bfloat16 are faster here than
-            those of float32, or None.
+        bfloat16: the processor's feature that makes products of bfloat16 faster than those of
+            float32, or None.
     """
 
     threads: int
@@ -58,7 +60,7 @@ class Machine:
     bfloat16: str | None = None
 
     def precision(self, asked_for: Precision) -> tuple[NumberFormat, str | None]:
-        """The precision of the products, and why where it was not asked for.
+        """Return the precision of the products and, where it was not asked for, the reason.
 
         Raises:
             OptionError: bfloat16 was asked for on a GPU, where Keras' own layers run.
@@ -76,23 +78,23 @@ class Machine:
         return "bfloat16", f"the processor has {self.bfloat16}"
 
     def shards(self, model: ModelConfig, batch_size: int) -> int:
-        """Into how many parts to divide a batch, to be computed side by side."""
+        """Return how many shards to divide a batch into; they are computed side by side."""
         if self.has_gpu:
             return 1
         most = max(1, min(self.threads, batch_size // FEWEST_ROWS))
-        if model.predict == "last":  # whose batches vary anyway
+        if model.predict == "last":  # its last batch is smaller anyway
             return most
         return next(n for n in range(most, 0, -1) if batch_size % n == 0)
 
 
 def this_machine(threads: int | None) -> Machine:
-    """Start TensorFlow, which alone knows whether there is a GPU it can use, and look.
+    """Start TensorFlow, which alone knows whether it can use a GPU, and describe this machine.
 
     Args:
-        threads: to compute with; None is one for each core.
+        threads: how many to compute with; None uses one for each core.
 
     Raises:
-        TrainingError: TensorFlow cannot be started with these threads.
+        TrainingError: TensorFlow cannot be started with this number of threads.
     """
     runtime.start(threads)
     from chargen.models.recurrent import on_gpu
@@ -102,7 +104,7 @@ def this_machine(threads: int | None) -> Machine:
 
 @cache
 def features(cpuinfo: Path = CPUINFO) -> frozenset[str]:
-    """The names of what the processor can do, as Linux writes them; none on other systems."""
+    """Return the processor's features under the names that Linux uses; on other systems, none."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -116,25 +118,25 @@ def features(cpuinfo: Path = CPUINFO) -> frozenset[str]:
 
 
 def learning_speed(threads: int | None) -> float:
-    """Characters per second that an LSTM of 256 units learns from on a processor such as this.
+    """Return how many characters per second an LSTM of 256 units learns from on such a processor.
 
     Args:
-        threads: to compute with; None is one for each core.
+        threads: how many to compute with; None uses one for each core.
     """
     feature = bfloat16_feature()
     return thread_count(threads) * (SPEEDS[feature] if feature else FLOAT32_SPEED)
 
 
 def memory_bytes() -> int:
-    """The memory of this machine, or as much of it as this process may have."""
+    """Return the memory of this machine in bytes, or as much of it as this process may use."""
     found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    with suppress(OSError, ValueError):  # another system, or no limit: then it says "max"
+    with suppress(OSError, ValueError):  # another system, or no limit, which reads "max"
         found.append(int(GROUP_MEMORY.read_text()))
     return min(found)
 
 
 def bfloat16_feature() -> str | None:
-    """The feature by which products of bfloat16 are faster here than those of float32, or None."""
+    """Return the feature that makes products of bfloat16 faster here than float32, or None."""
     if not runtime.multiplies_bfloat16():
         return None
     return next((name for name in SPEEDS if name in features(CPUINFO)), None)

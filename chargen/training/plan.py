@@ -1,4 +1,4 @@
-"""Settle all of a run before it starts: where it goes, what it reads, what it is."""
+"""Settle everything about a run before it starts: its directory, its texts, its configuration."""
 
 import json
 from collections.abc import Sequence
@@ -35,12 +35,12 @@ from chargen.training.machine import learning_speed, this_machine
 __all__ = ["Plan", "default_checkpoint", "plan_new", "plan_resumed"]
 
 EXTENDABLE = ("epochs", "budget", "patience", "save_every", "threads")
-"""Options that a resumed run may be given anew: how long it goes on, on what. The rest are what
-it is."""
+"""Options that may change when a run is resumed: how long it runs, and on how many threads. The
+others make the run what it is."""
 OLDER_STATE = "resume.npz"
-"""What held the state of a run before `RESUME` did."""
+"""The file that held a run's state before `RESUME` did."""
 ADJUSTABLE = ("dropout", "window")
-"""What a run that takes over a network may choose of its configuration."""
+"""Options of the network that may still be chosen with --init-from."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class Plan:
     """What to train, on what, and from which weights.
 
     Attributes:
-        checkpoint: the configuration, and where it goes; nothing is written yet.
-        train_ids: to learn from.
-        validation_ids: held out; may be empty.
-        initial_weights: in the order of `chargen.checkpoint.architecture.describe`; None draws
-            them.
-        resumed: whether the checkpoint's directory holds a run to be continued.
-        extended: whether that was given other options than it had.
+        checkpoint: the configuration and the directory, to which nothing is written yet.
+        train_ids: the text to learn from.
+        validation_ids: the held-out text; may be empty.
+        initial_weights: float32 arrays in the order of
+            `chargen.checkpoint.architecture.describe`; None draws them at random.
+        resumed: whether the directory holds a run to be continued.
+        extended: whether that run is given other options than it had.
     """
 
     checkpoint: Checkpoint
@@ -66,7 +66,7 @@ class Plan:
 
 
 def default_checkpoint(source: str) -> Path:
-    """`checkpoints/<stem>` of the first text; a compression's ending is no part of the stem."""
+    """Return `checkpoints/<stem of the first text>`, without a suffix such as .gz."""
     if source == STANDARD_INPUT:
         return DEFAULT_FOLDER / "stdin"
     name = PurePath(source)
@@ -83,14 +83,21 @@ def plan_new(
     force: bool = False,
     init_from: Path | None = None,
 ) -> Plan:
-    """Plan a run from the start.
+    """Plan a new run.
 
     Args:
-        folder: where the checkpoint goes.
-        sources: the texts.
-        options: the caller's choices.
-        force: replace a checkpoint that is there.
-        init_from: a checkpoint to take the network and its weights from.
+        folder: the directory for the checkpoint; it is created.
+        sources: the paths of the texts; "-" is standard input.
+        options: what the caller chose.
+        force: replace the checkpoint that is there.
+        init_from: a checkpoint whose network and weights to start from.
+
+    Raises:
+        CheckpointError: the directory is taken or cannot be written, or `init_from` is damaged.
+        CorpusError: a text cannot be read.
+        OptionError: an option is out of range, or two options conflict.
+        TrainingError: the text or the memory does not suffice.
+        VocabularyError: the text's characters are not those of `init_from`.
     """
     _check_free(folder, force)
     initial = Checkpoint.open(init_from) if init_from is not None else None
@@ -107,7 +114,8 @@ def plan_new(
     train_ids, validation_ids = corpus.split(validation, encoding)
     if isinstance(validation, str) and (validation_ids == corpus.vocabulary.unknown).all():
         raise TrainingError(
-            f"--validation {validation} holds no character of the text to learn from; give another"
+            f"--validation {validation} has no character in common with the text to learn from; "
+            "give another file"
         )
     _check_writable(folder)
     threads = options.get("threads")
@@ -138,12 +146,18 @@ def plan_new(
 
 
 def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) -> Plan:
-    """Plan to go on with the run in `folder`.
+    """Plan to continue the run in a directory.
 
     Args:
-        folder: its checkpoint.
-        sources: its texts; none where they can be read again from where they were.
-        options: as far as given, those of the run; epochs and patience may differ.
+        folder: the run's checkpoint.
+        sources: the paths of its texts; if there are none, the recorded paths are read.
+        options: what the caller chose; only those in `EXTENDABLE` may differ from the run's.
+
+    Raises:
+        CheckpointError: there is no run to be resumed, or its checkpoint is damaged.
+        CorpusError: a text cannot be read, or is not the run's.
+        OptionError: an option differs that may not.
+        TrainingError: the validation text is not the run's, or the memory does not suffice.
     """
     checkpoint = Checkpoint.open(folder)
     if (folder / OLDER_STATE).is_file() and not (folder / RESUME).exists():
@@ -164,11 +178,11 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
         if name not in EXTENDABLE and recorded[name] != value:
             option = name.replace("_", "-")
             raise OptionError(
-                f"--{option} {value} does not go with --resume: this run was started with "
+                f"--{option} {value} does not go with --resume, as this run was started with "
                 f"{recorded[name]}; leave it out, or start a new run"
             )
-    anew = {name: given[name] for name in EXTENDABLE if name in given}
-    training = TrainConfig.from_json(checkpoint.training.to_json() | anew)
+    changed = {name: given[name] for name in EXTENDABLE if name in given}
+    training = TrainConfig.from_json(checkpoint.training.to_json() | changed)
     check_memory(checkpoint.model, training.batch_size)
     corpus = checkpoint.read_corpus(sources)
     train_ids, validation_ids = corpus.split(training.validation, training.encoding)
@@ -177,10 +191,10 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
         fingerprint(validation_ids) != record.validation_sha256
     ):
         raise TrainingError(
-            f"{training.validation} is not the text that this run held out; put that back, or "
+            f"{training.validation} is not the text that this run held out; restore that text, or "
             "start a new run"
         )
-    if sources and STANDARD_INPUT not in sources:  # where the text is now
+    if sources and STANDARD_INPUT not in sources:  # the texts may have moved
         record = replace(record, texts=tuple(_absolute(source) for source in sources))
     runtime.start(training.threads)
     opened = replace(checkpoint, training=training, corpus=record)
@@ -193,29 +207,29 @@ def _check_free(folder: Path, force: bool) -> None:
         raise CheckpointError(f"{folder} is a file; give a directory with --checkpoint")
     found = [name for name in FILES if (folder / name).exists()]
     if found and not force:
-        what = "a checkpoint" if CONFIG in found else f"{found[0]}, a name of a checkpoint's files"
+        what = "a checkpoint" if CONFIG in found else f"{found[0]}, a file that checkpoints have"
         raise CheckpointError(
-            f"{folder} already holds {what}; give --resume to go on with it, --force to replace "
+            f"{folder} already holds {what}; give --resume to continue its run, --force to replace "
             "it, or another --checkpoint"
         )
     if CONFIG in found and _is_foreign(folder / CONFIG):
         raise CheckpointError(
-            f"{folder / CONFIG} is not of chargen, and --force would replace it; give another "
-            "--checkpoint"
+            f"{folder / CONFIG} was not written by chargen, and --force would replace it; give "
+            "another --checkpoint"
         )
 
 
 def _is_foreign(config: Path) -> bool:
-    """Whether a `config.json` is whole and yet not a checkpoint's."""
+    """Return whether a `config.json` is valid JSON but not a checkpoint's."""
     try:
         content = json.loads(config.read_bytes())
     except (ValueError, RecursionError, OSError):
-        return False  # damaged: nobody's loss
+        return False  # it is damaged, so nothing is lost
     return not (isinstance(content, dict) and {"format", "model", "training"} <= content.keys())
 
 
 def _check_writable(folder: Path) -> None:
-    """Find out before minutes of training that there is no place to keep them."""
+    """Find out before minutes of training whether their result can be written."""
     trial = folder / ".chargen-trial"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -239,12 +253,12 @@ def _check_vocabulary(vocabulary: Vocabulary, initial: Checkpoint) -> None:
     ]
     raise VocabularyError(
         f"--init-from {initial.path} needs a text with the same characters; "
-        f"{', '.join(differences)}: train from the start, or make the texts' characters the same"
+        f"{', '.join(differences)}: leave out --init-from, or make the characters the same"
     )
 
 
 def _inherited(options: TrainOptions, initial: Checkpoint) -> TrainOptions:
-    """The caller's options with the architecture of the checkpoint to start from."""
+    """Return the caller's options, with the architecture of the checkpoint to start from."""
     model = initial.model.to_json()
     del model["vocabulary_size"]
     for name, value in options.items():
@@ -254,7 +268,7 @@ def _inherited(options: TrainOptions, initial: Checkpoint) -> TrainOptions:
                 f"has {model[name]}; leave it out"
             )
     if "preset" in options:
-        raise OptionError("--preset and --init-from both say what the network is; give one of them")
+        raise OptionError("--preset and --init-from both determine the network; give one of them")
     adjusted = {name: value for name, value in options.items() if name not in model}
     kept = {name: options.get(name, value) for name, value in model.items()}
     return cast("TrainOptions", adjusted | kept)

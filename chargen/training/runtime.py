@@ -1,4 +1,4 @@
-"""Start TensorFlow and Keras, once, quietly, with the threads asked for."""
+"""Start TensorFlow and Keras once, quietly, with a given number of threads."""
 
 import ctypes
 import os
@@ -13,25 +13,26 @@ from chargen.errors import TrainingError
 __all__ = ["library_versions", "multiplies_bfloat16", "start"]
 
 _MALLOC_OPTIONS = {
-    -4: 0,  # M_MMAP_MAX: no allocation has pages of its own, which freeing would give back
-    -1: 2**31 - 1,  # M_TRIM_THRESHOLD: nor is the end of the heap given back
-    -2: 64 << 20,  # M_TOP_PAD: nor a thread's own heap, of 64 MB, when it is empty
+    -4: 0,  # M_MMAP_MAX: no allocation gets pages of its own, which are returned when it is freed
+    -1: 2**31 - 1,  # M_TRIM_THRESHOLD: the free end of the heap is not returned either
+    -2: 64 << 20,  # M_TOP_PAD: nor is a thread's own heap of 64 MB when it is empty
 }
-"""Of glibc's `mallopt`, by their numbers in malloc.h."""
+"""Options of glibc's `mallopt`, by their numbers in malloc.h."""
 
 FAST_PRODUCTS = "--xla_cpu_experimental_xnn_fusion_type=LIBRARY_FUSION_TYPE_DOT"
 FAST_PRODUCTS_VERSIONS = ("2.21.",)
-"""Of TensorFlow, in which XLA has the flag and it was seen to work."""
+"""Versions of TensorFlow in which XLA has the flag and the flag was seen to work."""
 
 
 def start(threads: int | None = None) -> None:
-    """Import the framework before anything else does; a second call changes nothing.
+    """Set up TensorFlow and Keras and import them; a second call changes nothing.
 
     Args:
-        threads: for TensorFlow to compute with; None is one for each core.
+        threads: how many TensorFlow computes with; None uses one for each core.
 
     Raises:
-        TrainingError: Keras already runs on another backend, or TensorFlow's threads are fixed.
+        TrainingError: Keras already runs on another backend, or TensorFlow has already fixed its
+            number of threads.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     _keep_memory()
@@ -43,8 +44,8 @@ def start(threads: int | None = None) -> None:
         import tensorflow as tf
     if keras.backend.backend() != "tensorflow":
         raise TrainingError(
-            f"Keras already runs on {keras.backend.backend()} in this process; training needs "
-            "tensorflow: set KERAS_BACKEND=tensorflow before Keras is imported"
+            f"Keras already runs on {keras.backend.backend()} in this process, and training needs "
+            "tensorflow; set KERAS_BACKEND=tensorflow before Keras is imported"
         )
     if threads is not None:
         try:
@@ -52,28 +53,28 @@ def start(threads: int | None = None) -> None:
             tf.config.threading.set_inter_op_parallelism_threads(threads)
         except RuntimeError:
             raise TrainingError(
-                f"--threads {threads} comes too late: TensorFlow has already computed in this "
-                "process; set the threads before its first use"
+                f"--threads {threads} comes too late, as TensorFlow has already computed in this "
+                "process; set the number of threads before its first use"
             ) from None
 
 
 def library_versions() -> dict[str, str]:
-    """What a run was made with, for its configuration."""
+    """Return the versions of chargen, Python and the libraries, for the run's configuration."""
     python = ".".join(map(str, sys.version_info[:3]))
     libraries = {name: _version(name) for name in ("keras", "tensorflow", "numpy", "h5py")}
     return {"chargen": chargen.__version__, "python": python} | libraries
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether XLA in this TensorFlow has the processor multiply bfloat16, where it can."""
+    """Return whether XLA in this TensorFlow uses the processor's instructions for bfloat16."""
     return _version("tensorflow").startswith(FAST_PRODUCTS_VERSIONS)
 
 
 def _keep_memory() -> None:
-    """Have the C library keep what a step frees for the next one.
+    """Have the C library keep the memory that a step frees for the next step.
 
-    Each step of training asks for the same tens of megabytes again. Given back to the system in
-    between, as glibc does, they cost thousands of page faults a step, and up to half of its time.
+    Each step of training allocates the same tens of megabytes. By default glibc returns them to
+    the system in between, which costs thousands of page faults per step and up to half its time.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -85,10 +86,10 @@ def _keep_memory() -> None:
 
 
 def _set_xla_flags() -> None:
-    """Have XLA make bfloat16 products with the CPU's own instructions.
+    """Have XLA compute bfloat16 products with the processor's own instructions.
 
     Without the flag it turns them into products of float32. An unknown flag ends the process, so
-    that it is given only to versions that are known to have it.
+    the flag is set only for versions that are known to have it.
     """
     if multiplies_bfloat16():
         flags = os.environ.get("XLA_FLAGS", "")
@@ -105,14 +106,14 @@ def _version(name: str) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Send what TensorFlow's C++ side writes to standard error while it loads to nowhere.
+    """Discard what TensorFlow's C++ code writes to standard error while it is imported.
 
-    It logs to the descriptor before its own log level is read, past any setting of ours. An
-    import that fails still shows its exception.
+    It writes to the file descriptor before it reads its own log level, so no setting silences it.
+    An import that fails still shows its exception.
     """
     try:
         kept = os.dup(2)
-    except OSError:  # standard error is closed: nothing to keep clean
+    except OSError:  # standard error is closed, so nothing can be written to it
         yield
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,7 +1,7 @@
-"""Everything a run needs to continue exactly where it stopped: `resume.safetensors`.
+"""Save and restore everything that a run needs to continue exactly where it stopped.
 
-One file, so that it is replaced in one step: the variables of the learner as tensors, and where
-the run stands, its best figure, patience and clock as JSON in the header.
+It is all in one file, `resume.safetensors`, so that it is replaced in one step. The tensors are the
+variables of the learner; the header holds the progress of the run as JSON.
 """
 
 import dataclasses
@@ -23,55 +23,54 @@ from chargen.models.learner import Learner
 __all__ = ["RunState", "restore", "save"]
 
 RUN = "run"
-"""Of the header's texts, the one with the `RunState`."""
+"""The entry of the header that holds the `RunState`."""
 KINDS = {"F32": "float32", "I64": "int64", "U32": "uint32", "I32": "int32"}
-"""The types of a learner's variables: safetensors' names and Keras'."""
+"""The types of a learner's variables, as safetensors names them and as Keras does."""
 
 Shapes: TypeAlias = dict[str, tuple[tuple[int, ...], str]]
-"""Of each tensor, its shape and the name of its type."""
+"""The shape of each tensor and the name of its type, by the tensor's name."""
 
 
 @dataclasses.dataclass
 class RunState:
-    """Where a run stands. It changes as the run proceeds."""
+    """The progress of a run, which changes with every step."""
 
     step: int = 0
-    """Batches learned from, over all epochs."""
+    """How many batches were learned from, over all epochs."""
     seconds: float = 0.0
     """Seconds spent over all sessions, start-up included."""
     begun: float | None = None
-    """The second at which the first step ended: before it comes reading and compiling, which is
-    not learning."""
+    """The second at which the first step ended; the time before went into reading and compiling."""
     best_nats: float | None = None
-    """The lowest validation figure so far."""
+    """The lowest validation loss so far, in nats per character."""
     stale: int = 0
-    """Evaluations since then."""
+    """How many evaluations came after that one."""
     evaluations: int = 0
-    """Lines of the history that belong to this state."""
+    """How many lines of the history belong to this state."""
     recoveries: int = 0
-    """Times that the run diverged and went back; each halves its learning rate."""
+    """How often the run diverged and went back; each time halved its learning rate."""
     targets: int = 0
-    """Characters predicted since the last evaluation."""
+    """How many characters were predicted since the last evaluation."""
     nats: float = 0.0
-    """What these cost together."""
+    """The sum of their losses."""
     hits: float = 0.0
-    """How many of these were the most likely ones."""
+    """How many of them the model thought the most likely."""
 
     @property
     def rate_factor(self) -> float:
-        """What is left of the learning rate."""
+        """The share of the configured learning rate that is left, from 0 to 1."""
         return 0.5**self.recoveries
 
     def is_stale(self, patience: int) -> bool:
-        """Whether the run has continued for long enough without improving."""
+        """Return whether the run has gone without improvement for as long as `patience` allows."""
         return 0 < patience <= self.stale
 
     def check(self) -> None:
-        """Refuse values that no run has.
+        """Refuse values that no run can have.
 
         Raises:
-            TypeError: one is of another type.
-            ValueError: one is negative or not a number.
+            TypeError: a value is of another type.
+            ValueError: a value is negative or not a finite number.
         """
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -85,9 +84,15 @@ class RunState:
 
 
 def save(folder: Path, learner: Learner, run: RunState) -> None:
-    """Write `resume.safetensors`."""
+    """Write `resume.safetensors`.
+
+    Args:
+        folder: the checkpoint's directory.
+        learner: the model and its optimizer, whose variables become tensors.
+        run: the progress of the run.
+    """
     tensors = {
-        # As arrays even where they are single numbers, whose memory the library asks for.
+        # Single numbers become arrays too, because the library needs an array's memory.
         name: np.asarray(keras.ops.convert_to_numpy(variable))
         for name, variable in learner.variables.items()
     }
@@ -96,10 +101,14 @@ def save(folder: Path, learner: Learner, run: RunState) -> None:
 
 
 def restore(folder: Path, learner: Learner) -> RunState:
-    """Read `resume.safetensors` into a learner.
+    """Read `resume.safetensors` into a learner, and return the progress of the run.
+
+    Args:
+        folder: the checkpoint's directory.
+        learner: the one to restore; it stays as it is if the file is refused.
 
     Raises:
-        CheckpointError: it is missing or damaged, or belongs to another model.
+        CheckpointError: the file is missing or damaged, or belongs to another model.
     """
     path = folder / RESUME
     variables = learner.variables
@@ -115,8 +124,8 @@ def restore(folder: Path, learner: Learner) -> RunState:
             tensors = {name: file.get_tensor(name) for name in expected}
     except (OSError, SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise CheckpointError(
-            f"{path} cannot be resumed from ({reason_of(error)}): it is damaged, or belongs to "
-            "another model or version of Keras; start a new run from the best weights with "
+            f"{path} cannot be resumed from ({reason_of(error)}); it is damaged, or it belongs to "
+            "another model or version of Keras: start a new run from the best weights with "
             f"--init-from {folder}"
         ) from None
     for name, variable in variables.items():
@@ -133,7 +142,7 @@ def _shapes(file: Any) -> Shapes:
 
 
 def _check(found: Shapes, expected: Shapes) -> None:
-    """Refuse tensors that are not those of the learner, before they are read."""
+    """Refuse tensors that do not fit the learner, before they are read."""
     if missing := sorted(expected.keys() - found.keys()):
         raise ValueError(f"{missing[0]} is missing")
     if unknown := sorted(found.keys() - expected.keys()):

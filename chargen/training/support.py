@@ -1,4 +1,4 @@
-"""What training needs that sampling and scoring do without."""
+"""Check for what training needs and the other commands do not."""
 
 import sys
 from importlib.metadata import PackageNotFoundError, distribution
@@ -9,30 +9,30 @@ from chargen.errors import TrainingError
 __all__ = ["LIBRARIES", "check_support"]
 
 LIBRARIES = ("tensorflow", "keras", "rich", "safetensors")
-"""What a light install leaves out."""
+"""What `chargen-light` leaves out."""
 
 
 def check_support() -> None:
-    """Refuse at once, before anything is read, where nothing can be trained.
+    """Refuse to train, before anything is read, if this system or installation cannot.
 
     Raises:
         TrainingError: the system has no locks, or a library is not installed.
     """
     if find_spec("fcntl") is None:
         raise TrainingError(
-            f"training needs a POSIX system, such as Linux or macOS, and this one is "
+            "training needs a POSIX system, such as Linux or macOS, and this one is "
             f"{sys.platform}; train on one of those and copy the checkpoint here, where every "
             "other command can use it"
         )
     if missing := [name for name in LIBRARIES if find_spec(name) is None]:
         raise TrainingError(
             f"training needs {', '.join(missing)}, which this installation does not have; "
-            f"install what is missing with: pip install {_whole()}"
+            f"install what is missing with: pip install {_whole_package()}"
         )
 
 
-def _whole() -> str:
-    """What pip is to be asked for, so that it adds what is missing in the right versions."""
+def _whole_package() -> str:
+    """Return what to ask pip for, so that it adds the missing libraries in the right versions."""
     try:
         distribution("chargen-light")
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""`chargen.train`: a training run from the text to the finished checkpoint."""
+"""`chargen.train`: train on texts and write a checkpoint."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ Text = str | PathLike[str]
 
 
 def _ignore(event: Event) -> None:
-    """Report to nobody."""
+    """Ignore an event: the default of `report`."""
 
 
 @takes(TRAIN_OPTIONS)
@@ -36,32 +36,33 @@ def train(
 ) -> Path:
     """Train a model on texts and write a checkpoint.
 
-    The options are the long ones of `chargen train`, with underscores. What is not given follows
-    from the text; see `chargen.training.defaults`.
+    The options are the long options of `chargen train`, with underscores. Those that are not given
+    follow from the text; see `chargen.training.defaults`.
 
     Args:
-        texts: a path or several, joined in order; "-" is standard input. With `resume` they may
-            be left out: the run knows its own.
+        texts: a path, or several whose texts are joined in order; "-" is standard input. With
+            `resume` they may be left out, as the run knows its own.
         checkpoint: the directory to write; by default `checkpoints/<stem of the first text>`.
-        resume: go on with the run in `checkpoint` where it stopped.
-        force: replace a checkpoint that is there.
-        init_from: a checkpoint to take the network and its weights from, for another text with
-            the same characters.
-        report: told what happens; see `chargen.training.events`.
-        **options: what the fields of `ModelConfig` and `TrainConfig` say, which stands here.
+        resume: continue the run in `checkpoint` where it stopped.
+        force: replace the checkpoint that is there.
+        init_from: a checkpoint whose network and weights to start from; its characters must be
+            those of the text.
+        report: a function that is called with each event of the run; see
+            `chargen.training.events`.
+        **options: one entry for each field that may be chosen; `takes` fills them in here.
 
     Returns:
         The checkpoint's path.
 
     Raises:
         CorpusError: a text cannot be read.
-        CheckpointError: a checkpoint is in the way, missing, or cannot be written.
-        OptionError: an option is out of range, or two do not go together.
+        CheckpointError: a checkpoint is already there, is missing, or cannot be written.
+        OptionError: an option is out of range, or two options conflict.
         TrainingError: the text is too short for the options, training diverged again and
             again, or this installation or system cannot train.
         VocabularyError: the text's characters are not those of `init_from`.
-        KeyboardInterrupt: after SIGINT; the run is saved, and `resume` goes on with it. Other
-            signals that stop a run, such as SIGTERM, are handed on in the same way.
+        KeyboardInterrupt: SIGINT arrived; the run is saved, and `resume` continues it. After
+            SIGTERM the run is saved too, and the signal then has its usual effect.
     """
     started = time.monotonic()
     check_support()
@@ -72,7 +73,9 @@ def train(
     if "save_every" in options:
         options["save_every"] = parse_duration(options["save_every"], "save_every")
     if resume and (force or init_from is not None):
-        raise OptionError("--resume goes on with a run; it does not go with --force or --init-from")
+        raise OptionError(
+            "--resume continues a run and does not go with --force or --init-from; leave those out"
+        )
     sources = [fspath(texts)] if isinstance(texts, str | PathLike) else [fspath(t) for t in texts]
     if checkpoint is not None:
         if not fspath(checkpoint) or "\0" in fspath(checkpoint):
@@ -90,7 +93,7 @@ def train(
         else:
             initial = Path(init_from) if init_from is not None else None
             plan = plan_new(folder, sources, options, force=force, init_from=initial)
-        # Imported once TensorFlow has been told what it must be told before it starts.
+        # Imported only now: planning has made the settings that TensorFlow reads at its import.
         from chargen.training.loop import run
 
         try:
@@ -98,21 +101,21 @@ def train(
                 report(event)
         except OSError as error:
             if error.filename is None:
-                raise  # by what is told of the run
+                raise  # it came from `report`, not from a file of the checkpoint
             raise CheckpointError(
                 f"cannot write {error.filename}: {error.strerror}; what was saved last is kept: "
-                "mend this and train again, by --resume where a run had begun"
+                "fix this and train again, with --resume if the run had begun"
             ) from None
     return folder
 
 
 @contextmanager
 def _no_empty_folders(folder: Path) -> Iterator[None]:
-    """Leave no folder behind where the body makes some and saves nothing in them."""
+    """Remove the folders that the body makes and leaves empty."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         yield
     finally:
         for path in missing:
-            with suppress(OSError):  # it holds something
+            with suppress(OSError):  # it is not empty
                 path.rmdir()
