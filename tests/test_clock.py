@@ -123,11 +123,14 @@ def test_seconds_and_budget_go_on_in_another_session(hand: Hand):
     assert clock.is_out_of_time
 
 
-def test_the_pace_is_that_of_this_session(hand: Hand):
+def test_the_pace_is_that_of_this_session_after_the_block_that_compiles(hand: Hand):
     clock = make_clock(RunState(step=10, seconds=500.0), hand.now, evaluate_every=10)
     hand.now += 7  # start-up
     clock.begin()
-    for step in range(11, 16):
+    hand.now += 20  # compiling
+    clock.reach(11)
+    assert clock.characters_per_second == pytest.approx(8 / 20)  # all that is known
+    for step in range(12, 16):
         hand.now += 2
         clock.reach(step)
     assert clock.characters(15) == 15 * 8

@@ -46,9 +46,10 @@ class Clock:
         self._run, self._training = run, training
         self._step_characters = windows.targets_per_epoch / windows.steps
         self._origin = started - run.seconds
-        self._first_step, self._first_second = run.step, self.elapsed()
+        self._steps = 0  # taken in this session
+        self._marks = [(0, self.elapsed())]  # steps and seconds that the speed is measured from
         self._longest_evaluation = 0.0
-        self._next_evaluation = self._after(self._first_second)
+        self._next_evaluation = self._after(self.elapsed())
 
     def elapsed(self) -> float:
         """Return the seconds spent over all sessions."""
@@ -56,14 +57,16 @@ class Clock:
 
     def begin(self) -> None:
         """Note that the first step of this session is about to be taken."""
-        self._first_second = self.elapsed()
+        self._marks = [(0, self.elapsed())]
 
     def reach(self, step: int) -> None:
         """Note that the run has taken this many steps in all."""
         run = self._run
-        if run.step == self._first_step:
-            self._next_evaluation = self._after(self.elapsed())  # the first step compiles
+        self._steps += step - run.step
         run.step, run.seconds = step, self.elapsed()
+        if len(self._marks) == 1:  # the first block compiles
+            self._marks.append((self._steps, run.seconds))
+            self._next_evaluation = self._after(run.seconds)
         if run.begun is None:
             run.begun = run.seconds
 
@@ -153,8 +156,9 @@ class Clock:
         return min(epoch_end, step - within + (within // every + 1) * every)
 
     def _steps_per_second(self) -> float:
-        """Return the speed of this session; 0 before its first step."""
-        return (self._run.step - self._first_step) / max(self.elapsed() - self._first_second, 1e-9)
+        """Return the speed of this session, without its first block if there were others."""
+        steps, second = self._marks[-1] if self._steps > self._marks[-1][0] else self._marks[0]
+        return (self._steps - steps) / max(self.elapsed() - second, 1e-9)
 
     def _time_to_learn(self) -> float:
         assert self._training.budget is not None
