@@ -1,7 +1,9 @@
 """What several test files share: checkpoints made by NumPy, and the real command."""
 
+import fcntl
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,6 +46,7 @@ with suppress(PackageNotFoundError):
         os.environ.setdefault("XLA_FLAGS", QUICK_COMPILATION)
 
 ROOT = Path(__file__).parent.parent
+FABLES = (ROOT / "corpora" / "fables.txt").read_text(encoding="utf-8")
 TINY_SHAKESPEARE = ROOT.parent / "shared" / "data" / "tinyshakespeare.txt"
 
 CLOSE = {"rel": 1e-4, "abs": 1e-5}
@@ -53,6 +56,8 @@ float32 has seven digits. Another kernel of BLAS, or another number of rows, add
 products of a sum in another order, and later steps of the network carry the difference on: two or
 three of the digits are lost.
 """
+SENTENCE = "This is GeeksforGeeks a software training institute"
+"""What the tutorial trains on."""
 HANG = 600
 """Seconds after which a process is given up for hanging, on the slowest machine under any load."""
 
@@ -165,8 +170,7 @@ def as_options(options: dict[str, Any]) -> list[str]:
 def fables(tmp_path: Path) -> Path:
     """The beginning of a text, in `text`."""
     path = tmp_path / "text"
-    whole = (ROOT / "corpora" / "fables.txt").read_text(encoding="utf-8")
-    path.write_text(whole[:4000], encoding="utf-8")
+    path.write_text(FABLES[:4000], encoding="utf-8")
     return path
 
 
@@ -271,16 +275,36 @@ def run(tmp_path: Path) -> Run:
     return partial(run_process, tmp_path)
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Have a folder filled by one of the processes that share the tests; not to be changed.
+
+    Files of tests that train the same would else each wait for the compiler.
+    """
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, done = shared / name, shared / f"{name}.done"
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of one that failed
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint trained by the real command with the tutorial's recipe on its sentence.
 
     What the command showed lies beside it, in `shown`.
     """
-    folder = tmp_path_factory.mktemp("tutorial")
-    sentence = b"This is GeeksforGeeks a software training institute"
-    result = run_process(folder, "train", "-", "--preset", "tutorial", stdin=sentence)
-    (folder / "shown").write_bytes(result.stderr)
-    assert result.returncode == 0, result.stderr.decode()
-    assert result.stdout == b"checkpoints/stdin\n"
-    return folder / "checkpoints" / "stdin"
+
+    def make(folder: Path) -> None:
+        result = run_process(folder, "train", "-", "--preset", "tutorial", stdin=SENTENCE.encode())
+        (folder / "shown").write_bytes(result.stderr)
+        assert result.returncode == 0, result.stderr.decode()
+        assert result.stdout == b"checkpoints/stdin\n"
+
+    return made_once(tmp_path_factory, "tutorial", make) / "checkpoints" / "stdin"
