@@ -2,6 +2,7 @@
 
 import fcntl
 import io
+import itertools
 import os
 import shutil
 import signal
@@ -17,16 +18,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import click
 import h5py
 import numpy as np
 import pytest
 from hypothesis import settings
 from threadpoolctl import threadpool_info
 
-from chargen.checkpoint.architecture import describe
+from chargen.checkpoint.architecture import describe, title
 from chargen.checkpoint.atomic import write_file
 from chargen.checkpoint.directory import Checkpoint, CorpusRecord
-from chargen.cli import main
+from chargen.cli import cli, main
 from chargen.config import ModelConfig, TrainConfig
 from chargen.data.vocabulary import Vocabulary
 
@@ -61,6 +63,55 @@ SENTENCE = "This is GeeksforGeeks a software training institute"
 HANG = 600
 """Seconds after which a process is given up for hanging, on the slowest machine under any load."""
 
+_CELLS = [
+    ("lstm", "tanh"),
+    ("gru", "tanh"),
+    ("rnn", "tanh"),
+    ("rnn", "relu"),
+    ("rnn", "sigmoid"),
+    ("rnn", "leaky_relu"),
+]
+_READINGS = [("all", False), ("last", False), ("last", True)]
+EVERY_MODEL = [
+    ModelConfig(
+        vocabulary_size=11,
+        units=16,
+        window=9,
+        cell=cell,  # type: ignore[arg-type]
+        activation=activation,  # type: ignore[arg-type]
+        layers=layers,
+        embedding=embedding,
+        predict=predict,  # type: ignore[arg-type]
+        bidirectional=bidirectional,
+        dropout=dropout,
+    )
+    for (cell, activation), layers, embedding, (predict, bidirectional), dropout in (
+        itertools.product(_CELLS, (1, 2), (0, 8), _READINGS, (0.0,))
+    )
+] + [
+    ModelConfig(vocabulary_size=11, units=8, window=9, layers=2, dropout=0.3),
+    ModelConfig(vocabulary_size=11, units=8, window=9, layers=3, cell="gru"),
+    ModelConfig(vocabulary_size=11, units=8, window=9, layers=4, predict="last"),
+    ModelConfig(
+        vocabulary_size=11, units=8, window=9, layers=3, predict="last", bidirectional=True
+    ),
+    ModelConfig(vocabulary_size=2, units=1, window=1, predict="last"),
+]
+"""Every cell and activation with every depth, input and reading, and some that are odd."""
+
+COMMAND = [sys.executable, "-m", "chargen"]
+SCORE_NAMES = [
+    "characters",
+    "unknown_characters",
+    "nats_per_character",
+    "bits_per_character",
+    "perplexity",
+    "accuracy",
+    "seconds",
+    "characters_per_second",
+]
+"""Of a score in JSON, as the contract has them."""
+
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 needs_tinyshakespeare = pytest.mark.skipif(
@@ -88,6 +139,11 @@ def model_archive(config: ModelConfig, weights: Sequence[np.ndarray]) -> bytes:
         members.writestr("config.json", "{}")
         members.writestr("model.weights.h5", hdf5.getvalue())
     return archive.getvalue()
+
+
+def model_name(config: ModelConfig) -> str:
+    """What pytest calls a test with such a model."""
+    return title(config).replace(", ", "-").replace(" ", "-") + f"-{config.predict}"
 
 
 def make_training(**options: Any) -> TrainConfig:
@@ -185,7 +241,7 @@ def run_process(
 ) -> "subprocess.CompletedProcess[bytes]":
     """Run the real command in a folder."""
     return subprocess.run(
-        [sys.executable, "-m", "chargen", *map(str, arguments)],
+        [*COMMAND, *map(str, arguments)],
         input=stdin,
         capture_output=True,
         cwd=folder,
@@ -254,6 +310,13 @@ def _descriptor_replaced(number: int, other: int) -> Iterator[None]:
     finally:
         os.dup2(kept, number)
         os.close(kept)
+
+
+def commands() -> dict[str, click.Command]:
+    """The commands by their names."""
+    context = click.Context(cli)
+    found = {name: cli.get_command(context, name) for name in cli.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+"""Weights are read from a `.keras` file, and anything else in it is refused."""
+
 import io
 import json
 import zipfile
@@ -107,7 +109,7 @@ def compound(folder: h5py.Group, name: str) -> None:
         (compound, "should be float32"),
     ],
 )
-def test_what_leads_elsewhere_or_is_no_such_array_is_refused(
+def test_an_array_that_lies_elsewhere_or_is_another_is_refused(
     tmp_path: Path, hdf5: bytes, place: Callable[[h5py.Group, str], None], message: str
 ):
     path = write(tmp_path / "m", replaced(hdf5, place))
@@ -193,12 +195,12 @@ def test_a_member_that_lies_elsewhere_is_noticed(tmp_path: Path, hdf5: bytes):
 
 
 @pytest.mark.parametrize("content", [bytes(2000), b"no archive" * 200, b"PK\5\6" + bytes(1000)])
-def test_what_is_no_such_archive_is_refused(tmp_path: Path, content: bytes):
+def test_a_file_that_is_no_such_archive_is_refused(tmp_path: Path, content: bytes):
     (tmp_path / "m").write_bytes(content)
     with pytest.raises(ValueError, match=r"zip|members"):
         read_weights(tmp_path / "m", ARRAYS)
 
 
-def test_what_is_no_hdf5_is_refused(tmp_path: Path):
+def test_weights_that_are_no_hdf5_are_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="open"):
         read_weights(write(tmp_path / "m", b"no HDF5" * 200), ARRAYS)

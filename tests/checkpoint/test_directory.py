@@ -1,7 +1,8 @@
+"""A checkpoint's directory is read as it was written, and what is wrong with it is named."""
+
 import io
 import json
 import os
-import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,7 @@ import numpy as np
 import pytest
 from conftest import make_checkpoint, model_archive, random_weights
 
-from chargen.checkpoint.atomic import replace_directory, replace_file, write_file
 from chargen.checkpoint.directory import (
-    FILES,
     FORMAT,
     HISTORY_FIELDS,
     MOST_BYTES,
@@ -21,17 +20,10 @@ from chargen.checkpoint.directory import (
     find_checkpoints,
     newest_checkpoint,
 )
-from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, CorpusError
 
 
-@pytest.fixture
-def folder(checkpoint: Path, tmp_path: Path) -> Path:
-    """A copy that a test may damage."""
-    return Path(shutil.copytree(checkpoint, tmp_path / "copy"))
-
-
-def test_what_was_written_is_read(tmp_path: Path):
+def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path):
     written = make_checkpoint(tmp_path, '\n\t"\\é中🙂\u0301', layers=2, cell="gru")
     read = Checkpoint.open(tmp_path)
     assert read == written
@@ -81,7 +73,7 @@ def read_all(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("found", [0, 2, "1", None])
-def test_another_format_is_refused(folder: Path, found: Any):
+def test_a_checkpoint_of_another_format_is_refused(folder: Path, found: Any):
     change(folder / "config.json", format=found)
     with pytest.raises(CheckpointError, match=f"has format {found!r}; this chargen reads format 1"):
         Checkpoint.open(folder)
@@ -183,7 +175,7 @@ def test_a_file_larger_than_it_can_be_is_not_read(folder: Path, name: str):
         read_all(folder)
 
 
-def test_what_a_damaged_file_says_is_quoted_in_part(folder: Path):
+def test_a_long_value_in_a_damaged_file_is_quoted_in_part(folder: Path):
     change(folder / "config.json", format="x" * 10_000)
     with pytest.raises(CheckpointError) as caught:
         Checkpoint.open(folder)
@@ -201,86 +193,6 @@ def test_the_newest_checkpoint_is_the_one_with_the_newest_weights(tmp_path: Path
     assert newest_checkpoint(tmp_path) == tmp_path / "a" / "deep"
     with pytest.raises(CheckpointError, match="no checkpoint under"):
         newest_checkpoint(tmp_path / "other")
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path):
-    path = tmp_path / "file.txt"
-    write_file(path, b"old")
-
-    def fail(beside: Path) -> None:
-        beside.write_bytes(b"half of the n")
-        raise RuntimeError("power cut")
-
-    with pytest.raises(RuntimeError):
-        replace_file(path, fail)
-    assert path.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
-    write_file(path, b"new")
-    assert path.read_bytes() == b"new"
-
-
-def new_files(folder: Path) -> None:
-    make_checkpoint(folder, "xyz\n")
-    (folder / "resume.safetensors").write_bytes(b"new")
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def test_a_checkpoints_files_are_replaced_together(folder: Path):
-    (folder / "notes").mkdir()
-    (folder / "notes" / "mine.txt").write_text("kept")
-    folder.chmod(0o750)
-    replace_directory(folder, FILES, new_files)
-    assert Checkpoint.open(folder).vocabulary == Vocabulary("\nxyz")
-    assert names(folder) == sorted([*FILES, "notes"])
-    assert (folder / "notes" / "mine.txt").read_text() == "kept"
-    assert folder.stat().st_mode & 0o777 == 0o750
-    assert names(folder.parent) == ["copy"]
-
-
-def test_what_fails_while_it_replaces_a_checkpoint_leaves_the_old_one(folder: Path):
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-
-    def fail(beside: Path) -> None:
-        (beside / "model.keras").write_bytes(b"half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        replace_directory(folder, FILES, fail)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    assert names(folder.parent) == ["copy"]
-
-
-def test_the_working_directory_stays_where_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(folder)
-    replace_directory(Path(), FILES, new_files)
-    assert Path.cwd().samefile(folder)
-    assert Checkpoint.open(Path()).vocabulary == Vocabulary("\nxyz")
-    assert names(folder) == sorted(FILES)
-
-
-def test_directories_change_places_without_the_systems_help(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-):
-    import ctypes
-
-    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
-    replace_directory(folder, FILES, new_files)
-    assert Checkpoint.open(folder).vocabulary == Vocabulary("\nxyz")
-    assert names(folder.parent) == ["copy"]
-
-
-def test_what_a_killed_replacement_left_is_removed_and_never_listed(folder: Path):
-    left = folder.with_name(".copy.123")
-    shutil.copytree(folder, left)
-    others = folder.with_name(".copy.124")
-    shutil.copytree(folder, others)
-    (others / "mine.txt").write_text("kept")
-    assert find_checkpoints(folder.parent) == [folder]
-    replace_directory(folder, FILES, new_files)
-    assert names(folder.parent) == [".copy.124", "copy"]
 
 
 def test_the_text_of_a_run_is_read_again_and_must_be_the_same(tmp_path: Path):

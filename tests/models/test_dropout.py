@@ -1,4 +1,4 @@
-"""Dropout from random bytes."""
+"""Dropout from random bytes keeps its rate and its mean."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_elements_are_dropped_independently():
     assert np.mean(values[1:] == values[:-1]) == pytest.approx(0.5, abs=0.01)
 
 
-def test_a_seed_gives_the_same_again_and_each_draw_another():
+def test_the_same_random_seed_drops_the_same_and_each_draw_others():
     def draws() -> list[np.ndarray]:
         generator = keras.random.SeedGenerator(5)
         return [np.asarray(dropped(tf.ones((9, 7)), 0.5, generator)) for _ in range(2)]

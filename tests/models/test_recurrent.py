@@ -1,4 +1,4 @@
-"""The fused layers against Keras' own: outputs, states and every gradient."""
+"""The fused layers have the outputs, the states and the gradients of Keras' own."""
 
 from typing import Any
 

@@ -1,18 +1,11 @@
-"""One stream, many streams and windows read the same text alike; Keras is the oracle elsewhere."""
+"""One stream, many streams and windows read the same text alike."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import make_checkpoint, random_weights
 from rounding import CLOSE, prediction
 
-from chargen.config import ModelConfig
-from chargen.network import layers as layers_module
-from chargen.network.cells import Floats
-from chargen.network.network import Network
 from chargen.network.reading import (
     BatchReading,
     OneReading,
@@ -23,26 +16,10 @@ from chargen.network.reading import (
     predictions,
 )
 from chargen.network.threads import computing
+from network.conftest import ids_of, make_network
 
-pytestmark = pytest.mark.numeric
-
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("computing_alone")]
 CELLS = ["lstm", "gru", "rnn"]
-
-
-@pytest.fixture(autouse=True)
-def _computing() -> Iterator[None]:
-    """As all that reads a text computes."""
-    with computing():
-        yield
-
-
-def make_network(**options: Any) -> Network:
-    config = ModelConfig(**{"vocabulary_size": 9, "units": 12, "window": 6} | options)
-    return Network(config, [w * 0.6 for w in random_weights(config)])
-
-
-def ids_of(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 9, shape)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -62,7 +39,7 @@ def test_many_streams_read_as_one_does(cell: str, options: dict[str, Any]):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_streams_that_are_kept_go_on(cell: str):
+def test_the_streams_that_are_kept_continue(cell: str):
     network = make_network(cell=cell, layers=2)
     ids = ids_of(20, 5)
     streams = BatchReading(network, 5)
@@ -118,7 +95,7 @@ def test_staggered_windows_of_many_texts_predict_what_whole_ones_do(cell: str, w
             reading.step(ids[:rows])
 
 
-def test_each_model_is_read_as_it_was_trained():
+def test_the_reading_follows_from_the_model_and_the_number_of_texts():
     assert isinstance(make_reading(make_network(), 1), OneReading)
     assert isinstance(make_reading(make_network(), 2), BatchReading)
     assert isinstance(make_reading(make_network(predict="last"), 1), StaggeredReading)
@@ -143,16 +120,6 @@ def test_a_step_of_one_stream_makes_no_arrays(cell: str, monkeypatch: pytest.Mon
     assert places == [array.__array_interface__["data"] for array in stream.arrays()]
 
 
-def test_the_memory_order_for_one_stream_changes_no_figure(monkeypatch: pytest.MonkeyPatch):
-    ids = ids_of(50)
-    one = predictions(make_network(layers=2), ids)
-    monkeypatch.setattr(layers_module, "TRANSPOSED_BYTES", range(1, 1 << 20))
-    network = make_network(layers=2)
-    np.testing.assert_allclose(predictions(network, ids), one, atol=CLOSE)
-    orders: list[Floats] = [layer.recurrent_kernel_for_one for layer in network.forward]
-    assert all(kernel.flags.f_contiguous for kernel in orders)
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -175,18 +142,3 @@ def test_the_threads_of_one_text_change_no_bit(options: dict[str, Any], most: in
             reading.extend([ids_of(40).tolist()])
             found.append(reading.logits().copy())
     np.testing.assert_array_equal(*found)
-
-
-@pytest.mark.parametrize("cell", CELLS)
-def test_weights_begin_with_a_cache_line_and_are_not_the_file(tmp_path: Path, cell: str):
-    """A view of the file's bytes would also hold them all in memory."""
-    checkpoint = make_checkpoint(tmp_path, cell=cell, layers=2, units=13)
-    weights = checkpoint.weights()
-    network = Network(checkpoint.model, weights)
-    kept = [network.dense_kernel]
-    for layer in network.forward:
-        kept += [layer.cell.kernel, layer.cell.recurrent_kernel, layer.recurrent_kernel_for_one]
-    kept.append(network.forward[1].joined_kernel_for_one)
-    for array in kept:
-        assert array.ctypes.data % 64 == 0
-        assert not any(np.shares_memory(array, given) for given in weights)

@@ -1,3 +1,5 @@
+"""Products use the threads that are asked for, and change no bit."""
+
 import threading
 import warnings
 

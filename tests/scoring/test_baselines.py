@@ -1,15 +1,15 @@
+"""N-grams and compressors predict a text as other programs do."""
+
 import bz2
 import gzip
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import FABLES
 
 from chargen.scoring.baselines import HIGHEST_ORDER, compressed_bits, ngram_bits
 
 pytestmark = pytest.mark.numeric
-
-FABLES = (ROOT / "corpora" / "fables.txt").read_text(encoding="utf-8")
 
 
 def as_ids(text: str, alphabet: str) -> np.ndarray:
@@ -73,7 +73,7 @@ def test_a_text_that_was_seen_costs_a_compressor_little():
     assert fresh["bzip2"] / 8 == pytest.approx(len(bz2.compress(data, 9)), abs=30)
 
 
-def test_little_is_enough():
+def test_ngrams_may_be_counted_in_texts_of_no_or_one_character():
     empty = np.zeros(0, np.uint8)
     assert [len(bits) for bits in ngram_bits(empty, empty, 3)] == [0] * (HIGHEST_ORDER + 1)
     one = list(ngram_bits(empty, np.array([1], np.uint8), 4))

@@ -1,6 +1,6 @@
-import dataclasses
+"""A text's score is the mean surprise of its characters, however it is read."""
+
 import itertools
-import json
 import math
 import tracemalloc
 from pathlib import Path
@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import make_checkpoint
-from rounding import CLOSE, HALF_A_DIGIT
+from rounding import CLOSE
 
 import chargen
 from chargen.data.vocabulary import REPLACEMENT
 from chargen.errors import NumericalError
 from chargen.model import Model
-from chargen.network.network import WINDOWS, Network
+from chargen.network.network import Network
 from chargen.scoring import score as score_module
 from chargen.scoring.score import LineScorer, _Alignment, _count_streams, score_each, score_ids
-from chargen.scoring.tally import CharacterScores, Tally, join_scores, rounded
+from chargen.scoring.tally import CharacterScores, join_scores
 
 pytestmark = pytest.mark.numeric
 
@@ -198,7 +198,7 @@ def test_outputs_that_overflow_are_an_error_not_a_figure(tmp_path: Path, layers:
 
 
 @pytest.mark.parametrize("text", ["", "XYZ"])
-def test_nothing_to_score_is_no_number_but_no_failure(checkpoint: Path, text: str):
+def test_a_text_of_nothing_known_has_a_score_of_no_numbers(checkpoint: Path, text: str):
     score = chargen.load(checkpoint).evaluate(text)
     assert score.characters == score.unknown_characters == len(text)
     assert math.isnan(score.nats_per_character)
@@ -215,58 +215,6 @@ def test_accuracy_is_the_share_of_first_choices(checkpoint: Path):
         for row in model.logits(model.vocabulary.encode("\n"))
     )
     assert model.evaluate(worst).accuracy == 0
-
-
-def test_parts_sum_to_the_whole(checkpoint: Path):
-    model = chargen.load(checkpoint)
-    ids = model.vocabulary.encode("abc\ndefX\nghij")
-    scores = model.scorer().score(ids)
-    tallies = [scores.tally(0, 4), scores.tally(4, 9), scores.tally(9)]
-    whole, parts = scores.tally().score(), [tally.score() for tally in tallies]
-    added = sum(tallies, Tally()).score()
-    near = {"rel": 2 * HALF_A_DIGIT, "abs": 0}
-    assert dataclasses.astuple(added) == pytest.approx(dataclasses.astuple(whole), **near)
-    known = [part.characters - part.unknown_characters for part in parts]
-    nats = sum(part.nats_per_character * n for part, n in zip(parts, known, strict=True))
-    assert nats / sum(known) == pytest.approx(whole.nats_per_character, **near)
-    assert sum(part.characters for part in parts) == whole.characters
-    assert sum(part.seconds for part in parts) == pytest.approx(whole.seconds, **near)
-
-
-def test_figures_have_the_digits_of_what_they_are_made_of():
-    assert rounded(1.23456789) == 1.234568
-    assert rounded(0.000123456789) == 0.0001234568
-    assert rounded(123456789.0) == 123456800.0
-    assert math.isnan(rounded(math.nan))
-    score = Tally(characters=10, scored=9, correct=3, nats=12.3456789012, seconds=0.1).score()
-    for value in dataclasses.astuple(score):
-        assert value == rounded(value)
-    assert score.bits_per_character == rounded(12.3456789012 / 9 / math.log(2))
-
-
-def test_the_score_is_named_as_in_the_contract(checkpoint: Path):
-    score = dataclasses.asdict(chargen.load(checkpoint).evaluate("abc"))
-    assert list(json.loads(json.dumps(score))) == [
-        "characters",
-        "unknown_characters",
-        "nats_per_character",
-        "bits_per_character",
-        "perplexity",
-        "accuracy",
-        "seconds",
-        "characters_per_second",
-    ]
-
-
-def test_windows_are_read_a_bounded_number_at_a_time(tmp_path: Path):
-    checkpoint = make_checkpoint(tmp_path, predict="last", window=50)
-    network = Network(checkpoint.model, checkpoint.weights())
-    batches = list(network.windows(np.arange(5000)))
-    assert [windows[0, -1] for windows in batches[:49]] == list(range(49))
-    assert np.concatenate([windows[:, -1] for windows in batches]).tolist() == list(range(5000))
-    assert max(len(windows) for windows in batches) <= WINDOWS
-    later = list(network.windows(np.arange(60), 57))
-    assert [windows[:, (0, -1)].tolist() for windows in later] == [[[8, 57], [9, 58], [10, 59]]]
 
 
 def test_a_long_text_takes_no_more_memory_than_a_short_one(
