@@ -1,4 +1,4 @@
-"""Completion as shells ask for it."""
+"""Shells complete commands, options, files and names of checkpoints."""
 
 import shutil
 import subprocess
