@@ -1,3 +1,5 @@
+"""Configurations check their fields, and are the same again from JSON."""
+
 import dataclasses
 import json
 from typing import Any, get_type_hints

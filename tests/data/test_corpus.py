@@ -1,3 +1,5 @@
+"""Texts are read from files, whatever their encoding or compression, and split."""
+
 import bz2
 import gzip
 import io
@@ -82,7 +84,7 @@ def test_a_byte_order_mark_is_dropped_from_each_file_and_kept_within(tmp_path: P
     assert "".join(read_text([wide], "utf-16")) == "añb"
 
 
-def test_other_encodings_by_name(tmp_path: Path):
+def test_texts_may_have_another_encoding(tmp_path: Path):
     source = write(tmp_path / "text", "Grüße".encode("latin-1"))
     assert "".join(read_text([source], "latin-1")) == "Grüße"
     for name in ("klingon", "hex", ""):
@@ -122,13 +124,13 @@ def test_missing_files_and_directories_are_named(tmp_path: Path):
         list(read_text([write(tmp_path / "file", b"") + "/text"]))
 
 
-def test_no_text_is_an_error(tmp_path: Path):
+def test_an_empty_text_is_an_error(tmp_path: Path):
     for data in (b"", "\ufeff".encode()):
         with pytest.raises(CorpusError, match="no text in"):
             read_corpus([write(tmp_path / "empty", data)])
 
 
-def test_standard_input_is_a_source(monkeypatch: pytest.MonkeyPatch):
+def test_a_text_may_come_from_standard_input(monkeypatch: pytest.MonkeyPatch):
     stream = io.TextIOWrapper(io.BytesIO("né".encode()))
     monkeypatch.setattr("sys.stdin", stream)
     corpus = read_corpus(["-"])

@@ -1,3 +1,5 @@
+"""Copied passages are found, those that a naive search finds."""
+
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""Characters and ids stand for each other."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -60,7 +62,7 @@ def test_a_vocabulary_is_sorted_distinct_single_characters(characters: list[str]
         Vocabulary(characters)
 
 
-def test_equality_and_membership():
+def test_vocabularies_of_the_same_characters_are_equal():
     vocabulary = Vocabulary(["a", "b"])
     assert vocabulary == Vocabulary(["a", "b"])
     assert vocabulary != Vocabulary(["a"])
@@ -71,12 +73,12 @@ def test_equality_and_membership():
     assert repr(vocabulary) == "Vocabulary('ab')"
 
 
-def test_a_seed_with_an_unknown_character_is_refused_by_name_and_place():
+def test_a_prompt_with_an_unknown_character_is_refused_by_name_and_place():
     with pytest.raises(VocabularyError, match=r"'é' \(U\+00E9\), character 2 of the prompt 'aé'"):
         Vocabulary(["a"]).encode_prompt("aé")
 
 
-def test_unknown_characters_of_a_seed_are_skipped_or_replaced():
+def test_unknown_characters_of_a_prompt_are_skipped_or_replaced():
     with_space = Vocabulary([" ", "a"])
     assert with_space.encode_prompt("aéa", "skip") == [1, 1]
     assert with_space.encode_prompt("aéa", "replace") == [1, 0, 1]

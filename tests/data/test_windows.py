@@ -1,3 +1,5 @@
+"""Batches of windows hold each character of a text as often as they should."""
+
 import tracemalloc
 
 import numpy as np
@@ -21,7 +23,7 @@ def stream_sizes(draw: st.DrawFn) -> tuple[int, int, int]:
 
 
 @given(stream_sizes(), st.integers(0, 3), st.integers(0, 2**63 - 1))
-def test_streams_go_on_where_they_ended_and_predict_the_next(
+def test_streams_continue_where_they_ended_and_predict_the_next(
     sizes: tuple[int, int, int], epoch: int, seed: int
 ):
     count, batch_size, window = sizes
@@ -93,7 +95,7 @@ def test_sliding_is_shuffled_anew_each_epoch():
 
 
 @given(st.integers(1, 3000), st.integers(0, 1000))
-def test_a_permutation_is_one(size: int, key: int):
+def test_a_permutation_has_each_number_once(size: int, key: int):
     values = Permutation(size, (key,))(np.arange(size))
     assert sorted(values.tolist()) == list(range(size))
 

@@ -1,3 +1,5 @@
+"""A beam finds the most likely texts."""
+
 import itertools
 import math
 from pathlib import Path
@@ -81,14 +83,14 @@ def test_texts_end_before_the_stop_string_and_are_found_in_order(model: Model):
     assert totals[0] >= best - CLOSE
 
 
-def test_the_replacement_character_is_never_part_of_it(tmp_path: Path):
+def test_a_beam_never_writes_the_replacement_character(tmp_path: Path):
     model = chargen.load(make_checkpoint(tmp_path / "ck", f"ab{REPLACEMENT}").path)
     for each in most_likely(model, [], length=5, beam=50, count=30):
         assert set(each.text) <= {"a", "b"}
         assert math.isfinite(each.log_probability)
 
 
-def test_nothing_to_write_and_wrong_numbers(model: Model):
+def test_a_length_of_0_is_a_text_and_wrong_numbers_are_refused(model: Model):
     (nothing,) = most_likely(model, [], length=0, beam=3, count=1)
     assert nothing.text == ""
     assert nothing.log_probability == 0

@@ -1,3 +1,5 @@
+"""A character is drawn from the distribution that the options define."""
+
 import dataclasses
 
 import numpy as np
@@ -170,7 +172,7 @@ def test_the_noise_of_a_character_does_not_depend_on_how_much_is_made_at_a_time(
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("options", [{}, {"temperature": 0}, {"top_k": 1}])
-def test_what_is_no_number_is_refused(value: float, options: dict[str, float]):
+def test_logits_that_are_no_numbers_are_refused(value: float, options: dict[str, float]):
     logits = np.array([[0, value, 1]], np.float32)
     decoder = Decoder(SampleConfig(**options))  # type: ignore[arg-type]
     noise = np.zeros((1, 3), np.float32)

@@ -1,3 +1,5 @@
+"""Texts are written as the model predicts them, alone or together."""
+
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,7 @@ from chargen.network.network import Network
 from chargen.network.reading import predictions
 from chargen.sampling import generate
 from chargen.sampling.decoding import Noise
-from chargen.sampling.generate import (
-    CHUNK_SIZES_ALONE,
-    FEWEST_TOGETHER,
-    Text,
-    _overlap,
-    write,
-)
+from chargen.sampling.generate import CHUNK_SIZES_ALONE, FEWEST_TOGETHER, Text, _overlap, write
 
 pytestmark = pytest.mark.numeric
 
@@ -59,14 +55,14 @@ def test_no_more_is_drawn_than_is_asked_for(
     assert sum(taken) == count * length
 
 
-def test_length_counts_what_follows_the_seed(checkpoint: Path):
+def test_length_counts_what_follows_the_prompt(checkpoint: Path):
     for length in (0, 1, 17):
         text, pieces = begin(checkpoint, "abc", length=length)
         assert len("".join(pieces)) == length
         assert text.stopped == "length"
 
 
-def test_the_same_random_seed_writes_the_same_and_another_another(checkpoint: Path):
+def test_the_same_random_seed_writes_the_same_text_and_another_another(checkpoint: Path):
     texts = ["".join(generation(checkpoint, random_seed=n, length=80)) for n in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2]
 
@@ -84,7 +80,7 @@ def test_greedy_text_is_what_the_logits_say(tmp_path: Path, model: dict[str, Any
         assert logits[ids[-1]] >= logits.max() - CLOSE
 
 
-def test_a_text_begins_as_if_after_a_line_end(checkpoint: Path):
+def test_a_text_begins_as_if_after_a_newline(checkpoint: Path):
     model = chargen.load(checkpoint)
     for seed in ("", "\n", "a"):
         expected = model.logits(model.vocabulary.encode("\n" + seed))[-1].argmax()
@@ -92,7 +88,7 @@ def test_a_text_begins_as_if_after_a_line_end(checkpoint: Path):
         assert first == model.vocabulary.characters[expected]
 
 
-def test_without_a_line_end_and_a_seed_the_bias_predicts_the_first(tmp_path: Path):
+def test_without_a_newline_and_a_prompt_the_bias_predicts_the_first_character(tmp_path: Path):
     checkpoint = make_checkpoint(tmp_path, "abcd")
     bias = checkpoint.weights()[-1]
     first = next(iter(generation(tmp_path, temperature=0)))
@@ -131,7 +127,7 @@ def test_what_may_become_the_stop_string_is_held_back():
     assert _overlap("abc", "") == 0
 
 
-def test_endless_goes_on(checkpoint: Path):
+def test_endless_text_continues(checkpoint: Path):
     endless = iter(generation(checkpoint, length=None))
     assert len([next(endless) for _ in range(2000)]) == 2000
 
@@ -173,7 +169,7 @@ def test_together_each_text_is_as_alone(tmp_path: Path, cell: str, model: dict[s
     assert_together_as_alone(tmp_path, length=40, temperature=2, top_k=5, top_p=0.8, min_p=0.1)
 
 
-def test_together_without_a_line_end_each_text_is_as_alone(tmp_path: Path):
+def test_together_without_a_newline_each_text_is_as_alone(tmp_path: Path):
     make_checkpoint(tmp_path, "abcdefghij" + REPLACEMENT, predict="last", bidirectional=True)
     assert_together_as_alone(tmp_path, length=30)
 
@@ -202,7 +198,7 @@ WILD: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("model", WILD)
 @pytest.mark.parametrize("count", [1, FEWEST_TOGETHER, 2 * generate.FEWEST_PER_WRITER + 1])
-def test_the_number_of_threads_changes_nothing(tmp_path: Path, model: dict[str, Any], count: int):
+def test_the_number_of_threads_changes_no_text(tmp_path: Path, model: dict[str, Any], count: int):
     make_checkpoint(tmp_path, **model)
     seeds = ["abcdefghi"[index % 9] for index in range(count)]
     for options in ({"length": 120}, {"length": 120, "repetition_guard": 3, "stop": "ab"}):
@@ -214,7 +210,7 @@ def test_the_number_of_threads_changes_nothing(tmp_path: Path, model: dict[str, 
         assert texts[0] == texts[1] == texts[2]
 
 
-def test_networks_magnify_rounding_in_the_test_above(tmp_path: Path):
+def test_networks_of_the_test_above_magnify_rounding(tmp_path: Path):
     """Else it could not fail: the same network, one weight off by a millionth, writes another."""
     for number, model in enumerate(WILD):
         checkpoint = make_checkpoint(tmp_path / str(number), **model)

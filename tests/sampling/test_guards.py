@@ -1,3 +1,5 @@
+"""Guards forbid what would copy or repeat a passage, and nothing else."""
+
 import pickle
 from pathlib import Path
 from typing import Any
@@ -58,7 +60,7 @@ def test_what_would_repeat_a_passage_is_forbidden_and_nothing_else(text: list[in
         guard.accept(index)
 
 
-def test_what_was_said_long_ago_is_forgotten():
+def test_a_passage_of_long_ago_may_come_again():
     guard = Guard(99, repetition=3)
     for index in (7, 8, 9, *([1, 2] * REMEMBERED), 7, 8):
         guard.accept(index)
@@ -83,7 +85,9 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> Model:
 
 
 @pytest.mark.parametrize("options", [{}, {"temperature": 0}, {"top_k": 2}, {"top_p": 0.8}])
-def test_nothing_is_copied_alone_or_together(model: Model, tmp_path: Path, options: dict[str, Any]):
+def test_no_passage_is_copied_alone_or_together(
+    model: Model, tmp_path: Path, options: dict[str, Any]
+):
     text = text_of(300) + model.sample(length=60, random_seed=1, **options)  # it is at a loss
     (tmp_path / "corpus").write_text(text)
     copies = model.copy_index(tmp_path / "corpus", 3)
@@ -113,7 +117,7 @@ def test_an_index_of_copies_can_be_pickled():
     assert list(again.ends_after(known)) == list(index.ends_after(known)) == [0, 1]
 
 
-def test_nothing_is_said_twice(model: Model):
+def test_the_repetition_guard_lets_no_passage_come_twice(model: Model):
     free = model.sample(length=600, temperature=0)
     assert len(set(passages(free, 8))) < len(passages(free, 8))
     for options in ({"temperature": 0}, {"random_seed": 3}):
@@ -121,7 +125,7 @@ def test_nothing_is_said_twice(model: Model):
         assert len(set(passages("abc" + written, 8))) == len(passages("abc" + written, 8))
 
 
-def test_where_everything_is_forbidden_it_is_said(tmp_path: Path):
+def test_guards_that_forbid_every_character_are_an_error(tmp_path: Path):
     model = chargen.load(make_checkpoint(tmp_path / "ck", "ab").path)
     (tmp_path / "corpus").write_text("aababb" * 3)
     copies = model.copy_index(tmp_path / "corpus", 2)

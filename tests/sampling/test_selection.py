@@ -1,3 +1,5 @@
+"""Texts are chosen by what they must be, and scored."""
+
 import re
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,7 @@ def test_unique_texts_are_new_and_none_a_line_of_the_corpus(model: Model):
     assert found[: len(expected)] == expected
 
 
-def test_the_seed_is_part_of_what_is_looked_at(model: Model):
+def test_the_prompt_is_part_of_what_is_matched(model: Model):
     text_filter = TextFilter(match=re.compile("ab[abc]+"), reject=re.compile("cc"))
     for text in selector(model, text_filter).write(["ab", "a"], 4):
         whole = text.prompt + text.text
@@ -63,13 +65,13 @@ def test_the_seed_is_part_of_what_is_looked_at(model: Model):
     assert set(text_filter.refused) <= {"did not match", "rejected"}
 
 
-def test_texts_come_in_the_order_of_their_seeds(model: Model):
+def test_texts_come_in_the_order_of_their_prompts(model: Model):
     text_filter = TextFilter(match=re.compile("[ab].*b", re.DOTALL))
     found = list(selector(model, text_filter).write(["a", "b", "a"], 3))
     assert [text.prompt for text in found] == ["a"] * 3 + ["b"] * 3 + ["a"] * 3
 
 
-def test_what_cannot_be_found_is_said_after_what_was(model: Model):
+def test_too_few_texts_are_an_error_after_those_that_were_found(model: Model):
     text_filter = TextFilter(unique=True, match=re.compile("[ab]{3}"))
     found: list[Found] = []
     with pytest.raises(GenerationError, match=r"found 8 of 9 texts in 900 tries \(") as raised:
@@ -79,7 +81,7 @@ def test_what_cannot_be_found_is_said_after_what_was(model: Model):
     assert "did not match" in str(raised.value)
 
 
-def test_the_texts_before_an_unknown_seed_are_handed_out(model: Model):
+def test_the_texts_before_a_prompt_that_is_refused_are_handed_out(model: Model):
     found = []
     with pytest.raises(VocabularyError):  # noqa: PT012 - what came before it counts
         for text in selector(model, TextFilter()).write(["a", "X"], 1):
@@ -99,7 +101,7 @@ SCORED = [
 
 @pytest.mark.parametrize("options", SCORED)
 @pytest.mark.parametrize("count", [1, FEWEST_TOGETHER])
-def test_bits_are_those_of_the_text_after_its_seed(
+def test_bits_are_those_of_the_text_after_its_prompt(
     model: Model, options: dict[str, Any], count: int
 ):
     config = SampleConfig(**{"length": 12} | options)

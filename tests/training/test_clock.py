@@ -1,4 +1,4 @@
-"""How far a run is in its epochs and its time, and what is due."""
+"""The clock knows how far a run is in its epochs and its time, and what is due."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def make_clock(run: RunState, started: float, **options: Any) -> Clock:
     return Clock(run, windows, training, started)
 
 
-def test_without_a_budget_steps_count(hand: Hand):
+def test_without_a_budget_a_run_ends_after_its_steps(hand: Hand):
     run = RunState()
     clock = make_clock(run, hand.now, evaluate_every=4)
     due = []
@@ -54,7 +54,7 @@ def test_without_a_budget_steps_count(hand: Hand):
     assert run.seconds == 30
 
 
-def test_whole_epochs_between_evaluations(hand: Hand):
+def test_evaluations_may_be_whole_epochs_apart(hand: Hand):
     clock = make_clock(RunState(), hand.now, evaluate_every=20)
     due = []
     for step in range(1, 31):
@@ -114,7 +114,7 @@ def test_the_schedule_follows_whichever_is_further_on(hand: Hand):
     assert clock.fraction(15) == 1
 
 
-def test_seconds_and_budget_go_on_in_another_session(hand: Hand):
+def test_seconds_and_budget_continue_in_another_session(hand: Hand):
     run = RunState(step=7, seconds=60.0)
     clock = make_clock(run, hand.now, budget=101.0)
     hand.now += 40

@@ -1,3 +1,5 @@
+"""Settings that are not given follow from the text, the preset and the budget."""
+
 from typing import Any
 
 import pytest
@@ -142,7 +144,7 @@ def test_the_tutorial_is_the_textbook_to_the_letter():
     )
 
 
-def test_what_is_held_out_by_default():
+def test_how_much_is_held_out_follows_from_the_text():
     assert default_validation(1_115_394, {}) == 0.1
     assert default_validation(999, {}) == 0
     assert default_validation(100_000_000, {}) == 0.01

@@ -1,3 +1,5 @@
+"""One process at a time trains in a directory."""
+
 import subprocess
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is chosen by the machine, and what it says of itself."""
+"""Shards, precision and speed are chosen by the machine."""
 
 from pathlib import Path
 
@@ -43,11 +43,11 @@ def test_features_are_those_that_linux_lists(tmp_path: Path, content: str, expec
     assert features(path) == expected
 
 
-def test_a_system_that_lists_none_has_none(tmp_path: Path):
+def test_a_system_that_lists_no_features_has_none(tmp_path: Path):
     assert features(tmp_path / "nowhere") == frozenset()
 
 
-def test_the_feature_is_one_that_this_processor_has():
+def test_the_bfloat16_feature_is_one_that_this_processor_has():
     feature = bfloat16_feature()
     named = CPUINFO.read_text() if CPUINFO.exists() else ""
     if feature is None:
@@ -81,7 +81,7 @@ def test_shards_divide_the_batch_among_the_threads(
     assert Machine(threads, has_gpu=True).shards(model, batch_size) == 1
 
 
-def test_auto_follows_from_the_processor_and_another_choice_stays():
+def test_precision_auto_follows_from_the_processor_and_another_choice_stays():
     assert Machine(2, bfloat16="amx_bf16").precision("auto") == (
         "bfloat16",
         "the processor has amx_bf16",

@@ -1,4 +1,4 @@
-"""`resume.safetensors`, as a run leaves it and as someone else may have made it."""
+"""`resume.safetensors` is restored as it was saved, and one that somebody made is refused."""
 
 import dataclasses
 import json
@@ -41,7 +41,7 @@ def values_of(learner: Any) -> dict[str, np.ndarray]:
     return {name: variable.numpy().copy() for name, variable in learner.variables.items()}
 
 
-def test_what_was_saved_is_restored(learner: Any, saved: Path):
+def test_a_state_is_restored_as_it_was_saved(learner: Any, saved: Path):
     before = values_of(learner)
     kinds = {re.sub(r"\d+", "", name) for name in before}
     assert kinds == {"weight", "average", "state", "counter", "optimizer"}
@@ -110,7 +110,9 @@ def test_other_tensors_are_refused(
         ("[" * 3000, "(recursion|Expecting value)"),
     ],
 )
-def test_a_run_that_cannot_be_is_refused(learner: Any, saved: Path, run: str, reason: str):
+def test_a_state_with_impossible_values_is_refused(
+    learner: Any, saved: Path, run: str, reason: str
+):
     saved.write_bytes(save(load(saved.read_bytes()), {"run": run}))
     with pytest.raises(CheckpointError, match=f"cannot be resumed from .*{reason}"):
         state.restore(saved.parent, learner)
@@ -158,7 +160,7 @@ def test_a_file_far_too_large_is_refused_unread(learner: Any, saved: Path):
         state.restore(saved.parent, learner)
 
 
-def test_a_directory_in_its_place_is_refused(learner: Any, saved: Path):
+def test_a_directory_in_the_place_of_the_file_is_refused(learner: Any, saved: Path):
     saved.unlink()
     saved.mkdir()
     with pytest.raises(CheckpointError, match="cannot be resumed from"):
