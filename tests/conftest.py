@@ -159,6 +159,13 @@ def make_training(**options: Any) -> TrainConfig:
     return TrainConfig(**needed | options)
 
 
+MODEL = ModelConfig(vocabulary_size=10, units=8, window=4)
+TRAINING = TrainConfig(
+    epochs=1, batch_size=2, learning_rate=0.1, evaluate_every=3, random_seed=4, validation=0.1
+)
+"""A right configuration, as `MODEL` is: tests put something wrong in the place of a field."""
+
+
 def make_checkpoint(
     path: Path, characters: str = "\n abcdefghij", seed: int = 0, **model: Any
 ) -> Checkpoint:
