@@ -1,7 +1,10 @@
 """What several test files share: checkpoints made by NumPy, and the real command."""
 
+import fcntl
 import io
+import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,16 +18,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import click
 import h5py
 import numpy as np
 import pytest
 from hypothesis import settings
 from threadpoolctl import threadpool_info
 
-from chargen.checkpoint.architecture import describe
+from chargen.checkpoint.architecture import describe, title
 from chargen.checkpoint.atomic import write_file
 from chargen.checkpoint.directory import Checkpoint, CorpusRecord
-from chargen.cli import main
+from chargen.cli import cli, main
 from chargen.config import ModelConfig, TrainConfig
 from chargen.data.vocabulary import Vocabulary
 
@@ -44,6 +48,7 @@ with suppress(PackageNotFoundError):
         os.environ.setdefault("XLA_FLAGS", QUICK_COMPILATION)
 
 ROOT = Path(__file__).parent.parent
+FABLES = (ROOT / "corpora" / "fables.txt").read_text(encoding="utf-8")
 TINY_SHAKESPEARE = ROOT.parent / "shared" / "data" / "tinyshakespeare.txt"
 
 CLOSE = {"rel": 1e-4, "abs": 1e-5}
@@ -53,8 +58,59 @@ float32 has seven digits. Another kernel of BLAS, or another number of rows, add
 products of a sum in another order, and later steps of the network carry the difference on: two or
 three of the digits are lost.
 """
+SENTENCE = "This is GeeksforGeeks a software training institute"
+"""What the tutorial trains on."""
 HANG = 600
 """Seconds after which a process is given up for hanging, on the slowest machine under any load."""
+
+_CELLS = [
+    ("lstm", "tanh"),
+    ("gru", "tanh"),
+    ("rnn", "tanh"),
+    ("rnn", "relu"),
+    ("rnn", "sigmoid"),
+    ("rnn", "leaky_relu"),
+]
+_READINGS = [("all", False), ("last", False), ("last", True)]
+EVERY_MODEL = [
+    ModelConfig(
+        vocabulary_size=11,
+        units=16,
+        window=9,
+        cell=cell,  # type: ignore[arg-type]
+        activation=activation,  # type: ignore[arg-type]
+        layers=layers,
+        embedding=embedding,
+        predict=predict,  # type: ignore[arg-type]
+        bidirectional=bidirectional,
+        dropout=dropout,
+    )
+    for (cell, activation), layers, embedding, (predict, bidirectional), dropout in (
+        itertools.product(_CELLS, (1, 2), (0, 8), _READINGS, (0.0,))
+    )
+] + [
+    ModelConfig(vocabulary_size=11, units=8, window=9, layers=2, dropout=0.3),
+    ModelConfig(vocabulary_size=11, units=8, window=9, layers=3, cell="gru"),
+    ModelConfig(vocabulary_size=11, units=8, window=9, layers=4, predict="last"),
+    ModelConfig(
+        vocabulary_size=11, units=8, window=9, layers=3, predict="last", bidirectional=True
+    ),
+    ModelConfig(vocabulary_size=2, units=1, window=1, predict="last"),
+]
+"""Every cell and activation with every depth, input and reading, and some that are odd."""
+
+COMMAND = [sys.executable, "-m", "chargen"]
+SCORE_NAMES = [
+    "characters",
+    "unknown_characters",
+    "nats_per_character",
+    "bits_per_character",
+    "perplexity",
+    "accuracy",
+    "seconds",
+    "characters_per_second",
+]
+"""Of a score in JSON, as the contract has them."""
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
@@ -85,6 +141,11 @@ def model_archive(config: ModelConfig, weights: Sequence[np.ndarray]) -> bytes:
     return archive.getvalue()
 
 
+def model_name(config: ModelConfig) -> str:
+    """What pytest calls a test with such a model."""
+    return title(config).replace(", ", "-").replace(" ", "-") + f"-{config.predict}"
+
+
 def make_training(**options: Any) -> TrainConfig:
     """A configuration with as little as it must have."""
     needed = {
@@ -96,6 +157,13 @@ def make_training(**options: Any) -> TrainConfig:
         "validation": 0.0,
     }
     return TrainConfig(**needed | options)
+
+
+MODEL = ModelConfig(vocabulary_size=10, units=8, window=4)
+TRAINING = TrainConfig(
+    epochs=1, batch_size=2, learning_rate=0.1, evaluate_every=3, random_seed=4, validation=0.1
+)
+"""A right configuration, as `MODEL` is: tests put something wrong in the place of a field."""
 
 
 def make_checkpoint(
@@ -165,8 +233,7 @@ def as_options(options: dict[str, Any]) -> list[str]:
 def fables(tmp_path: Path) -> Path:
     """The beginning of a text, in `text`."""
     path = tmp_path / "text"
-    whole = (ROOT / "corpora" / "fables.txt").read_text(encoding="utf-8")
-    path.write_text(whole[:4000], encoding="utf-8")
+    path.write_text(FABLES[:4000], encoding="utf-8")
     return path
 
 
@@ -181,7 +248,7 @@ def run_process(
 ) -> "subprocess.CompletedProcess[bytes]":
     """Run the real command in a folder."""
     return subprocess.run(
-        [sys.executable, "-m", "chargen", *map(str, arguments)],
+        [*COMMAND, *map(str, arguments)],
         input=stdin,
         capture_output=True,
         cwd=folder,
@@ -252,6 +319,13 @@ def _descriptor_replaced(number: int, other: int) -> Iterator[None]:
         os.close(kept)
 
 
+def commands() -> dict[str, click.Command]:
+    """The commands by their names."""
+    context = click.Context(cli)
+    found = {name: cli.get_command(context, name) for name in cli.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
+
+
 @pytest.fixture
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that goes on by 10 ms each time it is looked at, however fast the machine is."""
@@ -271,16 +345,36 @@ def run(tmp_path: Path) -> Run:
     return partial(run_process, tmp_path)
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Have a folder filled by one of the processes that share the tests; not to be changed.
+
+    Files of tests that train the same would else each wait for the compiler.
+    """
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, done = shared / name, shared / f"{name}.done"
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of one that failed
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint trained by the real command with the tutorial's recipe on its sentence.
 
     What the command showed lies beside it, in `shown`.
     """
-    folder = tmp_path_factory.mktemp("tutorial")
-    sentence = b"This is GeeksforGeeks a software training institute"
-    result = run_process(folder, "train", "-", "--preset", "tutorial", stdin=sentence)
-    (folder / "shown").write_bytes(result.stderr)
-    assert result.returncode == 0, result.stderr.decode()
-    assert result.stdout == b"checkpoints/stdin\n"
-    return folder / "checkpoints" / "stdin"
+
+    def make(folder: Path) -> None:
+        result = run_process(folder, "train", "-", "--preset", "tutorial", stdin=SENTENCE.encode())
+        (folder / "shown").write_bytes(result.stderr)
+        assert result.returncode == 0, result.stderr.decode()
+        assert result.stdout == b"checkpoints/stdin\n"
+
+    return made_once(tmp_path_factory, "tutorial", make) / "checkpoints" / "stdin"

@@ -9,14 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import HANG, ROOT
+from conftest import FABLES, HANG, ROOT
 
 PAGE = (ROOT / "docs" / "cookbook.md").read_text(encoding="utf-8")
 SECTIONS = {
     section.partition("\n")[0]: re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     for section in PAGE.split("\n## ")[1:]
 }
-FABLES = (ROOT / "corpora" / "fables.txt").read_text(encoding="utf-8")
 
 # In the place of the command: texts are cut short and networks small, nothing else is changed.
 SHORTENED = """#!/bin/bash

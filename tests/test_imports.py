@@ -183,7 +183,7 @@ def test_nothing_at_import_is_for_some_systems_only(tmp_path: Path):
     assert {"chargen.checkpoint.atomic", "chargen.training.lock", "chargen.training.plan"} <= found
 
 
-def test_what_all_names_is_there():
+def test_each_name_in_all_can_be_imported():
     for name in chargen.__all__:
         assert getattr(chargen, name) is not None
     assert set(chargen.__all__) <= set(dir(chargen))

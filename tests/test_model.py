@@ -1,3 +1,5 @@
+"""`chargen.Model` samples and scores as it says, and refuses wrong calls."""
+
 import warnings
 from pathlib import Path
 
@@ -59,7 +61,7 @@ def test_numbers_of_numpy_are_numbers(checkpoint: Path, tmp_path: Path):
     assert model.sample(copies=copies, **options) == model.sample(copies=same, **options)  # type: ignore[arg-type]
 
 
-def test_what_a_caller_gets_wrong_is_an_error_of_ours(checkpoint: Path):
+def test_a_callers_mistake_is_an_error_of_chargen(checkpoint: Path):
     model = chargen.load(checkpoint)
     for seed in (-1, 2**70, 0.5, True):
         with pytest.raises(OptionError, match="--random-seed must be"):

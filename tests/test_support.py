@@ -61,7 +61,7 @@ def test_train_names_the_systems_on_which_it_works(tmp_path: Path):
 
 
 @pytest.mark.parametrize("names", [LIBRARIES, ("fcntl",)])
-def test_from_python_it_is_an_error_as_any_other(names: tuple[str, ...], tmp_path: Path):
+def test_chargen_train_raises_an_error_of_chargen_there(names: tuple[str, ...], tmp_path: Path):
     code = """
 import chargen
 try:
@@ -88,7 +88,9 @@ else:
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_all_else_works_there(arguments: list[str], shown: str, checkpoint: Path, tmp_path: Path):
+def test_all_other_commands_work_without_training(
+    arguments: list[str], shown: str, checkpoint: Path, tmp_path: Path
+):
     text = tmp_path / "text"
     text.write_text("abc\n" * 99)
     folder = checkpoint.parent if arguments[0] == "list" else checkpoint

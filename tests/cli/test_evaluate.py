@@ -1,0 +1,161 @@
+"""`chargen evaluate` scores a text, its lines and its characters."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from conftest import (
+    CLOSE,
+    ROOT,
+    SCORE_NAMES,
+    TINY_SHAKESPEARE,
+    Run,
+    needs_tinyshakespeare,
+    run_here,
+)
+
+import chargen
+from chargen.checkpoint.directory import Checkpoint
+from chargen.cli import cli
+from chargen.scoring import score as score_module
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("part", [1, 7, 30, 1000])
+def test_records_do_not_depend_on_how_much_is_scored_at_a_time(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
+):
+    text = tmp_path / "text"
+    text.write_text("abc\n\ndefX ghij\n" * 5 + "the end")
+
+    def records(*options: str) -> list[dict[str, Any]]:
+        arguments = ["evaluate", str(text), "-c", str(checkpoint), "--json", *options]
+        result = CliRunner().invoke(cli, arguments)
+        assert result.exit_code == 0, result.output
+        return [json.loads(line) for line in result.stdout.splitlines()]
+
+    whole = {per: records("--per", per) for per in ("text", "line", "char")}
+    monkeypatch.setattr(score_module, "PART", part)
+    for per, expected in whole.items():
+        found = records("--per", per)
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            for name in ("line", "text", "character", "position", "characters"):
+                assert one.get(name) == other.get(name)
+            for name in ("bits", "bits_per_character", "accuracy"):
+                wanted = other.get(name)
+                assert one.get(name) == (wanted and pytest.approx(wanted, **CLOSE))
+    bits = [record["bits"] for record in whole["char"] if record["bits"] is not None]
+    lines = [
+        record["bits_per_character"] * (record["characters"] - record["unknown_characters"])
+        for record in whole["line"]
+        if record["bits_per_character"] is not None
+    ]
+    total = whole["text"][0]["bits_per_character"] * len(bits)
+    assert sum(bits) == pytest.approx(total, **CLOSE)
+    assert sum(lines) == pytest.approx(total, **CLOSE)
+
+
+@pytest.mark.numeric
+def test_evaluate_has_the_names_of_the_contract_and_its_parts_sum(checkpoint: Path, run: Run):
+    text = b"abc\n\ndefXg\nhij"
+    whole = run("evaluate", "-", "-c", checkpoint, "--json", stdin=text)
+    assert whole.stderr == b""
+    total = json.loads(whole.stdout)
+    assert list(total) == SCORE_NAMES
+    assert total["characters"] == len(text)
+    assert total["unknown_characters"] == 1
+    known = total["characters"] - total["unknown_characters"]
+
+    per_char = run("evaluate", "-", "-c", checkpoint, "--per", "char", "--json", stdin=text)
+    characters = [json.loads(line) for line in per_char.stdout.splitlines()]
+    assert [record["character"] for record in characters] == list(text.decode())
+    assert [record["position"] for record in characters] == list(range(len(text)))
+    assert all(list(record) == ["position", "character", "bits"] for record in characters)
+    assert [record["bits"] is None for record in characters] == [c == "X" for c in text.decode()]
+    bits = sum(record["bits"] or 0 for record in characters)
+    assert bits == pytest.approx(total["bits_per_character"] * known, **CLOSE)
+
+    per_line = run("evaluate", "-", "-c", checkpoint, "--per", "line", "--json", stdin=text)
+    lines = [json.loads(line) for line in per_line.stdout.splitlines()]
+    assert [record["text"] for record in lines] == text.decode().split("\n")
+    assert [record["line"] for record in lines] == [1, 2, 3, 4]
+    assert all(list(record) == [*SCORE_NAMES, "line", "text"] for record in lines)
+    summed = sum(
+        (record["characters"] - record["unknown_characters"]) * (record["bits_per_character"] or 0)
+        for record in lines
+    )
+    assert summed == pytest.approx(bits, **CLOSE)
+
+
+def test_evaluate_prints_a_sheet_or_rows_for_people(checkpoint: Path, run: Run):
+    sheet = run("evaluate", "-", "-c", checkpoint, stdin=b"abcX").stdout.decode()
+    assert "unknown characters" in sheet
+    assert "bits per character" in sheet
+    clean = run("evaluate", "-", "-c", checkpoint, stdin=b"abc").stdout.decode()
+    assert "unknown" not in clean
+    rows = run("evaluate", "-", "-c", checkpoint, "--per", "line", stdin=b"abc\nd\te\n").stdout
+    cells = [row.split("\t") for row in rows.decode().splitlines()]
+    assert [len(row) for row in cells] == [6, 6]
+    assert [row[5] for row in cells] == ["abc", r"d\te"]
+    marks = run("evaluate", "-", "-c", checkpoint, "--per", "char", stdin=b"a\n").stdout.decode()
+    assert [row.split("\t")[2] for row in marks.splitlines()] == ["a", "\N{RETURN SYMBOL}"]
+    nothing = run("evaluate", "-", "-c", checkpoint, "--json", stdin=b"")
+    assert nothing.returncode == 0
+    assert json.loads(nothing.stdout)["bits_per_character"] is None
+
+
+@pytest.mark.numeric
+def test_evaluate_without_a_text_scores_the_held_out_one(run: Run, tmp_path: Path):
+    text = (ROOT / "corpora" / "tunes.abc").read_bytes()
+    (tmp_path / "tunes.abc").write_bytes(text)
+    options = ("--epochs", "1", "--units", "8")
+    assert run_here(tmp_path, "train", "tunes.abc", *options).returncode == 0
+    score = json.loads(run("evaluate", "--json").stdout)
+    held_out = text[int(len(text) * 0.9) :]
+    assert score["characters"] == len(held_out)
+    best = Checkpoint.open(tmp_path / "checkpoints" / "tunes").best()
+    assert best is not None
+    assert score["nats_per_character"] == pytest.approx(best["validation_nats"], **CLOSE)
+    named = json.loads(run("evaluate", "-", "--json", stdin=held_out).stdout)
+    assert named["nats_per_character"] == pytest.approx(score["nats_per_character"], **CLOSE)
+    rows = run("evaluate", "--per", "char").stdout.splitlines()
+    assert len(rows) == len(held_out)
+    (tmp_path / "tunes.abc").write_bytes(text + b"!")
+    changed = run("evaluate")
+    assert changed.returncode == 1
+    assert "not the text that the run" in changed.stderr.decode()
+
+
+def test_an_empty_text_has_no_lines(checkpoint: Path, run: Run):
+    for per in ("line", "char"):
+        result = run("evaluate", "-", "-c", checkpoint, "--per", per)
+        assert (result.returncode, result.stdout) == (0, b"")
+
+
+@pytest.mark.slow
+@needs_tinyshakespeare
+def test_tinyshakespeare_splits_and_scores_as_published(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    options: list[Any] = ["--validation", "0.1", "--epochs", "3", "-o", "ck", "--units", "64"]
+    trained = run("train", TINY_SHAKESPEARE, *options)
+    assert trained.returncode == 0, trained.stderr
+    opened = Checkpoint.open(tmp_path / "ck")
+    assert opened.corpus.train_characters == 1_003_854
+    assert opened.corpus.validation_characters == 111_540
+    (tmp_path / "tail").write_text(TINY_SHAKESPEARE.read_text()[-111_540:])
+    score = json.loads(run("evaluate", "tail", "-c", "ck", "--json").stdout)
+    best = opened.best()
+    assert best is not None
+    assert score["characters"] == 111_540
+    assert score["nats_per_character"] == pytest.approx(best["validation_nats"], abs=0.001)
+    assert score["nats_per_character"] < 2.2
+    own = json.loads(run("evaluate", "-c", "ck", "--json").stdout)
+    assert own["accuracy"] == pytest.approx(score["accuracy"], **CLOSE)
+    # In one stream the figure is the same to 0.001 bits.
+    monkeypatch.setattr(score_module, "FEWEST_CHARACTERS", 10**9)
+    one = chargen.load(tmp_path / "ck").evaluate((tmp_path / "tail").read_text())
+    assert one.bits_per_character == pytest.approx(score["bits_per_character"], abs=0.001)

@@ -1,0 +1,38 @@
+"""A network holds its weights as its readings want them, and reads windows."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import make_checkpoint
+
+from chargen.network.network import WINDOWS, Network
+
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("computing_alone")]
+CELLS = ["lstm", "gru", "rnn"]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_weights_begin_with_a_cache_line_and_are_not_the_file(tmp_path: Path, cell: str):
+    """A view of the file's bytes would also hold them all in memory."""
+    checkpoint = make_checkpoint(tmp_path, cell=cell, layers=2, units=13)
+    weights = checkpoint.weights()
+    network = Network(checkpoint.model, weights)
+    kept = [network.dense_kernel]
+    for layer in network.forward:
+        kept += [layer.cell.kernel, layer.cell.recurrent_kernel, layer.recurrent_kernel_for_one]
+    kept.append(network.forward[1].joined_kernel_for_one)
+    for array in kept:
+        assert array.ctypes.data % 64 == 0
+        assert not any(np.shares_memory(array, given) for given in weights)
+
+
+def test_windows_are_read_a_bounded_number_at_a_time(tmp_path: Path):
+    checkpoint = make_checkpoint(tmp_path, predict="last", window=50)
+    network = Network(checkpoint.model, checkpoint.weights())
+    batches = list(network.windows(np.arange(5000)))
+    assert [windows[0, -1] for windows in batches[:49]] == list(range(49))
+    assert np.concatenate([windows[:, -1] for windows in batches]).tolist() == list(range(5000))
+    assert max(len(windows) for windows in batches) <= WINDOWS
+    later = list(network.windows(np.arange(60), 57))
+    assert [windows[:, (0, -1)].tolist() for windows in later] == [[[8, 57], [9, 58], [10, 59]]]

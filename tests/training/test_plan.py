@@ -1,0 +1,163 @@
+"""What a run is, and whether it may begin, is settled before it starts."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chargen
+from chargen.checkpoint.directory import Checkpoint
+from chargen.data.corpus import read_ids
+from chargen.errors import CheckpointError, CorpusError, OptionError, TrainingError, VocabularyError
+from chargen.training.plan import default_checkpoint
+from training.conftest import DEEP, SMALL, TEXT, Trained, begin, history
+
+
+def test_resume_refuses_another_text_other_options_and_a_missing_or_damaged_state(
+    trained: Trained, tmp_path: Path
+):
+    path = trained().copy(tmp_path)
+    text = tmp_path / "fables.txt"
+    with pytest.raises(OptionError, match="--units 9 does not go with --resume, .* with 8;"):
+        chargen.train(text, checkpoint=path, resume=True, units=9)
+    other = tmp_path / "other"
+    other.write_text(TEXT + "!")
+    with pytest.raises(CorpusError, match="not the text that the run"):
+        chargen.train(other, checkpoint=path, resume=True)
+    with pytest.raises(OptionError, match="does not go with --force"):
+        chargen.train(text, checkpoint=path, resume=True, force=True)
+    resume = path / "resume.safetensors"
+    data = resume.read_bytes()
+    resume.write_bytes(data[: len(data) // 2])
+    with pytest.raises(
+        CheckpointError, match=r"resume\.safetensors cannot be resumed from .* --init-from"
+    ):
+        chargen.train(text, checkpoint=path, resume=True)
+    resume.unlink()
+    with pytest.raises(CheckpointError, match=r"has no resume\.safetensors"):
+        chargen.train(text, checkpoint=path, resume=True)
+    (path / "resume.npz").write_bytes(b"an older version's")
+    with pytest.raises(CheckpointError, match=r"its resume\.npz was written by an older chargen"):
+        chargen.train(text, checkpoint=path, resume=True)
+    with pytest.raises(CheckpointError, match="no checkpoint at"):
+        chargen.train(text, checkpoint=tmp_path / "nowhere", resume=True)
+
+
+def test_a_run_can_start_from_another_runs_weights(trained: Trained, text: Path, tmp_path: Path):
+    first = trained(**DEEP).path
+    tiny: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-9, "schedule": "constant"}
+    tiny |= {"batch_size": 4, "precision": "float32"}
+    second = chargen.train(text, checkpoint=tmp_path / "b", init_from=first, **tiny)
+    assert Checkpoint.open(second).model == Checkpoint.open(first).model
+    for array, expected in zip(
+        Checkpoint.open(second).weights(), Checkpoint.open(first).weights(), strict=True
+    ):
+        np.testing.assert_allclose(array, expected, atol=1e-5)
+    with pytest.raises(OptionError, match="--units 9 does not go with --init-from .* has 8"):
+        chargen.train(text, checkpoint=tmp_path / "c", init_from=first, units=9)
+    other = tmp_path / "other.txt"
+    other.write_text(TEXT.replace("q", "") + "£")
+    with pytest.raises(VocabularyError, match="only in the text: '£'"):
+        chargen.train(other, checkpoint=tmp_path / "c", init_from=first)
+    assert not (tmp_path / "c").exists()
+
+
+def test_an_existing_checkpoint_is_replaced_only_by_force(trained: Trained, tmp_path: Path):
+    path = trained().copy(tmp_path)
+    text = tmp_path / "fables.txt"
+    before = (path / "model.keras").read_bytes()
+    with pytest.raises(CheckpointError, match="already holds a checkpoint; give --resume"):
+        chargen.train(text, checkpoint=path, **SMALL)
+    assert (path / "model.keras").read_bytes() == before
+    (path / "notes.txt").write_text("mine")
+    begin(text, checkpoint=path, force=True, **SMALL | {"units": 9})
+    assert Checkpoint.open(path).model.units == 9
+    assert (path / "notes.txt").read_text() == "mine"
+
+
+def test_force_does_not_replace_what_is_no_checkpoint(text: Path, tmp_path: Path):
+    (tmp_path / "config.json").write_text('{"name": "somebody else\'s"}')
+    with pytest.raises(CheckpointError, match="was not written by chargen"):
+        chargen.train(text, checkpoint=tmp_path, force=True, **SMALL)
+    with pytest.raises(CheckpointError, match="is a file"):
+        chargen.train(text, checkpoint=text, **SMALL)
+    with pytest.raises(CheckpointError, match="cannot write to"):
+        chargen.train(text, checkpoint=text / "below", **SMALL)
+
+
+def test_force_replaces_a_damaged_checkpoint(trained: Trained, tmp_path: Path):
+    path = trained().copy(tmp_path)
+    text = tmp_path / "fables.txt"
+    for damage in ("{", json.dumps({"format": 99, "model": {}, "training": {}})):
+        (path / "config.json").write_text(damage)
+        begin(text, checkpoint=path, force=True, **SMALL | {"epochs": 1})
+        assert Checkpoint.open(path).training.epochs == 1
+        assert history(path) == []
+        chargen.load(path).sample("The", length=5)
+    (path / "config.json").unlink()
+    with pytest.raises(CheckpointError, match="already holds"):
+        chargen.train(text, checkpoint=path, **SMALL)
+
+
+def test_resume_takes_a_text_that_was_moved_and_refuses_fewer_epochs(
+    trained: Trained, tmp_path: Path
+):
+    path = trained().copy(tmp_path)
+    moved = (tmp_path / "fables.txt").rename(tmp_path / "moved.txt")
+    with pytest.raises(CorpusError, match="no such file"):
+        chargen.train(checkpoint=path, resume=True)
+    chargen.train(moved, checkpoint=path, resume=True)
+    assert Checkpoint.open(path).corpus.texts == (str(moved),)
+    with pytest.raises(TrainingError, match=r"has done 2\.0 epochs, more than --epochs 1"):
+        chargen.train(checkpoint=path, resume=True, epochs=1)
+
+
+def test_a_held_out_file_must_stay_the_same(trained: Trained, tmp_path: Path):
+    path = trained(validation="other.txt").copy(tmp_path)
+    other = tmp_path / "other.txt"
+    assert len(Checkpoint.open(path).held_out_ids()) == 19
+    other.write_text("The heron said no.\n")
+    with pytest.raises(CorpusError, match="is not the text that the run in"):
+        Checkpoint.open(path).held_out_ids()
+    with pytest.raises(TrainingError, match="is not the text that this run held out"):
+        chargen.train(checkpoint=path, resume=True, epochs=3)
+
+
+def test_the_texts_the_options_and_the_versions_are_recorded(text: Path, tmp_path: Path):
+    path = tmp_path / "ck"
+    options: dict[str, Any] = {"preset": "tutorial", "epochs": 1, "units": 5, "threads": None}
+    begin([text, str(text)], checkpoint=path, **options)
+    opened = Checkpoint.open(path)
+    assert opened.corpus.texts == (str(text), str(text))
+    assert opened.corpus.characters == 2 * len(TEXT)
+    assert opened.training.preset == "tutorial"
+    assert opened.model.units == 5
+    assert set(opened.versions) == {"chargen", "python", "keras", "tensorflow", "numpy", "h5py"}
+    ids = read_ids([str(text)], opened.vocabulary)
+    assert opened.vocabulary.decode(ids) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("poems.txt", "poems"),
+        ("a/b/poems.tar.gz", "poems"),
+        ("poems.txt.xz", "poems"),
+        ("poems", "poems"),
+        ("-", "stdin"),
+        (".hidden", ".hidden"),
+    ],
+)
+def test_the_default_checkpoint_is_named_after_the_text(source: str, name: str):
+    assert default_checkpoint(source) == Path("checkpoints") / name
+
+
+def test_the_options_of_a_run_are_recorded(trained: Trained):
+    path = trained().path
+    training = dataclasses.asdict(Checkpoint.open(path).training)
+    model = dataclasses.asdict(Checkpoint.open(path).model)
+    for name, value in SMALL.items():
+        assert (training | model)[name] == value

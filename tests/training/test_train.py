@@ -1,0 +1,85 @@
+"""`chargen.train` takes texts of any kind and refuses wrong calls."""
+
+from pathlib import Path
+
+import pytest
+from conftest import CLOSE
+
+import chargen
+from chargen.checkpoint.directory import Checkpoint
+from chargen.errors import OptionError
+from training.conftest import OTHER, SMALL, TEXT, Trained
+
+
+def test_a_file_can_be_held_out(trained: Trained):
+    path = trained(validation="other.txt").path
+    checkpoint = Checkpoint.open(path)
+    assert checkpoint.corpus.train_characters == len(TEXT)
+    best = checkpoint.best()
+    assert best is not None
+    score = chargen.load(path).evaluate(OTHER)
+    assert score.unknown_characters == 2
+    assert score.nats_per_character == pytest.approx(best["validation_nats"], **CLOSE)
+
+
+SCRIPTS = {
+    "Chinese": "山高月小，水落石出。\n" * 30,
+    "emoji": "🙂🚀👩\u200d👩\u200d👧 ok\n" * 30,
+    "combining": "e\u0301a\u0308o\u0302n\u0303 \u0915\u094d\u0937\n" * 30,
+}
+
+
+@pytest.fixture(scope="module")
+def polyglot(tmp_path_factory: pytest.TempPathFactory) -> chargen.Model:
+    """A model that has memorised a line of each script."""
+    folder = tmp_path_factory.mktemp("scripts")
+    (folder / "text").write_text("".join(SCRIPTS.values()), encoding="utf-8")
+    options = SMALL | {"units": 48, "epochs": 15, "validation": 0, "learning_rate": 0.02}
+    return chargen.load(chargen.train(folder / "text", checkpoint=folder / "ck", **options))
+
+
+@pytest.mark.parametrize("content", SCRIPTS.values(), ids=SCRIPTS)
+def test_any_script_trains_and_samples_unharmed(polyglot: chargen.Model, content: str):
+    line = content[: content.index("\n") + 1]
+    again = polyglot.sample(line[:2], length=len(line) * 2 - 2, temperature=0)
+    assert again == (line * 2)[2:]
+    score = polyglot.evaluate(content)
+    assert score.unknown_characters == 0
+    assert score.bits_per_character < 0.5
+
+
+def test_rare_characters_are_folded_by_min_count(tmp_path: Path):
+    text = tmp_path / "text"
+    text.write_text("abc abd abe " * 20 + "xyz", encoding="utf-8")
+    path = chargen.train(text, checkpoint=tmp_path / "ck", min_count=5, validation=0, **SMALL)
+    model = chargen.load(path)
+    assert "".join(model.vocabulary) == " abcde\ufffd"
+    assert model.evaluate("abcx").unknown_characters == 1
+    assert "\ufffd" not in model.sample("ab", length=200, temperature=5)
+
+
+@pytest.mark.parametrize("characters", [2, 3, 50])
+def test_a_text_of_a_few_characters_trains_with_no_options(tmp_path: Path, characters: int):
+    text = tmp_path / "text"
+    text.write_text("to be or not to be, that is the question, he said. "[:characters])
+    path = chargen.train(text, checkpoint=tmp_path / "ck", epochs=3)
+    assert len(chargen.load(path).sample("t", length=5)) == 5
+
+
+def test_wrong_calls_are_refused(
+    trained: Trained, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TypeError, match="unknown options: unit"):
+        chargen.train(text, unit=3)  # type: ignore[call-arg]
+    with pytest.raises(OptionError, match="give at least one TEXT"):
+        chargen.train([])
+    with pytest.raises(OptionError, match="give at least one TEXT"):
+        chargen.train([], checkpoint=tmp_path / "ck")
+    with pytest.raises(OptionError, match="--threads must be a whole number from 1"):
+        chargen.train(text, threads=0)
+    with pytest.raises(OptionError, match="--min-count must be 1 or more"):
+        chargen.train(text, checkpoint=tmp_path / "ck", min_count=0)
+    path = trained().path
+    with pytest.raises(OptionError, match="give one of them"):
+        chargen.train(text, checkpoint=tmp_path / "b", init_from=path, preset="tutorial")
