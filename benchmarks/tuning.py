@@ -56,9 +56,9 @@ PLACES: dict[str, list[tuple[str, str]]] = {
     "MOST_TOGETHER": [(WRITING, "MOST_TOGETHER")],
     "FEWEST_TOGETHER": [(WRITING, "FEWEST_TOGETHER")],
     "MOST_WRITERS": [(WRITING, "MOST_WRITERS")],
-    "LONG_PRODUCT_BYTES": [(WRITING, "LONG_PRODUCT_BYTES")],
+    "WRITER_BYTES": [(WRITING, "WRITER_BYTES")],
     "FEWEST_PER_WRITER": [(WRITING, "FEWEST_PER_WRITER")],
-    "FEWEST_PER_WRITER_LONG": [(WRITING, "FEWEST_PER_WRITER_LONG")],
+    "ENOUGH_PER_WRITER": [(WRITING, "ENOUGH_PER_WRITER")],
     "PART": [(SCORING, "PART")],
     "WARM_UP": [(SCORING, "WARM_UP")],
     "MOST_STREAMS": [(SCORING, "MOST_STREAMS")],
@@ -310,12 +310,13 @@ def writing_rows() -> Iterator[Row]:
         yield texts("FEWEST_TOGETHER", {"16": 16}, name, 8, 500)
     for name, count in (("lstm 1x128", 128), ("lstm 1x256", 128), ("lstm 1x512", 64)):
         yield texts("MOST_WRITERS", {"1": 1, "4": 4}, name, count, 200)
-    yield texts("LONG_PRODUCT_BYTES", {"short": 1 << 21}, "lstm 1x256", 32, 200)
-    yield texts("LONG_PRODUCT_BYTES", {"long": 1 << 18}, "lstm 1x192", 32, 200)
-    yield texts("FEWEST_PER_WRITER", {"128": 128}, "lstm 1x128", 128, 200)
-    yield texts("FEWEST_PER_WRITER", {"32": 32}, "lstm 1x128", 64, 200)
-    yield texts("FEWEST_PER_WRITER_LONG", {"16": 16}, "lstm 1x512", 16, 200)
-    yield texts("FEWEST_PER_WRITER_LONG", {"4": 4}, "lstm 1x512", 8, 200)
+    yield texts("WRITER_BYTES", {"a quarter": 6 << 20}, "gru 1x256", 16, 200)
+    yield texts("WRITER_BYTES", {"twice": 48 << 20}, "gru 1x256", 64, 200)
+    yield texts("WRITER_BYTES", {"twice": 48 << 20}, "lstm 1x256", 64, 200)
+    yield texts("ENOUGH_PER_WRITER", {"128": 128}, "lstm 1x128", 128, 200)
+    yield texts("ENOUGH_PER_WRITER", {"32": 32}, "lstm 1x128", 64, 200)
+    yield texts("FEWEST_PER_WRITER", {"16": 16}, "lstm 1x512", 16, 200)
+    yield texts("FEWEST_PER_WRITER", {"4": 4}, "lstm 1x512", 8, 200)
 
 
 def scoring_rows() -> Iterator[Row]:

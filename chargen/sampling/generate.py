@@ -49,13 +49,11 @@ FEWEST_TOGETHER = 6
 """The fewest texts written side by side; fewer are faster one after another."""
 MOST_WRITERS = 2
 """The most writers that share texts: what lies between two products holds the interpreter."""
-LONG_PRODUCT_BYTES = 3 << 18
-"""The weights from which a product counts as long: 0.75 MB, an LSTM with 222 units."""
-FEWEST_PER_WRITER = 64
-"""The fewest texts per writer: with fewer, two threads lose more than they gain, by waking each
-other up."""
-FEWEST_PER_WRITER_LONG = 8
-"""The same if products are long: then only packing the weights has to be repaid."""
+WRITER_BYTES = 24 << 20
+"""The bytes of a recurrent kernel times the texts of each writer, at least: with less, two threads
+spend more time on waking each other, and on preparing the kernel twice, than they gain."""
+FEWEST_PER_WRITER, ENOUGH_PER_WRITER = 8, 64
+"""The texts of each writer that are needed whatever the kernel, and that suffice whatever it is."""
 
 
 class Text:
@@ -214,7 +212,7 @@ def _writers(
 ) -> "list[Writer]":
     """Deal texts out to writers, whose number depends on the texts and never on the threads."""
     weights = max(layer.cell.recurrent_kernel.nbytes for layer in model.network.forward)
-    fewest = FEWEST_PER_WRITER_LONG if weights >= LONG_PRODUCT_BYTES else FEWEST_PER_WRITER
+    fewest = min(max(FEWEST_PER_WRITER, WRITER_BYTES // weights), ENOUGH_PER_WRITER)
     count = MOST_WRITERS if len(texts) >= MOST_WRITERS * fewest else 1
     return [Writer(model, config, texts[k::count], scored=scored) for k in range(count)]
 

@@ -182,7 +182,7 @@ def test_texts_that_are_finished_leave_the_others_as_they_were(checkpoint: Path)
 
 
 def test_texts_in_groups_are_as_alone(checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(generate, "FEWEST_PER_WRITER", 2)
+    monkeypatch.setattr(generate, "ENOUGH_PER_WRITER", 2)
     assert_together_as_alone(checkpoint, length=300, temperature=1.5)
     assert_together_as_alone(checkpoint, length=50, stop="ab")
 
@@ -197,7 +197,7 @@ WILD: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("model", WILD)
-@pytest.mark.parametrize("count", [1, FEWEST_TOGETHER, 2 * generate.FEWEST_PER_WRITER + 1])
+@pytest.mark.parametrize("count", [1, FEWEST_TOGETHER, 2 * generate.ENOUGH_PER_WRITER + 1])
 def test_the_number_of_threads_changes_no_text(tmp_path: Path, model: dict[str, Any], count: int):
     make_checkpoint(tmp_path, **model)
     seeds = ["abcdefghi"[index % 9] for index in range(count)]
@@ -226,7 +226,7 @@ def test_networks_of_the_test_above_magnify_rounding(tmp_path: Path):
 
 
 def test_a_failure_among_several_texts_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(generate, "FEWEST_PER_WRITER", 2)
+    monkeypatch.setattr(generate, "ENOUGH_PER_WRITER", 2)
     checkpoint = make_checkpoint(tmp_path, cell="rnn", activation="relu")
     model = chargen.load(tmp_path, threads=2)
     model.network = Network(checkpoint.model, [w * 1e3 for w in checkpoint.weights()])
