@@ -87,14 +87,18 @@ def run(plan: Plan, started: float | None = None) -> Iterator[Event]:
         with interruption.watching():
             trainer.begin(lock)
             yield trainer.started()
-            while not (clock.is_over or now.is_stale(training.patience) or interruption.signal):
+            over = clock.is_over
+            while not (over or now.is_stale(training.patience) or interruption.signal):
                 evaluated = None
                 try:
                     trainer.learn()
-                    if clock.is_evaluation_due:
+                    # Asked once per block: a budget that ends later still gets its evaluation.
+                    over = clock.is_over
+                    if over or clock.is_evaluation_due:
                         evaluated = trainer.evaluate()
                 except NumericalError:
                     yield trainer.recover()
+                    over = clock.is_over
                     continue
                 if evaluated or trainer.is_save_due:
                     trainer.save()

@@ -268,6 +268,19 @@ def test_a_budget_ends_a_run_by_the_clock_of_this_machine(trained: Trained):
     assert Checkpoint.open(run.path).best() is not None
 
 
+def test_a_run_ends_with_an_evaluation_though_its_time_was_up_only_after_it_was_asked(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from chargen.training.clock import Clock
+
+    monkeypatch.setattr(Clock, "is_evaluation_due", property(lambda clock: False))
+    events: list[Event] = []
+    path = chargen.train(text, checkpoint=tmp_path / "ck", report=events.append, **SMALL)
+    stopped = events[-1]
+    assert isinstance(stopped, Stopped)
+    assert [line["step"] for line in history(path)] == [stopped.step]
+
+
 @pytest.mark.slow
 def test_a_budget_ends_the_run_in_time_and_keeps_its_best_weights(
     ticking: None, text: Path, tmp_path: Path
