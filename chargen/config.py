@@ -526,9 +526,8 @@ def parse_duration(value: object, field: str) -> float:
 
 def check_network(options: Mapping[str, Any]) -> None:
     """Refuse options of a network that do not go together; those not given have their defaults."""
-    fields = fields_of(ModelConfig)
     cell, activation, bidirectional, predict = (
-        options.get(name, fields[name].default)
+        options.get(name, getattr(ModelConfig, name))
         for name in ("cell", "activation", "bidirectional", "predict")
     )
     if bidirectional and predict == "all":

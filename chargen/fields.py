@@ -13,6 +13,7 @@ import math
 import numbers
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Literal, NamedTuple, Self, TypeVar, get_args
 
 from chargen.errors import OptionError
@@ -170,7 +171,8 @@ class Field(NamedTuple):
         return option.words(), option.holds(value)
 
 
-def fields_of(config: type) -> dict[str, Field]:
+@cache  # a configuration is made at each call of `Model.sample`
+def fields_of(config: type) -> Mapping[str, Field]:
     """The fields of a configuration by name."""
     found = {}
     for field in dataclasses.fields(config):
@@ -230,7 +232,8 @@ class Config:
     """
 
     def __post_init__(self) -> None:
-        for name, field in fields_of(type(self)).items():
+        kind: type = type(self)  # mypy takes type[Self] for unhashable
+        for name, field in fields_of(kind).items():
             object.__setattr__(self, name, field.check(getattr(self, name)))
 
     def to_json(self) -> dict[str, Any]:
@@ -245,7 +248,8 @@ class Config:
             OptionError: a field is unknown, of the wrong type or out of range, or one without a
                 default is missing.
         """
-        fields = fields_of(cls)
+        kind: type = cls
+        fields = fields_of(kind)
         required = {name for name in fields if fields[name].default is dataclasses.MISSING}
         if not isinstance(values, Mapping):
             raise OptionError(f"expected an object; found {values!r}")
