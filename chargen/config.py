@@ -10,13 +10,12 @@ Every fixed default is here and nowhere else; the ones that follow from the text
 """
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict, get_args
 
 from chargen.errors import OptionError
-from chargen.fields import MAX_COUNT, Config, Field, Option, fields_of, flag_of
+from chargen.fields import MAX_COUNT, Config, Field, Option, fields_of
 
 __all__ = [
     "MAX_COUNT",
@@ -30,7 +29,6 @@ __all__ = [
     "check_random_seed",
     "check_threads",
     "check_validation",
-    "parse_duration",
 ]
 
 Cell = Literal["rnn", "lstm", "gru"]
@@ -504,26 +502,6 @@ MAX_COPY = Field(
 """An option that comes with a text, and so is of no configuration."""
 
 
-def parse_duration(value: object, field: str) -> float:
-    """Seconds from a number of them, or from text such as 90s, 10m, 1.5h, 1h30m.
-
-    Raises:
-        OptionError: it is neither.
-    """
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    match = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", str(value).strip())
-    try:
-        if match is None or not any(match.groups()):
-            raise ValueError
-        hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    except ValueError:
-        raise OptionError(
-            f"{flag_of(field)} must be a duration such as 90s, 10m or 1h; found {value!r}"
-        ) from None
-    return hours * 3600 + minutes * 60 + seconds
-
-
 def check_network(options: Mapping[str, Any]) -> None:
     """Refuse options of a network that do not go together; those not given have their defaults."""
     cell, activation, bidirectional, predict = (
@@ -559,8 +537,7 @@ def check_threads(value: object) -> int | None:
     return found
 
 
-def check_validation(value: object) -> None:
-    """Refuse a `validation` that is neither a share of the text nor a path."""
+def check_validation(value: float | str) -> None:
+    """Refuse standard input as the text to hold out: a resumed run must read it again."""
     if value == "-":
         raise OptionError("--validation takes a file that can be read again; found standard input")
-    TRAIN_OPTIONS["validation"].check(value)

@@ -142,6 +142,8 @@ class Field(NamedTuple):
         value = _as_python(given)
         if value is None and self.may_be_none:
             return value
+        if self.option.duration:
+            value = _seconds(value, self.name)
         wanted, valid = self._wanted(value)
         if not valid:
             raise OptionError(f"{flag_of(self.name)} must be {wanted}; found {value!r}")
@@ -263,6 +265,26 @@ class Config:
 def flag_of(name: str) -> str:
     """The option of the command line for a field."""
     return "--" + name.replace("_", "-")
+
+
+def _seconds(value: object, name: str) -> float:
+    """Seconds from a number of them, or from text such as 90s, 10m, 1.5h, 1h30m.
+
+    Raises:
+        OptionError: it is neither.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    match = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", str(value).strip())
+    try:
+        if match is None or not any(match.groups()):
+            raise ValueError
+        hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    except ValueError:
+        raise OptionError(
+            f"{flag_of(name)} must be a duration such as 90s, 10m or 1h; found {value!r}"
+        ) from None
+    return hours * 3600 + minutes * 60 + seconds
 
 
 def _as_python(value: object) -> Any:

@@ -1,8 +1,7 @@
 """`chargen sample`: a checkpoint in, text out."""
 
 import sys
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -21,7 +20,7 @@ from chargen.cli.options import (
     threads_option,
 )
 from chargen.cli.plain import harmless
-from chargen.cli.texts import Output, report, search, write_chosen
+from chargen.cli.texts import Output, report, search, stream, write_chosen
 from chargen.config import (
     MAX_COPY,
     SAMPLE_OPTIONS,
@@ -34,9 +33,6 @@ from chargen.errors import OptionError
 
 __all__ = ["command"]
 
-FLUSH_SECONDS = 0.02
-"""Text waits this long at most before it is passed on: sooner than an eye notices, and far
-cheaper than a system call for each character."""
 TRIES = 100
 WITHOUT_END = ("length", "count", "seeds", "jsonl", "unique", "match", "reject", "beam")
 WITHOUT_CHANCE = (
@@ -199,32 +195,12 @@ def command(
     Text is written as it is made; a newline follows each text. Temperature, top-k, top-p and min-p
     are applied in that order, to the characters that the constraints allow.
     """
-    if endless:
-        _check_apart(context, "endless", "writes one text without end", WITHOUT_END)
-        length = None
-    if beam is not None:
-        _check_apart(context, "beam", "searches for the most likely text", WITHOUT_CHANCE)
-    if seeds is not None and chosen(context, "prompt"):
-        raise OptionError("--seed and --seeds both say what to begin with; give one of them")
-    if count < 1:
-        raise OptionError(f"--count must be 1 or more; found {count}")
-    if tries < 1:
-        raise OptionError(f"--tries must be 1 or more; found {tries}")
-    if random_seed is not None:
-        check_random_seed(random_seed)
-    if max_copy is not None:
-        if not corpus:
-            raise OptionError(
-                "--max-copy needs the text that must not be copied: give --corpus TEXT"
-            )
-        check_max_copy(max_copy)
-    if corpus and max_copy is None and not unique:
-        raise OptionError("--corpus is for --max-copy or --unique; give one of them with it")
-    config = SampleConfig(length=length, **options)
+    _check(context)
+    config = SampleConfig(length=None if endless else length, **options)
 
     from chargen.data.corpus import read_text
     from chargen.model import load
-    from chargen.sampling.generate import draw_random_seed, write
+    from chargen.sampling.generate import draw_random_seed
     from chargen.sampling.guards import CopyIndex
     from chargen.sampling.selection import Selector, TextFilter, pattern
 
@@ -268,19 +244,33 @@ def command(
         if not (quiet or choice.is_free):
             click.echo(report(output, selector, choice), err=True)
         return
-    index = 0
     for group in groups:
-        texts = write(model, _each(group, count), config, base + index, unknown, copies)
-        for given, (_, pieces) in zip(_each(group, count), texts, strict=True):
-            _write([shown(given)] if echo else [])
-            _write(map(shown, pieces))
-            _write(["\n"])
-            sys.stdout.flush()
-            index += 1
+        stream(model, group, count, config, base, unknown, copies, output)
+        base += len(group) * count
 
 
-def _each(prompts: Sequence[str], count: int) -> Iterator[str]:
-    return (prompt for prompt in prompts for _ in range(count))
+def _check(context: click.Context) -> None:
+    """Refuse options that are out of range or do not go together."""
+    given = context.params
+    if given["endless"]:
+        _check_apart(context, "endless", "writes one text without end", WITHOUT_END)
+    if given["beam"] is not None:
+        _check_apart(context, "beam", "searches for the most likely text", WITHOUT_CHANCE)
+    if given["seeds"] is not None and chosen(context, "prompt"):
+        raise OptionError("--seed and --seeds both say what to begin with; give one of them")
+    for name in ("count", "tries"):
+        if given[name] < 1:
+            raise OptionError(f"--{name} must be 1 or more; found {given[name]}")
+    if given["random_seed"] is not None:
+        check_random_seed(given["random_seed"])
+    if given["max_copy"] is not None:
+        if not given["corpus"]:
+            raise OptionError(
+                "--max-copy needs the text that must not be copied: give --corpus TEXT"
+            )
+        check_max_copy(given["max_copy"])
+    if given["corpus"] and given["max_copy"] is None and not given["unique"]:
+        raise OptionError("--corpus is for --max-copy or --unique; give one of them with it")
 
 
 def _check_apart(context: click.Context, option: str, what: str, others: Sequence[str]) -> None:
@@ -301,14 +291,3 @@ def _read_prompts(source: str, encoding: str) -> Iterator[list[str]]:
             yield [line.removesuffix("\r") for line in lines]
     if rest:
         yield [rest.removesuffix("\r")]
-
-
-def _write(pieces: Iterable[str]) -> None:
-    """Pass pieces on as they come, several at a time where they come fast."""
-    flushed = 0.0
-    for piece in pieces:
-        sys.stdout.write(piece)
-        now = time.monotonic()
-        if now - flushed >= FLUSH_SECONDS:
-            sys.stdout.flush()
-            flushed = now

@@ -1,8 +1,9 @@
-"""Texts that are whole before they are written: chosen ones, scored ones, the most likely ones."""
+"""Writes texts to standard output: as they are made, or whole if they are chosen or scored."""
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -12,13 +13,24 @@ from chargen.config import SampleConfig, Unknown
 
 if TYPE_CHECKING:
     from chargen.model import Model
+    from chargen.sampling.guards import CopyIndex
     from chargen.sampling.selection import Found, Selector, TextFilter
 
-__all__ = ["Output", "report", "search", "write_chosen"]
+__all__ = ["Output", "report", "search", "stream", "write_chosen"]
+
+FLUSH_SECONDS = 0.02
+"""Text waits this long at most before it is passed on: sooner than an eye notices, and far
+cheaper than a system call for each character."""
 
 
 class Output:
-    """Writes whole texts to standard output, and counts them."""
+    """Writes texts to standard output, and counts them.
+
+    Args:
+        echo: write the prompt before its text.
+        jsonl: write a JSON object for each text; the prompt is then always part of it.
+        shown: turns a text into what is written of it.
+    """
 
     def __init__(self, *, echo: bool, jsonl: bool, shown: Callable[[str], str]) -> None:
         self._echo, self.jsonl, self._shown = echo, jsonl, shown
@@ -33,6 +45,43 @@ class Output:
             line = prompt + text if self._echo else text
         sys.stdout.write(self._shown(line) + "\n")
         self.count += 1
+
+    def stream(self, prompt: str, pieces: Iterable[str]) -> None:
+        """Write one text while it is made, several pieces at a time if they come fast."""
+        if self._echo:
+            sys.stdout.write(self._shown(prompt))
+            sys.stdout.flush()
+        flushed = 0.0
+        for piece in pieces:
+            sys.stdout.write(self._shown(piece))
+            now = time.monotonic()
+            if now - flushed >= FLUSH_SECONDS:
+                sys.stdout.flush()
+                flushed = now
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+        self.count += 1
+
+
+def stream(
+    model: "Model",
+    prompts: Sequence[str],
+    count: int,
+    config: SampleConfig,
+    random_seed: int,
+    unknown: Unknown,
+    copies: "CopyIndex | None",
+    output: Output,
+) -> None:
+    """Write `count` texts for each prompt while they are made."""
+    from chargen.sampling.generate import write
+
+    def repeated() -> Iterator[str]:
+        return (prompt for prompt in prompts for _ in range(count))
+
+    texts = write(model, repeated(), config, random_seed, unknown, copies)
+    for prompt, (_, pieces) in zip(repeated(), texts, strict=True):
+        output.stream(prompt, pieces)
 
 
 def write_chosen(texts: "Iterator[Found]", output: Output) -> None:

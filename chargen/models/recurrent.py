@@ -392,6 +392,8 @@ class _Fused:
 
     cell: Any
     go_backwards: bool
+    _passes: tuple[Callable[..., Any], Callable[..., Any]]
+    """The forward and the backward pass of the cell."""
 
     def get_config(self) -> dict[str, Any]:
         """Return what Keras needs to rebuild the layer."""
@@ -447,23 +449,21 @@ class _Fused:
         return (self.cell.activation.__name__, gates) == ("tanh", "sigmoid")
 
     def _recur(self, *arguments: Tensor) -> list[Tensor]:
-        raise NotImplementedError
+        return _differentiable(*self._passes, arguments, self.precision)
 
 
 @keras.saving.register_keras_serializable("chargen")
 class FusedLSTM(_Fused, keras.layers.LSTM):
     """`keras.layers.LSTM`, computed as this module describes."""
 
-    def _recur(self, *arguments: Tensor) -> list[Tensor]:
-        return _differentiable(_lstm, _lstm_gradient, arguments, self.precision)
+    _passes = (_lstm, _lstm_gradient)
 
 
 @keras.saving.register_keras_serializable("chargen")
 class FusedGRU(_Fused, keras.layers.GRU):
     """`keras.layers.GRU`, computed as this module describes if `reset_after` is true."""
 
-    def _recur(self, *arguments: Tensor) -> list[Tensor]:
-        return _differentiable(_gru, _gru_gradient, arguments, self.precision)
+    _passes = (_gru, _gru_gradient)
 
     def _has_known_activations(self) -> bool:
         return bool(self.cell.reset_after) and super()._has_known_activations()
@@ -473,9 +473,11 @@ class FusedGRU(_Fused, keras.layers.GRU):
 class FusedSimpleRNN(_Fused, keras.layers.SimpleRNN):
     """`keras.layers.SimpleRNN`, computed as this module describes for activations in `SLOPES`."""
 
+    _passes = (_rnn, _rnn_gradient)
+
     def _recur(self, *arguments: Tensor) -> list[Tensor]:
         activation = self.cell.activation.__name__
-        return _differentiable(_rnn, _rnn_gradient, arguments, self.precision, activation)
+        return _differentiable(*self._passes, arguments, self.precision, activation)
 
     def _has_known_activations(self) -> bool:
         return self.cell.activation.__name__ in SLOPES

@@ -240,10 +240,9 @@ def check_options(options: TrainOptions) -> TrainOptions:
     Raises:
         OptionError: an option is out of range, whatever the text may be.
     """
-    check_validation(options.get("validation", 0.0))
-    return cast(
-        "TrainOptions", {name: TRAIN_OPTIONS[name].check(value) for name, value in options.items()}
-    )
+    checked = {name: TRAIN_OPTIONS[name].check(value) for name, value in options.items()}
+    check_validation(checked.get("validation", 0.0))
+    return cast("TrainOptions", checked)
 
 
 def settle(

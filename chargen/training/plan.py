@@ -25,7 +25,6 @@ from chargen.training import runtime
 from chargen.training.defaults import (
     TextSize,
     check_memory,
-    check_options,
     default_validation,
     settle,
     with_preset,
@@ -88,7 +87,7 @@ def plan_new(
     Args:
         folder: the directory for the checkpoint; it is created.
         sources: the paths of the texts; "-" is standard input.
-        options: what the caller chose.
+        options: what the caller chose, from `check_options`.
         force: replace the checkpoint that is there.
         init_from: a checkpoint whose network and weights to start from.
 
@@ -101,7 +100,6 @@ def plan_new(
     """
     _check_free(folder, force)
     initial = Checkpoint.open(init_from) if init_from is not None else None
-    options = check_options(options)
     if initial is None:
         check_network(with_preset(options))
     encoding = options.get("encoding", TrainConfig.encoding)
@@ -151,7 +149,8 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
     Args:
         folder: the run's checkpoint.
         sources: the paths of its texts; if there are none, the recorded paths are read.
-        options: what the caller chose; only those in `EXTENDABLE` may differ from the run's.
+        options: what the caller chose, from `check_options`; only those in `EXTENDABLE` may differ
+            from the run's.
 
     Raises:
         CheckpointError: there is no run to be resumed, or its checkpoint is damaged.

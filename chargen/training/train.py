@@ -7,9 +7,10 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Unpack
 
-from chargen.config import TRAIN_OPTIONS, TrainOptions, parse_duration
+from chargen.config import TRAIN_OPTIONS, TrainOptions
 from chargen.errors import CheckpointError, OptionError
 from chargen.fields import takes
+from chargen.training.defaults import check_options
 from chargen.training.events import Event, Report
 from chargen.training.plan import default_checkpoint, plan_new, plan_resumed
 from chargen.training.support import check_support
@@ -68,10 +69,7 @@ def train(
     check_support()
     if unknown := set(options) - set(TRAIN_OPTIONS):
         raise TypeError(f"train() got unknown options: {', '.join(sorted(unknown))}")
-    if "budget" in options:
-        options["budget"] = parse_duration(options["budget"], "budget")
-    if "save_every" in options:
-        options["save_every"] = parse_duration(options["save_every"], "save_every")
+    options = check_options(options)
     if resume and (force or init_from is not None):
         raise OptionError(
             "--resume continues a run and does not go with --force or --init-from; leave those out"
