@@ -40,6 +40,7 @@ PLACES: dict[str, list[tuple[str, str]]] = {
     "BLOCK_STEPS of reading": [(READING, "BLOCK_STEPS"), (SCORING, "BLOCK_STEPS")],
     "BLOCK_FLOATS": [(READING, "BLOCK_FLOATS")],
     "FIRST_WINDOWS": [(READING, "FIRST_WINDOWS")],
+    "MOST_WINDOWS": [(READING, "MOST_WINDOWS")],
     "StaggeredReading": [(READING, "StaggeredReading")],
     "WINDOWS": [(NETWORK, "WINDOWS")],
     "WINDOW_FLOATS": [(NETWORK, "WINDOW_FLOATS")],
@@ -95,9 +96,9 @@ class Row:
     """Makes the work from a text, with the constants of the moment."""
 
 
-def whole_windows(network: Any) -> Any:
-    """Whole windows for one text, where `StaggeredReading` reads the open ones side by side."""
-    return importlib.import_module(READING).WindowReading(network, 1)
+def whole_windows(network: Any, batch_size: int) -> Any:
+    """Whole windows, where `StaggeredReading` reads the open ones side by side."""
+    return importlib.import_module(READING).WindowReading(network, batch_size)
 
 
 def misaligned(shape: tuple[int, ...]) -> np.ndarray:
@@ -227,7 +228,7 @@ def reading_rows() -> Iterator[Row]:
     for length in (40, 1000):
         yield row(
             "FIRST_WINDOWS",
-            {"4": 4, "all": 64},
+            {"1": 1, "4": 4, "all": 64},
             f"one text of {length}, lstm 1x128, window 64",
             partial(one, "lstm 1x128", length=length, window=64),
         )
@@ -239,6 +240,19 @@ def reading_rows() -> Iterator[Row]:
                 f"one text of 500, {name}, window {window}",
                 partial(one, name, length=500, window=window),
             )
+        for count in (8, 32):
+            yield row(
+                "StaggeredReading",
+                {"WindowReading": whole_windows},
+                f"{count} texts of 100, {name}, window 24",
+                partial(many, name, count=count, length=100, window=24),
+            )
+    yield row(
+        "MOST_WINDOWS",
+        {"twice": 4096},
+        "128 texts of 100, lstm 1x128, window 24",
+        partial(many, "lstm 1x128", count=128, length=100, window=24),
+    )
     yield row(
         "WINDOWS",
         {"64": 64, "1024": 1024},
