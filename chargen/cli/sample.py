@@ -160,7 +160,8 @@ WITHOUT_CHANCE = (
     "--jsonl",
     is_flag=True,
     group="output",
-    help="Write one JSON object per text, with its bits per character under the model.",
+    help="Write one JSON object per text, with its bits per character under the model, or with "
+    "--beam its log-probability.",
 )
 @quiet_option
 @click.pass_context

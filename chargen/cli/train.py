@@ -38,10 +38,15 @@ __all__ = ["command"]
     "--resume",
     is_flag=True,
     group="where",
-    help="Resume the stopped run in --checkpoint; TEXT may then be left out, and --epochs and "
-    "--budget may be raised.",
+    help="Resume the stopped run in --checkpoint; TEXT may then be left out, and --epochs, "
+    "--budget, --patience, --save-every and --threads may be changed.",
 )
-@option("--force", is_flag=True, group="where", help="Replace the checkpoint that is there.")
+@option(
+    "--force",
+    is_flag=True,
+    group="where",
+    help="Replace the checkpoint that is there as soon as the run starts.",
+)
 @option(
     "--init-from",
     group="where",

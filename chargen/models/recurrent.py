@@ -9,7 +9,7 @@ operations per time step, including the product of the input, and differentiates
 - a time step is one product of the state and a few fused loops over its gates,
 - the forward pass keeps the slopes that the backward pass will multiply by instead of the gates, so
   a step of the backward pass is one product and one multiplication,
-- the gradients of all weights are one product over all time steps after the loop,
+- the gradients of all weights are one product over all time steps after the loop (two for a GRU),
 - XLA compiles the loops, so no operation is dispatched inside them, and
 - products may be computed in bfloat16 (see `products`); weights, states, gates and slopes stay
   float32.

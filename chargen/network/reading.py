@@ -155,7 +155,7 @@ class OneReading:
         return self._network.output(outputs)
 
     def keep(self, rows: Ids) -> None:
-        """Continue with the one text, rows [0], or drop it."""
+        """Do nothing: the one text is kept, rows [0], or is not read any further."""
 
     def arrays(self) -> list[Floats]:
         """Return all that is remembered of the text: arrays (1, U) that each step overwrites."""

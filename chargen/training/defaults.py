@@ -119,7 +119,7 @@ OPTIMIZER_FACTORS = {
     "sgd": 100.0,  # its steps are as long as the gradient, which is clipped to a norm of 1
 }
 ADAMW_DECAY = 0.1
-"""With AdamW there is always some decay, as that is what it is chosen for."""
+"""The default weight decay with AdamW, which is chosen for its decay."""
 LAST_RATE = 1 / 3
 """The factor on the learning rate for `predict="last"`. Each window has one target there, so the
 gradients are noisier."""

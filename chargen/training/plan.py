@@ -88,7 +88,7 @@ def plan_new(
         folder: the directory for the checkpoint; it is created.
         sources: the paths of the texts; "-" is standard input.
         options: what the caller chose, from `check_options`.
-        force: replace the checkpoint that is there.
+        force: the run may replace the checkpoint that is there; planning leaves it as it is.
         init_from: a checkpoint whose network and weights to start from.
 
     Raises:

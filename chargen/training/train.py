@@ -44,8 +44,9 @@ def train(
         texts: a path, or several whose texts are joined in order; "-" is standard input. With
             `resume` they may be left out, as the run knows its own.
         checkpoint: the directory to write; by default `checkpoints/<stem of the first text>`.
-        resume: continue the run in `checkpoint` where it stopped.
-        force: replace the checkpoint that is there.
+        resume: continue the run in `checkpoint` where it stopped. Of the options, `epochs`,
+            `budget`, `patience`, `save_every` and `threads` may be changed.
+        force: replace the checkpoint that is there as soon as the run starts.
         init_from: a checkpoint whose network and weights to start from; its characters must be
             those of the text.
         report: a function that is called with each event of the run; see
