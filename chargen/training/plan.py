@@ -29,7 +29,7 @@ from chargen.training.defaults import (
     settle,
     with_preset,
 )
-from chargen.training.machine import learning_speed, this_machine
+from chargen.training.machine import this_machine, training_throughput
 
 __all__ = ["Plan", "default_checkpoint", "plan_new", "plan_resumed"]
 
@@ -126,7 +126,7 @@ def plan_new(
             validation=len(validation_ids),
         ),
         validation=_absolute(validation) if isinstance(validation, str) else validation,
-        speed=learning_speed(threads),
+        throughput=training_throughput(threads),
         machine=partial(this_machine, threads),
     )
     record = CorpusRecord(
