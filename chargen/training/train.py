@@ -17,7 +17,7 @@ from chargen.training.support import check_support
 
 __all__ = ["train"]
 
-Text = str | PathLike[str]
+AnyPath = str | PathLike[str]
 
 
 def _ignore(event: Event) -> None:
@@ -26,12 +26,12 @@ def _ignore(event: Event) -> None:
 
 @takes(TRAIN_OPTIONS)
 def train(
-    texts: Text | Sequence[Text] = (),
+    texts: AnyPath | Sequence[AnyPath] = (),
     *,
-    checkpoint: Text | None = None,
+    checkpoint: AnyPath | None = None,
     resume: bool = False,
     force: bool = False,
-    init_from: Text | None = None,
+    init_from: AnyPath | None = None,
     report: Report = _ignore,
     **options: Unpack[TrainOptions],
 ) -> Path:
