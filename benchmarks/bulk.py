@@ -5,7 +5,7 @@
 
 Names: the whole command, start included, with a model of corpora/names.txt trained by default.
 Guards: one text of LSTM 1x256, trained on --text for half a minute, in turns without and with each.
-Copies: corpora/fables.txt is learnt by heart by LSTM 1x512, nothing dropped; a million characters
+Copies: corpora/fables.txt is memorised by LSTM 1x512, nothing dropped; a million characters
 are written with --max-copy 20 and without, and searched in another way for what they share with it.
 """
 

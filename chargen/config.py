@@ -478,14 +478,14 @@ class SampleConfig(Config):
     ] = None
 
 
-def _chosen(options: Any, *configs: type) -> dict[str, Field]:
+def _select_fields(options: Any, *configs: type) -> dict[str, Field]:
     fields = {name: field for config in configs for name, field in fields_of(config).items()}
     return {name: fields[name] for name in options.__annotations__}
 
 
-TRAIN_OPTIONS = _chosen(TrainOptions, ModelConfig, TrainConfig)
+TRAIN_OPTIONS = _select_fields(TrainOptions, ModelConfig, TrainConfig)
 """The fields that a caller of `train` may choose, in the order of `--help`."""
-SAMPLE_OPTIONS = _chosen(SampleOptions, SampleConfig)
+SAMPLE_OPTIONS = _select_fields(SampleOptions, SampleConfig)
 MAX_COPY = Field(
     "max_copy",
     int,

@@ -202,7 +202,7 @@ def takes(options: Mapping[str, Field]) -> Callable[[Function], Function]:
     def document(function: Function) -> Function:
         signature = inspect.signature(function)
         *named, _ = signature.parameters.values()
-        chosen = [
+        keywords = [
             inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
@@ -211,7 +211,7 @@ def takes(options: Mapping[str, Field]) -> Callable[[Function], Function]:
             )
             for name, field in options.items()
         ]
-        function.__dict__["__signature__"] = signature.replace(parameters=[*named, *chosen])
+        function.__dict__["__signature__"] = signature.replace(parameters=[*named, *keywords])
         if function.__doc__:  # python -OO leaves none
             # Lines of up to 88 characters; textwrap would take a millisecond to import.
             lines = (

@@ -31,11 +31,11 @@ from chargen.data.corpus import (
     STANDARD_INPUT,
     Corpus,
     Ids,
-    as_it_comes,
     fingerprint,
     read_corpus,
     read_ids,
     read_text,
+    split_into_parts,
 )
 from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, CorpusError, OptionError, reason_of, shortened
@@ -279,7 +279,7 @@ class Checkpoint:
         ids = self.held_out_ids()
         if isinstance(self.training.validation, str):
             text = read_text([self.training.validation], self.training.encoding)
-            yield from as_it_comes(text, characters)
+            yield from split_into_parts(text, characters)
             return
         for start in range(0, len(ids), characters):
             yield self.vocabulary.decode(ids[start : start + characters])

@@ -32,7 +32,7 @@ COMMANDS = {
 """Each command and its module."""
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     """Loads commands by name, and turns what went wrong into one line and an exit status."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -71,7 +71,7 @@ class Group(click.Group):
 
 
 @click.group(
-    cls=Group,
+    cls=CommandGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Example: chargen train poems.txt && chargen sample --seed Once",
 )
@@ -110,7 +110,7 @@ def _set_up_process() -> None:
 def _ignore_failures(stream: Any) -> None:
     """Ignore failures to write messages, as on a full disk: they must not end the work."""
 
-    def heedless(method: Callable[..., Any]) -> Callable[..., Any]:
+    def ignoring_errors(method: Callable[..., Any]) -> Callable[..., Any]:
         def attempt(*arguments: Any) -> Any:
             try:
                 return method(*arguments)
@@ -119,7 +119,7 @@ def _ignore_failures(stream: Any) -> None:
 
         return attempt
 
-    stream.write, stream.flush = heedless(stream.write), heedless(stream.flush)
+    stream.write, stream.flush = ignoring_errors(stream.write), ignoring_errors(stream.flush)
 
 
 def _reason(error: OSError) -> str:

@@ -114,7 +114,7 @@ def command(
     """
     _check(per, threshold, rank, invert, baselines)
 
-    from chargen.data.corpus import as_it_comes, read_text
+    from chargen.data.corpus import read_text, split_into_parts
     from chargen.model import load
     from chargen.scoring.score import PART
     from chargen.scoring.tally import Tally
@@ -123,7 +123,7 @@ def command(
     # What is answered at the end is not read in the parts in which a pipe happens to bring it.
     pauses = per != "text"
     parts = (
-        as_it_comes(read_text(texts, encoding, pauses=pauses), PART)
+        split_into_parts(read_text(texts, encoding, pauses=pauses), PART)
         if texts
         else model.checkpoint.held_out_parts(PART)
     )
@@ -182,7 +182,7 @@ def _scored(
 def _baselines(model: "Model", text: str) -> dict[str, float]:
     """Bits per character of the text without a network; `order` is that of the best n-grams."""
     from chargen.scoring.baselines import MOST_TRAINING, compressed_bits, ngram_bits
-    from chargen.scoring.tally import rounded
+    from chargen.scoring.tally import round_figure
 
     vocabulary = model.vocabulary
     train = model.checkpoint.train_ids()[-MOST_TRAINING:]
@@ -193,9 +193,9 @@ def _baselines(model: "Model", text: str) -> dict[str, float]:
     size = max(len(vocabulary), vocabulary.unknown + 1)
     orders = [float(bits[known].mean()) for bits in ngram_bits(train, ids, size)]
     best = min(range(1, len(orders)), key=orders.__getitem__)
-    found = {"order_0": rounded(orders[0]), "ngram": rounded(orders[best]), "order": best}
+    found = {"order_0": round_figure(orders[0]), "ngram": round_figure(orders[best]), "order": best}
     for name, bits in compressed_bits(vocabulary.decode(train), text):
-        found[name] = rounded(bits / len(text))
+        found[name] = round_figure(bits / len(text))
     return found
 
 
@@ -240,7 +240,7 @@ def _lines(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
 
 
 def _characters(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
-    from chargen.scoring.tally import rounded
+    from chargen.scoring.tally import round_figure
 
     position = 0
     for text, scores in scored:
@@ -250,7 +250,7 @@ def _characters(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
             {
                 "position": position + k,
                 "character": character,
-                "bits": rounded(bits[k]) if known[k] else None,
+                "bits": round_figure(bits[k]) if known[k] else None,
             }
             for k, character in enumerate(text)
         ]

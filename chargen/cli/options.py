@@ -21,7 +21,6 @@ __all__ = [
     "GroupedOption",
     "ShareOrFile",
     "checkpoint_option",
-    "chosen",
     "complete_checkpoint",
     "complete_file",
     "encoding_option",
@@ -31,6 +30,7 @@ __all__ = [
     "option",
     "quiet_option",
     "threads_option",
+    "was_given",
 ]
 
 CHECKPOINT_VARIABLE = "CHARGEN_CHECKPOINT"
@@ -108,14 +108,14 @@ def field_options(*fields: Field) -> Callable[[Decorated], Decorated]:
 
 
 def _field_option(field: Field) -> Callable[[Decorated], Decorated]:
-    said = field.option
-    declarations = [f"-{said.short}"] if said.short else []
+    description = field.option
+    declarations = [f"-{description.short}"] if description.short else []
     attributes: dict[str, Any] = {}
     if field.choices:
         attributes = {"type": click.Choice(field.choices)}
     elif field.kind is bool:
         attributes = {"is_flag": True}
-    elif said.duration:
+    elif description.duration:
         attributes = {"type": str, "metavar": "DURATION"}
     elif field.kind is int:
         attributes = {"type": int, "metavar": "N"}
@@ -123,20 +123,20 @@ def _field_option(field: Field) -> Callable[[Decorated], Decorated]:
         attributes = {"type": float, "metavar": "F"}
     elif field.kind is not str:
         attributes = {"type": ShareOrFile()}
-    if said.metavar:
-        attributes["metavar"] = said.metavar
+    if description.metavar:
+        attributes["metavar"] = description.metavar
     words = field.default_words
-    if said.bare is not None:
-        attributes |= {"is_flag": False, "flag_value": said.bare}
-        words = f"off; {said.bare} where N is left out"
+    if description.bare is not None:
+        attributes |= {"is_flag": False, "flag_value": description.bare}
+        words = f"off; {description.bare} where N is left out"
     default = None if field.default is MISSING else field.default
     return option(
         *declarations,
         flag_of(field.name),
         default=default,
-        group=said.group,
+        group=description.group,
         default_words=words,
-        help=said.help,
+        help=description.help,
         **attributes,
     )
 
@@ -241,7 +241,7 @@ def find_checkpoint(checkpoint: str | None, *, quiet: bool) -> Path:
     return found
 
 
-def chosen(context: click.Context, name: str) -> bool:
+def was_given(context: click.Context, name: str) -> bool:
     """Whether the user gave the parameter, rather than its default."""
     source = context.get_parameter_source(name)
     return source not in (None, click.core.ParameterSource.DEFAULT)

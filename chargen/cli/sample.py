@@ -10,7 +10,6 @@ import click
 from chargen.cli.options import (
     Command,
     checkpoint_option,
-    chosen,
     complete_file,
     encoding_option,
     field_options,
@@ -18,9 +17,10 @@ from chargen.cli.options import (
     option,
     quiet_option,
     threads_option,
+    was_given,
 )
 from chargen.cli.plain import harmless
-from chargen.cli.texts import Output, report, search, stream, write_chosen
+from chargen.cli.texts import Output, stream, summarise, write_found, write_most_likely
 from chargen.config import (
     MAX_COPY,
     SAMPLE_OPTIONS,
@@ -34,12 +34,13 @@ from chargen.errors import OptionError
 __all__ = ["command"]
 
 TRIES = 100
-WITHOUT_END = ("length", "count", "seeds", "jsonl", "unique", "match", "reject", "beam")
-WITHOUT_CHANCE = (
+NOT_WITH_ENDLESS = ("length", "count", "seeds", "jsonl", "unique", "match", "reject", "beam")
+"""Options that do not go with `--endless`."""
+NOT_WITH_BEAM = (
     "temperature", "top_k", "top_p", "min_p", "random_seed", "repetition_guard", "max_copy",
     "unique", "match", "reject",
 )  # fmt: skip
-"""What does not go with `--endless`, and with `--beam`."""
+"""Options that do not go with `--beam`."""
 
 
 @click.command(
@@ -207,7 +208,7 @@ def command(
 
     # Read once for both: standard input cannot be read again.
     text = "".join(read_text(corpus, encoding)) if unique else None
-    choice = TextFilter(
+    text_filter = TextFilter(
         unique=unique,
         lines=frozenset() if text is None else frozenset(text.split("\n")),
         match=pattern("match", match),
@@ -219,7 +220,7 @@ def command(
     output = Output(echo=echo, jsonl=jsonl, shown=shown)
     if beam is not None:
         for each in chain.from_iterable(groups):
-            search(model, each, config, beam, count, unknown, output)
+            write_most_likely(model, each, config, beam, count, unknown, output)
         return
     copies = None
     if max_copy is not None:
@@ -229,11 +230,11 @@ def command(
             else CopyIndex(model.vocabulary.encode(text), max_copy)
         )
     base = draw_random_seed() if random_seed is None else random_seed
-    if jsonl or not choice.is_free:
+    if jsonl or not text_filter.is_free:
         selector = Selector(
             model,
             config,
-            choice,
+            text_filter,
             tries=tries,
             random_seed=base,
             unknown=unknown,
@@ -241,9 +242,9 @@ def command(
             scored=jsonl,
         )
         for group in groups:
-            write_chosen(selector.write(group, count), output)
-        if not (quiet or choice.is_free):
-            click.echo(report(output, selector, choice), err=True)
+            write_found(selector.write(group, count), output)
+        if not (quiet or text_filter.is_free):
+            click.echo(summarise(output, selector, text_filter), err=True)
         return
     for group in groups:
         stream(model, group, count, config, base, unknown, copies, output)
@@ -254,10 +255,10 @@ def _check(context: click.Context) -> None:
     """Refuse options that are out of range or do not go together."""
     given = context.params
     if given["endless"]:
-        _check_apart(context, "endless", "writes one text without end", WITHOUT_END)
+        _check_apart(context, "endless", "writes one text without end", NOT_WITH_ENDLESS)
     if given["beam"] is not None:
-        _check_apart(context, "beam", "searches for the most likely text", WITHOUT_CHANCE)
-    if given["seeds"] is not None and chosen(context, "prompt"):
+        _check_apart(context, "beam", "searches for the most likely text", NOT_WITH_BEAM)
+    if given["seeds"] is not None and was_given(context, "prompt"):
         raise OptionError("--seed and --seeds both say what to begin with; give one of them")
     for name in ("count", "tries"):
         if given[name] < 1:
@@ -277,7 +278,7 @@ def _check(context: click.Context) -> None:
 def _check_apart(context: click.Context, option: str, what: str, others: Sequence[str]) -> None:
     """Refuse options that mean nothing beside another one."""
     for name in others:
-        if chosen(context, name):
+        if was_given(context, name):
             raise OptionError(f"--{option} {what}; it does not go with --{name.replace('_', '-')}")
 
 

@@ -6,12 +6,12 @@ import click
 
 from chargen.cli.options import (
     Command,
-    chosen,
     complete_checkpoint,
     complete_file,
     field_options,
     option,
     quiet_option,
+    was_given,
 )
 from chargen.config import TRAIN_OPTIONS
 
@@ -80,7 +80,7 @@ def command(
     from chargen.cli.console import TrainingDisplay
     from chargen.training.train import train
 
-    given = {name: options[name] for name in TRAIN_OPTIONS if chosen(context, name)}
+    given = {name: options[name] for name in TRAIN_OPTIONS if was_given(context, name)}
     with TrainingDisplay(quiet=quiet) as display:
         path = train(
             texts,

@@ -38,12 +38,12 @@ __all__ = [
     "STANDARD_INPUT",
     "Corpus",
     "Ids",
-    "as_it_comes",
     "fingerprint",
     "read_corpus",
     "read_ids",
     "read_text",
     "split_at",
+    "split_into_parts",
     "standard_input",
 ]
 
@@ -141,7 +141,7 @@ def read_text(
             ) from None
 
 
-def as_it_comes(blocks: Iterable[str], characters: int) -> Iterator[str]:
+def split_into_parts(blocks: Iterable[str], characters: int) -> Iterator[str]:
     """Yield the same text in parts of whole lines; a line longer than a part is split.
 
     A part is yielded as soon as it has enough characters, or when a source pauses.
