@@ -1,7 +1,7 @@
 """Bulk generation: names that are new, and what guards against copies and loops cost.
 
     python benchmarks/bulk.py [--rounds 5]
-    python benchmarks/bulk.py --copies      # a million characters from a model that knows by heart
+    python benchmarks/bulk.py --copies      # a million characters from a model that has memorised
 
 Names: the whole command, start included, with a model of corpora/names.txt trained by default.
 Guards: one text of LSTM 1x256, trained on --text for half a minute, in turns without and with each.

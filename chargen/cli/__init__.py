@@ -73,7 +73,7 @@ class CommandGroup(click.Group):
 @click.group(
     cls=CommandGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Example: chargen train poems.txt && chargen sample --seed Once",
+    epilog="Example: chargen train poems.txt && chargen sample --prompt Once",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="chargen")
 def cli() -> None:

@@ -47,7 +47,7 @@ NOT_WITH_BEAM = (
     "sample",
     cls=Command,
     short_help="Write text.",
-    epilog="Example: chargen sample --seed 'Once upon' --length 300",
+    epilog="Example: chargen sample --prompt 'Once upon' --length 300",
 )
 @checkpoint_option
 @option(
