@@ -216,7 +216,7 @@ class TrainConfig(Config):
     learning_rate: Annotated[
         float,
         Option(
-            "Size of a step, at its peak.",
+            "Peak learning rate: the size of a step.",
             "learning",
             above=0,
             default="depends on the cell and the optimizer",
@@ -225,8 +225,8 @@ class TrainConfig(Config):
     evaluate_every: Annotated[
         int,
         Option(
-            "Steps from one evaluation to the next; where they are part of an epoch, one ends it "
-            "too.",
+            "Number of steps between evaluations; if this is less than an epoch, there is one at "
+            "the end of each epoch too.",
             at_least=1,
             at_most=MAX_COUNT,
         ),
@@ -234,7 +234,7 @@ class TrainConfig(Config):
     random_seed: Annotated[
         int,
         Option(
-            "Number that randomness starts from: the same number, text, options and machine give "
+            "Seed of the random number generator: the same number, text, options and machine give "
             "the same model.",
             "learning",
             at_least=0,
@@ -245,14 +245,14 @@ class TrainConfig(Config):
     validation: Annotated[
         float | str,
         Option(
-            "What to judge the model by: the last share F of the text, which is held out, or a "
-            "file; 0 holds out nothing.",
+            "What the model is evaluated on: the last share F of the text, which is held out of "
+            "training, or a file; 0 holds out nothing.",
             "text",
             at_least=0,
             below=1,
             wanted="a share of the text, at least 0 and below 1, or a file",
             metavar="F|FILE",
-            default="0.1; less of very long texts, 0 of very short ones",
+            default="0.1; less for very long texts, 0 for very short ones",
         ),
     ]
     encoding: Annotated[
@@ -261,13 +261,15 @@ class TrainConfig(Config):
     min_count: Annotated[
         int,
         Option(
-            "Fold characters that occur fewer times than this into U+FFFD.",
+            "Replace characters that occur fewer times than this with U+FFFD.",
             "text",
             at_least=1,
             at_most=MAX_COUNT,
         ),
     ] = 1
-    optimizer: Annotated[Optimizer, Option("How gradients become steps.", "learning")] = "adam"
+    optimizer: Annotated[
+        Optimizer, Option("Algorithm that turns gradients into steps.", "learning")
+    ] = "adam"
     schedule: Annotated[
         Schedule,
         Option(
@@ -279,7 +281,7 @@ class TrainConfig(Config):
     clip_norm: Annotated[
         float,
         Option(
-            "Greatest norm of the gradient over all weights, so that it cannot explode; 0 does not "
+            "Clip the gradient of all weights to this norm, so that it cannot explode; 0 does not "
             "clip.",
             "learning",
             at_least=0,
@@ -299,7 +301,7 @@ class TrainConfig(Config):
     weight_drop: Annotated[
         float,
         Option(
-            "Share of each recurrent kernel dropped while training, a new one at each step, so "
+            "Share of each recurrent kernel dropped while training, chosen anew at each step, so "
             "that the text is not memorised.",
             "learning",
             at_least=0,
@@ -310,8 +312,8 @@ class TrainConfig(Config):
     average: Annotated[
         float,
         Option(
-            "Keep the EMA (exponential moving average) of the weights, in which the past has this "
-            "weight at each step; 0 keeps the weights themselves.",
+            "Keep the exponential moving average (EMA) of the weights, with this decay at each "
+            "step; 0 keeps the weights themselves.",
             "learning",
             at_least=0,
             below=1,
@@ -321,17 +323,15 @@ class TrainConfig(Config):
     precision: Annotated[
         Precision,
         Option(
-            "Precision of the operands of matrix products while training; auto is bfloat16 where "
-            "the processor has instructions for it, else float32.",
+            "Precision of the operands of matrix products while training; auto is bfloat16 if the "
+            "processor has instructions for it, else float32.",
             "machine",
             default="auto",
         ),
     ] = "float32"
     precision_reason: Annotated[
         str | None,
-        Option(
-            "Why `auto` became that precision; None where it was asked for.", wanted="a sentence"
-        ),
+        Option("Why `auto` became that precision; None if it was asked for.", wanted="a sentence"),
     ] = None
     shards: Annotated[
         int,
@@ -352,7 +352,7 @@ class TrainConfig(Config):
     patience: Annotated[
         int,
         Option(
-            "Stop after this many evaluations without a better validation figure; 0 never stops.",
+            "Stop after this many evaluations without a lower validation loss; 0 never stops.",
             "stopping",
             at_least=0,
             at_most=MAX_COUNT,
@@ -458,7 +458,8 @@ class SampleConfig(Config):
     stop: Annotated[
         str | None,
         Option(
-            "End a text before this string, however short it is.",
+            "End a text just before this string would appear, even if the text is then shorter "
+            "than --length.",
             "amount",
             wanted="at least one character",
             metavar="STRING",
@@ -492,8 +493,8 @@ MAX_COPY = Field(
     False,
     None,
     Option(
-        "Never write this many characters or more in a row as they stand in --corpus, so that "
-        "nothing the model has memorised is copied.",
+        "Never copy this many consecutive characters from --corpus, so that nothing the model has "
+        "memorised is copied.",
         "constraints",
         at_least=FEWEST_GUARDED,
         at_most=MAX_COUNT,

@@ -73,8 +73,8 @@ class Model(LanguageModel):
         Args:
             seed: The prompt; an empty one begins a new line.
             copies: Passages that must not be copied, from `copy_index`.
-            random_seed: Number that randomness starts from: the same one gives the same text, and
-                None draws one.
+            random_seed: Seed of the random number generator: the same number gives the same text,
+                and None draws one.
             unknown: "error", "skip" or "replace" characters of the prompt that the model never saw.
             **options: what the fields of `SampleConfig` say, which stands here.
 

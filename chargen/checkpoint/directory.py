@@ -274,7 +274,7 @@ class Checkpoint:
     def held_out_parts(self, characters: int) -> Iterator[str]:
         """Yield the text of `held_out_ids` in parts of about `characters` characters.
 
-        In a share of the corpus, the characters that `min_count` folded are U+FFFD.
+        In a share of the corpus, the characters that `min_count` replaced are U+FFFD.
         """
         ids = self.held_out_ids()
         if isinstance(self.training.validation, str):

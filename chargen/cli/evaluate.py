@@ -49,9 +49,9 @@ Records: TypeAlias = Iterator[list[dict[str, Any]]]
     default="text",
     group="records",
     default_words="text",
-    help="Write one record for the text, or one per line or per character, tab-separated. That of "
-    "a line is: line number, bits per character, nats per character, characters, unknown "
-    "characters, the line. That of a character is: position, bits, the character.",
+    help="Write one record for the text, or one per line or per character, tab-separated. A line's "
+    "record holds the line number, bits per character, nats per character, characters, unknown "
+    "characters and the line; a character's record holds the position, bits and the character.",
 )
 @option(
     "--reset",
@@ -59,8 +59,8 @@ Records: TypeAlias = Iterator[list[dict[str, Any]]]
     default="none",
     group="records",
     default_words="none",
-    help="Where the model forgets what it has read: nowhere, or at each line, so that a line's "
-    "score does not depend on the lines before it.",
+    help="When the model forgets what it has read: never, or at the start of each line, so that a "
+    "line's score does not depend on the lines before it.",
 )
 @option(
     "--threshold",
@@ -68,7 +68,7 @@ Records: TypeAlias = Iterator[list[dict[str, Any]]]
     group="records",
     metavar="B",
     help="Write only lines of more than B bits per character: those that are unlike the text the "
-    "model learned. A line of which it knows no character is one of them.",
+    "model learned. Lines in which the model knows no character are included.",
 )
 @option(
     "--rank",
@@ -86,8 +86,8 @@ Records: TypeAlias = Iterator[list[dict[str, Any]]]
     "--baselines",
     is_flag=True,
     group="records",
-    help="Also score the text by what needs no network: n-grams counted in the run's training "
-    "text, and compressors that have seen it.",
+    help="Also score the text without a network: by n-grams counted in the run's training text, "
+    "and by compressors that have seen that text.",
 )
 @json_option
 @threads_option

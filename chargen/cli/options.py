@@ -128,7 +128,7 @@ def _field_option(field: Field) -> Callable[[Decorated], Decorated]:
     words = field.default_words
     if description.bare is not None:
         attributes |= {"is_flag": False, "flag_value": description.bare}
-        words = f"off; {description.bare} where N is left out"
+        words = f"off; {description.bare} if N is left out"
     default = None if field.default is MISSING else field.default
     return option(
         *declarations,

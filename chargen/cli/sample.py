@@ -74,7 +74,7 @@ NOT_WITH_BEAM = (
     group="prompt",
     default_words="error",
     help="What to do with characters of a prompt that the model never saw: refuse them, leave them "
-    "out, or replace them by U+FFFD, or by a space where the model never saw that either.",
+    "out, or replace them with U+FFFD, or with a space if the model never saw that either.",
 )
 @field_options(*SAMPLE_OPTIONS.values(), MAX_COPY)
 @option("--endless", is_flag=True, group="amount", help="Write until stopped.")
@@ -93,7 +93,7 @@ NOT_WITH_BEAM = (
     group="drawing",
     metavar="N",
     default_words="random",
-    help="Number that randomness starts from: the same N gives the same text, and text number i "
+    help="Seed of the random number generator: the same N gives the same text, and text number i "
     "(from 0) of a run is drawn with N + i.",
 )
 @option(
@@ -138,8 +138,8 @@ NOT_WITH_BEAM = (
     group="constraints",
     default_words=str(TRIES),
     metavar="N",
-    help="Number of texts to try for each one that --unique, --match and --reject should leave, "
-    "before giving up.",
+    help="Number of texts to try for each one wanted, before giving up, if --unique, --match or "
+    "--reject refuse the others.",
 )
 @threads_option
 @option(
@@ -153,9 +153,9 @@ NOT_WITH_BEAM = (
     "--raw",
     is_flag=True,
     group="output",
-    help="On a terminal, write the text's control characters as they are, not as signs such as "
-    "\\x1b: a model may have learned to move the cursor, or worse. Elsewhere they are always "
-    "written as they are.",
+    help="On a terminal, write the text's control characters as they are, not as escape sequences "
+    "such as \\x1b: a model may have learned to move the cursor, or worse. Elsewhere they are "
+    "always written as they are.",
 )
 @option(
     "--jsonl",

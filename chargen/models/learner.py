@@ -59,8 +59,8 @@ class Learner:
         optimizer: the optimizer, not yet built.
         shards: how many shards a batch is divided into.
         compiled: whether XLA compiles the pass of a shard; the layers must then allow it.
-        ema: the weight of the past, at each step, in the exponential moving average (EMA) of the
-            weights, which is what is learned; with 0 it is the weights themselves.
+        ema: the decay, at each step, of the exponential moving average (EMA) of the weights, which
+            is then what is kept; 0 keeps the weights themselves.
 
     Attributes:
         model: the layers as a `Sequential`.

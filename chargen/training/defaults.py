@@ -278,7 +278,7 @@ def settle(
     if text.vocabulary < 2:
         raise TrainingError(
             "the text has only one distinct character, so there is nothing to predict; give "
-            "another text, or a lower --min-count if that has folded the others"
+            "another text, or a lower --min-count if that has replaced the others"
         )
     rung = next(rung for rung in LADDER if text.characters <= rung.characters)
     last = chosen.get("predict", ModelConfig.predict) == "last"
