@@ -511,12 +511,14 @@ def check_network(options: Mapping[str, Any]) -> None:
     )
     if bidirectional and predict == "all":
         raise OptionError(
-            "--bidirectional goes only with --predict last: with --predict all the backward half "
-            "would read the very characters it is asked to predict"
+            "--bidirectional needs --predict last; found --predict all, with which the backward "
+            "half would read the characters that it should predict; give --predict last or leave "
+            "out --bidirectional"
         )
     if activation != "tanh" and cell != "rnn":
         raise OptionError(
-            f"--activation {activation} goes only with --cell rnn; found --cell {cell}"
+            f"--activation {activation} goes only with --cell rnn; found --cell {cell}; give "
+            "--cell rnn or leave out --activation"
         )
 
 
@@ -541,4 +543,6 @@ def check_threads(value: object) -> int | None:
 def check_validation(value: float | str) -> None:
     """Refuse standard input as the text to hold out: a resumed run must read it again."""
     if value == "-":
-        raise OptionError("--validation takes a file that can be read again; found standard input")
+        raise OptionError(
+            "--validation takes a file that can be read again; found standard input; name a file"
+        )

@@ -42,7 +42,7 @@ def load(path: str | PathLike[str], *, threads: int | None = None) -> "Model":
     """
     threads = check_threads(threads)
     if not fspath(path):
-        raise OptionError("the path of a checkpoint must not be empty")
+        raise OptionError("the path of a checkpoint must not be empty; name its directory")
     return Model(Checkpoint.open(Path(path)), threads)
 
 
@@ -84,7 +84,8 @@ class Model(LanguageModel):
         """
         if options.get("length", 0) is None:
             raise OptionError(
-                "--length must be a number, as a text without end is never returned; use `stream`"
+                "--length must be a number here; found None, and a text without end is never "
+                "returned; use `stream`"
             )
         pieces = self.stream(
             seed, copies=copies, random_seed=random_seed, unknown=unknown, **options

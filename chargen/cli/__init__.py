@@ -128,7 +128,7 @@ def _reason(error: OSError) -> str:
     if error.filename:
         return f"cannot use {error.filename}: {why}; check the path and its permissions"
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:
-        return f"cannot write standard output: {why}; make room, or send it elsewhere"
+        return f"cannot write to standard output: {why}; free some space, or redirect the output"
     if error.errno == errno.ENOENT:
         return "the working directory no longer exists; change to one that does"
     return f"{why}; try again"

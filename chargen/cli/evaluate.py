@@ -189,7 +189,7 @@ def _baselines(model: "Model", text: str) -> dict[str, float]:
     ids = vocabulary.encode(text)
     known = ids != vocabulary.unknown
     if not known.any():
-        raise CorpusError("the model knows no character of this text: nothing to compare")
+        raise CorpusError("the model knows no character of this text; score another TEXT")
     size = max(len(vocabulary), vocabulary.unknown + 1)
     orders = [float(bits[known].mean()) for bits in ngram_bits(train, ids, size)]
     best = min(range(1, len(orders)), key=orders.__getitem__)

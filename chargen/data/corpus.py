@@ -120,7 +120,10 @@ def read_text(
     """
     decoder_class = _incremental_decoder(encoding)
     if sources.count(STANDARD_INPUT) > 1:
-        raise OptionError("standard input can be read only once; found - twice among the texts")
+        raise OptionError(
+            "standard input can be read only once; found - twice among the texts; name a file for "
+            "one of them"
+        )
     for source in sources:
         name = "standard input" if source == STANDARD_INPUT else source
         try:

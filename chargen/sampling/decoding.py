@@ -79,7 +79,7 @@ class Decoder:
             banned: ids that must not be chosen now.
 
         Raises:
-            NumericalError: the logits are no numbers.
+            NumericalError: the logits are not finite numbers.
         """
         if self._banned is not None:
             logits[:, self._banned] = -np.inf
@@ -107,7 +107,7 @@ class Decoder:
             The ids (B,).
 
         Raises:
-            NumericalError: the logits are no numbers.
+            NumericalError: the logits are not finite numbers.
         """
         if self._banned is not None:
             logits[:, self._banned] = -np.inf

@@ -186,7 +186,7 @@ def test_a_text_shorter_than_the_given_streams_is_an_error():
         ({"window": "3"}, "--window must be"),
         ({"batch_size": 0}, "--batch-size must be"),
         ({"learning_rate": -1.0}, "--learning-rate must be"),
-        ({"bidirectional": True}, "--bidirectional goes only with --predict last"),
+        ({"bidirectional": True}, "--bidirectional needs --predict last"),
         ({"optimizer": "lion"}, "--optimizer must be"),
     ],
 )
