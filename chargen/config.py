@@ -1,6 +1,6 @@
 """What a model is, how it is trained and how it is sampled: frozen, checked, JSON in and out.
 
-An option is said once, here: the annotation of its field carries its type, its range, its group
+An option is declared once, here: the annotation of its field carries its type, its range, its group
 and its help. The checks, the options of the command line, `--help` and the documentation of the
 Python functions come from there; `chargen.fields` says how. Field names are the long names of the
 command line's options.
@@ -53,10 +53,11 @@ MAX_THREADS = 4096
 MAX_SEED = 2**63 - 1
 SHORTEST_BUDGET = 10
 FEWEST_GUARDED = 2
-"""Characters in a row that can be forbidden: of one alone nothing would be left."""
+"""The shortest passage that can be forbidden, in characters: if single characters were, soon none
+would be left."""
 REPETITION_GUARD = 24
-"""Where no number is given: in prose and plays, fewer than 3 places in 1,000 end a passage of this
-length that came in the 10,000 characters before."""
+"""The length if no number is given: in prose and plays, fewer than 3 in 1,000 characters complete a
+passage of this length that already occurred in the 10,000 characters before."""
 DEFAULT_FOLDER = Path("checkpoints")
 """Where checkpoints are written, and looked for."""
 
@@ -500,11 +501,11 @@ MAX_COPY = Field(
         at_most=MAX_COUNT,
     ),
 )
-"""An option that comes with a text, and so is of no configuration."""
+"""An option that needs a text, and so belongs to no configuration."""
 
 
 def check_network(options: Mapping[str, Any]) -> None:
-    """Refuse options of a network that do not go together; those not given have their defaults."""
+    """Refuse network options that conflict; options that are not given have their defaults."""
     cell, activation, bidirectional, predict = (
         options.get(name, getattr(ModelConfig, name))
         for name in ("cell", "activation", "bidirectional", "predict")
@@ -523,19 +524,19 @@ def check_network(options: Mapping[str, Any]) -> None:
 
 
 def check_max_copy(value: object) -> int:
-    """Return the shortest forbidden copy's length, refusing one of which nothing would be left."""
+    """Return the length of the shortest forbidden copy, after checking that it is in range."""
     found: int = MAX_COPY.check(value)
     return found
 
 
 def check_random_seed(value: object) -> int:
-    """Return a random seed, refusing one that is out of range."""
+    """Return a random seed, after checking that it is in range."""
     found: int = TRAIN_OPTIONS["random_seed"].check(value)
     return found
 
 
 def check_threads(value: object) -> int | None:
-    """Return a number of threads, refusing one that is neither None nor what a machine may have."""
+    """Return a number of threads, or None, after checking that it is in range."""
     found: int | None = TRAIN_OPTIONS["threads"].check(value)
     return found
 

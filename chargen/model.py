@@ -76,7 +76,7 @@ class Model(LanguageModel):
             random_seed: Seed of the random number generator: the same number gives the same text,
                 and None draws one.
             unknown: "error", "skip" or "replace" characters of the prompt that the model never saw.
-            **options: what the fields of `SampleConfig` say, which stands here.
+            **options: one entry for each field of `SampleConfig`; `takes` fills them in here.
 
         Raises:
             VocabularyError: the prompt holds a character that the model never saw.

@@ -1,4 +1,4 @@
-"""`chargen evaluate`: a checkpoint and a text in, figures out."""
+"""`chargen evaluate`: score a text with a checkpoint."""
 
 import dataclasses
 import itertools
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 Records: TypeAlias = Iterator[list[dict[str, Any]]]
-"""Records in groups: at each time those that are there."""
+"""Records, in groups, each as soon as it is ready."""
 
 
 @click.command(
@@ -120,7 +120,8 @@ def command(
     from chargen.scoring.tally import Tally
 
     model = load(find_checkpoint(checkpoint, quiet=quiet), threads=threads)
-    # What is answered at the end is not read in the parts in which a pipe happens to bring it.
+    # With one record for the whole text, nothing is gained by reading a pipe in the small pieces in
+    # which it arrives.
     pauses = per != "text"
     parts = (
         split_into_parts(read_text(texts, encoding, pauses=pauses), PART)
@@ -129,7 +130,7 @@ def command(
     )
     scored = _scored(model, parts, reset)
     if per == "text":
-        read: list[str] = []  # the text, where it is asked for again
+        read: list[str] = []  # the text, which the baselines need again
         tally = Tally()
         for part, scores in scored:
             tally += scores.tally()
@@ -171,7 +172,7 @@ def _check(per: str, threshold: float | None, rank: bool, invert: bool, baseline
 def _scored(
     model: "Model", parts: Iterable[str], reset: str
 ) -> "Iterator[tuple[str, CharacterScores]]":
-    """Each part of the text and its scores."""
+    """Return an iterator over the parts of the text, each with its scores."""
     if reset == "line":
         lines = model.line_scorer()
         return ((part, lines.score(part)) for part in parts)
@@ -180,7 +181,7 @@ def _scored(
 
 
 def _baselines(model: "Model", text: str) -> dict[str, float]:
-    """Bits per character of the text without a network; `order` is that of the best n-grams."""
+    """Return the bits per character without a network; `order` is that of the best n-grams."""
     from chargen.scoring.baselines import MOST_TRAINING, compressed_bits, ngram_bits
     from chargen.scoring.tally import round_figure
 
@@ -200,7 +201,7 @@ def _baselines(model: "Model", text: str) -> dict[str, float]:
 
 
 def _comparison(model: "Model", score: "Score", others: dict[str, float]) -> str:
-    """Bits per character side by side, the fewest first."""
+    """Return a table of bits per character, the fewest first."""
     from chargen.checkpoint.architecture import title
 
     names = {
@@ -219,7 +220,7 @@ def _comparison(model: "Model", score: "Score", others: dict[str, float]) -> str
 
 
 def _lines(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
-    """One record per line; its newline is counted with it and left out of its text."""
+    """Yield one record per line; its newline is counted with it and left out of its text."""
     from chargen.scoring.tally import Tally
 
     number, line, tally = 0, "", Tally()
@@ -258,13 +259,13 @@ def _characters(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
 
 
 def _beyond(records: Records, threshold: float, invert: bool) -> Records:
-    """The lines above the threshold, or the others."""
+    """Yield the lines above the threshold, or the others."""
     for group in records:
         yield [record for record in group if (_bits(record) > threshold) != invert]
 
 
 def _bits(record: dict[str, Any]) -> float:
-    """A line's bits per character; infinite where the model knows none of its characters."""
+    """Return a line's bits per character; infinite if the model knows none of its characters."""
     bits: float | None = record["bits_per_character"]
     if bits is None:
         return math.inf if record["unknown_characters"] else -math.inf
@@ -272,7 +273,7 @@ def _bits(record: dict[str, Any]) -> float:
 
 
 def _json(score: "Score") -> dict[str, Any]:
-    """The score's fields; JSON has no NaN and no infinity, so they become null."""
+    """Return the score's fields; JSON has no NaN and no infinity, so they become null."""
     values = dataclasses.asdict(score)
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""`chargen info`: what a checkpoint is."""
+"""`chargen info`: show what a checkpoint is."""
 
 import json
 from typing import TYPE_CHECKING, Any

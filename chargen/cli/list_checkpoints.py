@@ -1,4 +1,4 @@
-"""`chargen list`: the checkpoints under a folder."""
+"""`chargen list`: list the checkpoints under a folder."""
 
 import json
 from datetime import datetime

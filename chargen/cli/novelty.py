@@ -1,4 +1,4 @@
-"""`chargen novelty`: how much of a text is copied."""
+"""`chargen novelty`: find how much of a text is copied."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ from chargen.errors import CorpusError
 __all__ = ["command"]
 
 LENGTHS = (10, 20, 40)
-"""Characters in a row that are called a copy."""
+"""The lengths from which a passage counts as a copy, in characters."""
 SHOWN = 60
 """Characters of the longest copy that are shown."""
 

@@ -1,4 +1,4 @@
-"""How options are made, those that commands share, and how `--help` prints them in groups."""
+"""Makes options, holds those that commands share, and prints them in groups in `--help`."""
 
 import os
 from collections.abc import Callable
@@ -35,18 +35,18 @@ __all__ = [
 
 CHECKPOINT_VARIABLE = "CHARGEN_CHECKPOINT"
 WIDEST = 24
-"""Columns that an option takes at most beside its help: a longer one has a line of its own."""
+"""The most columns for an option beside its help: a longer one gets a line of its own."""
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 class GroupedOption(click.Option):
-    """An option that says where `--help` prints it, and what it is when it is not given.
+    """An option that says where `--help` prints it, and what its value is if it is not given.
 
     Args:
         *declarations: as for `click.option`.
         group: the heading.
-        default_words: the default as `--help` shows it; empty where there is nothing to say.
+        default_words: the default as `--help` shows it; empty if there is nothing to say.
         **attributes: as for `click.option`.
     """
 
@@ -92,12 +92,12 @@ class ShareOrFile(click.ParamType):  # type: ignore[type-arg]  # which it takes 
 
 
 def option(*declarations: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
-    """`click.option` that makes a `GroupedOption`."""
+    """Make a `GroupedOption`, as `click.option` makes an option."""
     return click.option(*declarations, cls=GroupedOption, **attributes)
 
 
 def field_options(*fields: Field) -> Callable[[Decorated], Decorated]:
-    """The options that are fields of a configuration, in that order."""
+    """Make the options for fields of a configuration, in that order."""
 
     def add(command: Decorated) -> Decorated:
         for field in reversed(fields):
@@ -142,7 +142,7 @@ def _field_option(field: Field) -> Callable[[Decorated], Decorated]:
 
 
 def checkpoint_option(command: Decorated) -> Decorated:
-    """`-c/--checkpoint`: which model to use; `find_checkpoint` gives its path."""
+    """Make `-c/--checkpoint`: which model to use; `find_checkpoint` gives its path."""
     return option(
         "-c",
         "--checkpoint",
@@ -157,29 +157,29 @@ def checkpoint_option(command: Decorated) -> Decorated:
 def complete_checkpoint(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> "list[CompletionItem]":
-    """The checkpoints under ./checkpoints, else directories: for the shell to offer.
+    """Return the checkpoints under ./checkpoints, or else directories, for the shell to offer.
 
-    It looks for files only, and loads nothing: it is waited for at each Tab.
+    It only looks for files, and loads nothing, because the user waits for it at each Tab.
     """
     from click.shell_completion import CompletionItem
 
     found = sorted(str(path.parent) for path in DEFAULT_FOLDER.glob("*/config.json"))
     offered = [CompletionItem(name) for name in found if name.startswith(incomplete)]
-    # Where there are none of that name, it may be elsewhere.
+    # If no checkpoint here has such a name, it may be elsewhere.
     return offered or [CompletionItem(incomplete, type="dir")]
 
 
 def complete_file(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> "list[CompletionItem]":
-    """Files: for the shell to offer."""
+    """Have the shell offer files."""
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(incomplete, type="file")]
 
 
 def encoding_option(of: str, group: Group) -> Callable[[Decorated], Decorated]:
-    """`--encoding`: of the texts that are read, which the help names."""
+    """Make `--encoding`, whose help names the texts that it applies to."""
     return option(
         "--encoding",
         group=group,
@@ -191,7 +191,7 @@ def encoding_option(of: str, group: Group) -> Callable[[Decorated], Decorated]:
 
 
 def quiet_option(command: Decorated) -> Decorated:
-    """`-q/--quiet`: nothing on standard error but errors."""
+    """Make `-q/--quiet`: nothing on standard error but errors."""
     return option(
         "-q",
         "--quiet",
@@ -202,12 +202,12 @@ def quiet_option(command: Decorated) -> Decorated:
 
 
 def json_option(command: Decorated) -> Decorated:
-    """`--json`: for programs."""
+    """Make `--json`, for programs."""
     return option("--json", "as_json", is_flag=True, group="output", help="Write JSON.")(command)
 
 
 def threads_option(command: Decorated) -> Decorated:
-    """`--threads`: how many NumPy computes with."""
+    """Make `--threads`: how many NumPy computes with."""
     return option(
         "--threads",
         type=int,
@@ -219,11 +219,11 @@ def threads_option(command: Decorated) -> Decorated:
 
 
 def find_checkpoint(checkpoint: str | None, *, quiet: bool) -> Path:
-    """The checkpoint that was named, else the one in the environment, else the newest.
+    """Return the checkpoint that was named, else the one in the environment, else the newest.
 
     Args:
         checkpoint: the name that was given.
-        quiet: do not say which one is used where none was named.
+        quiet: do not say which one is used if none was named.
 
     Raises:
         CheckpointError: none was named and there is none.
@@ -242,6 +242,6 @@ def find_checkpoint(checkpoint: str | None, *, quiet: bool) -> Path:
 
 
 def was_given(context: click.Context, name: str) -> bool:
-    """Whether the user gave the parameter, rather than its default."""
+    """Return whether the user gave the parameter, so that it is not the default."""
     source = context.get_parameter_source(name)
     return source not in (None, click.core.ParameterSource.DEFAULT)

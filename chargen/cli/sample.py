@@ -1,4 +1,4 @@
-"""`chargen sample`: a checkpoint in, text out."""
+"""`chargen sample`: write text with a checkpoint."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -276,14 +276,14 @@ def _check(context: click.Context) -> None:
 
 
 def _check_apart(context: click.Context, option: str, what: str, others: Sequence[str]) -> None:
-    """Refuse options that mean nothing beside another one."""
+    """Refuse options that mean nothing together with another one."""
     for name in others:
         if was_given(context, name):
             raise OptionError(f"--{option} {what}; it does not go with --{name.replace('_', '-')}")
 
 
 def _read_prompts(source: str, encoding: str) -> Iterator[list[str]]:
-    """The lines of a file or of standard input, in groups: at each time those that are there."""
+    """Yield the lines of a file or of standard input, in groups of those that have arrived."""
     from chargen.data.corpus import read_text
 
     rest = ""

@@ -47,7 +47,7 @@ class Output:
         self.count += 1
 
     def stream(self, prompt: str, pieces: Iterable[str]) -> None:
-        """Write one text while it is made, several pieces at a time if they come fast."""
+        """Write one text as it is made, several pieces at a time if they come fast."""
         if self._echo:
             sys.stdout.write(self._shown(prompt))
             sys.stdout.flush()
@@ -73,7 +73,7 @@ def stream(
     copies: "CopyIndex | None",
     output: Output,
 ) -> None:
-    """Write `count` texts for each prompt while they are made."""
+    """Write `count` texts for each prompt as they are made."""
     from chargen.sampling.generate import write
 
     def repeated() -> Iterator[str]:
@@ -128,7 +128,7 @@ def write_most_likely(
 
 
 def summarise(output: Output, selector: "Selector", text_filter: "TextFilter") -> str:
-    """What became of the texts."""
+    """Return how many texts were kept, and why the others were not."""
     reasons = ", ".join(f"{n:,} {why}" for why, n in text_filter.refused.most_common())
     kept = f"{output.count:,} texts out of {selector.written:,}"
     return f"{kept}: {reasons}" if reasons else kept

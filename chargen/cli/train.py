@@ -1,4 +1,4 @@
-"""`chargen train`: a text in, a checkpoint out."""
+"""`chargen train`: learn from a text and write a checkpoint."""
 
 from typing import Any
 

@@ -36,9 +36,9 @@ BLOCK_FLOATS = 1 << 18
 FIRST_WINDOWS = 16
 """The windows of a text that may be open when it begins to be read character by character."""
 MOST_WINDOWS = 2048
-"""Open windows of several texts, above which whole windows are read faster: the rows of one step no
-longer fit a core's cache. Below it, `benchmarks/tuning.py` shows, whole windows take up to 12 times
-as long, and 18 times for one text."""
+"""The most open windows of several texts; above this, whole windows are read faster: the rows of
+one step no longer fit a core's cache. Below it, `benchmarks/tuning.py` shows, whole windows take up
+to 12 times as long, and 18 times for one text."""
 
 
 class Reading(Protocol):

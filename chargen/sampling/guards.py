@@ -22,7 +22,7 @@ __all__ = ["CopyIndex", "Guard", "RollingHash", "Watch"]
 
 MASK = (1 << 64) - 1
 REMEMBERED_CHARACTERS = 10_000
-"""How many characters a text looks back on itself: loops are shorter."""
+"""How many of its last characters a text is compared with: loops are shorter."""
 
 
 class RollingHash:

@@ -59,8 +59,8 @@ REPORT_SECONDS = 0.2
 SAMPLE_LENGTH = 100
 """The number of characters written at each evaluation, about a line of a terminal."""
 MOST_RECOVERIES = 5
-"""How often a run may recover. If it still diverges at a 32nd of its learning rate, the cause is
-another."""
+"""How often a run may recover. If it still diverges at a 32nd of its learning rate, something else
+is the cause."""
 
 
 def run(plan: Plan, started: float | None = None) -> Iterator[Event]:

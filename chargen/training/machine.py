@@ -60,7 +60,7 @@ class Machine:
     bfloat16: str | None = None
 
     def precision(self, asked_for: Precision) -> tuple[NumberFormat, str | None]:
-        """Return the precision of the products and, where it was not asked for, the reason.
+        """Return the precision of the products and, if it was not asked for, the reason.
 
         Raises:
             OptionError: bfloat16 was asked for on a GPU, where Keras' own layers run.
