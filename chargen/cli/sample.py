@@ -34,6 +34,7 @@ from chargen.errors import OptionError
 __all__ = ["command"]
 
 TRIES = 100
+"""The default of `--tries`: a command gives up if fewer than one text in a hundred is kept."""
 NOT_WITH_ENDLESS = ("length", "count", "seeds", "jsonl", "unique", "match", "reject", "beam")
 """Options that do not go with `--endless`."""
 NOT_WITH_BEAM = (

@@ -251,7 +251,9 @@ class Learner:
         self.optimizer.apply(gradients, self._weights)
         if self.averages:
             steps = tf.cast(self.optimizer.iterations.value, tf.float32)
-            # The EMA forgets faster at first, or the initial weights would dominate it for long.
+            # The EMA forgets faster at first, or the initial weights would dominate it for long:
+            # the first step replaces them, and then it covers 1 / (1 - past) = (steps + 9) / 10
+            # steps, about the last tenth.
             past = tf.minimum(self._ema, (steps - 1) / (steps + 9))
             for average, variable in zip(self.averages, self._weights, strict=True):
                 average.assign(past * average.value + (1 - past) * variable.value)

@@ -23,6 +23,7 @@ from chargen.network.threads import computing
 __all__ = ["Continuation", "most_likely"]
 
 MOST_BEAMS = 4096
+"""A bound that keeps a mistyped option from asking for the machine's whole memory."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ FINAL_RATE_FACTOR = 0.02
 """Share of the learning rate that the cosine ends at: the last steps settle, but still learn."""
 EVALUATION_SHARE = 1 / 25
 """Largest share of a budget that evaluations may take."""
+LAST_EVALUATION_FACTOR = 1.2
+"""How many times as long as the longest evaluation so far the last one may take, which has to fit
+into the budget."""
 ENDING_SECONDS = 1.0
 """Seconds for writing the last files and exiting, the last evaluation not included."""
 
@@ -163,7 +166,8 @@ class Clock:
 
     def _time_to_learn(self) -> float:
         assert self._training.budget is not None
-        return self._training.budget - 1.2 * self._longest_evaluation - ENDING_SECONDS
+        last_evaluation = LAST_EVALUATION_FACTOR * self._longest_evaluation
+        return self._training.budget - last_evaluation - ENDING_SECONDS
 
     def _after(self, second: float) -> float:
         """Return the second of the next evaluation, counted from `second`."""
