@@ -117,7 +117,7 @@ def guards(folder: Path, rounds: int, text: Path) -> None:
 
 
 def copies(folder: Path) -> None:
-    """What is copied by a model that knows its text by heart."""
+    """What is copied by a model that has memorised its text."""
     train = ["train", FABLES, "-q", "-o", folder / "heart", "--random-seed", "1"]
     run([*COMMAND, *train, *BY_HEART.split()])
     corpus = FABLES.read_text()
