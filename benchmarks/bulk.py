@@ -1,11 +1,11 @@
 """Bulk generation: names that are new, and what guards against copies and loops cost.
 
     python benchmarks/bulk.py [--rounds 5]
-    python benchmarks/bulk.py --copies      # a million characters from a model that knows by heart
+    python benchmarks/bulk.py --copies      # a million characters from a model that has memorised
 
 Names: the whole command, start included, with a model of corpora/names.txt trained by default.
 Guards: one text of LSTM 1x256, trained on --text for half a minute, in turns without and with each.
-Copies: corpora/fables.txt is learnt by heart by LSTM 1x512, nothing dropped; a million characters
+Copies: corpora/fables.txt is memorised by LSTM 1x512, nothing dropped; a million characters
 are written with --max-copy 20 and without, and searched in another way for what they share with it.
 """
 
@@ -117,7 +117,7 @@ def guards(folder: Path, rounds: int, text: Path) -> None:
 
 
 def copies(folder: Path) -> None:
-    """What is copied by a model that knows its text by heart."""
+    """What is copied by a model that has memorised its text."""
     train = ["train", FABLES, "-q", "-o", folder / "heart", "--random-seed", "1"]
     run([*COMMAND, *train, *BY_HEART.split()])
     corpus = FABLES.read_text()

@@ -228,7 +228,7 @@ def draw_overhead(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def draw_quality() -> Figure | None:
-    """Validation loss against seconds, a curve a budget and cell, from the first seed."""
+    """Validation loss against seconds, a curve per budget and cell, of the first random seed."""
     measured = results("quality_runs")
     if not measured:
         return None

@@ -7,8 +7,8 @@
 Each run trains in an empty folder by `chargen train` and is scored by `chargen evaluate` on what it
 held out, state carried from the first character to the last. For comparison with models that see
 256 characters and no more, it is scored again with the state reset every 256 characters. Every run
-is added to quality_runs.json, its curve included, and quality.json has medians over the seeds of
-all runs of this machine.
+is added to quality_runs.json, its curve included, and quality.json has medians over the random
+seeds of all runs of this machine.
 """
 
 import json

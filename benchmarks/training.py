@@ -149,7 +149,7 @@ def part(text: Path, name: str, units_: str) -> float:
     import tensorflow as tf
 
     from chargen.models import recurrent as layers
-    from chargen.models.products import compiled, in_pieces, product_of_pieces, rounded
+    from chargen.models.products import compiled, in_pieces, product_of_pieces, round_operand
 
     kernel, recurrent, bias, *_ = weights = [v.value for v in model.model.trainable_variables]
     ids, targets = (tf.constant(each[0]) for each in windows.block(0, 0, 1))
@@ -164,10 +164,10 @@ def part(text: Path, name: str, units_: str) -> float:
     gradients = tf.random.normal((WINDOW, ids.shape[0], 4 * units))
 
     def chain(state, matrix):
-        pieces = in_pieces(rounded(matrix, low))
+        pieces = in_pieces(round_operand(matrix, low))
 
         def step(t, state):
-            after = product_of_pieces(rounded(state, low), pieces)
+            after = product_of_pieces(round_operand(state, low), pieces)
             wide = after.shape[1] >= state.shape[1]
             return t + 1, after[:, :units] if wide else tf.concat([after] * 4, 1)
 

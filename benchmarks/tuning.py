@@ -496,7 +496,7 @@ def main() -> None:
         try:
             lines += race(row, chosen.text, rounds, seconds)
         except LookupError as error:
-            print(f"left out: {name_of(row)}: not found: {error}", file=sys.stderr, flush=True)
+            print(f"skipped: {name_of(row)}: not found: {error}", file=sys.stderr, flush=True)
         else:
             for line in lines[-len(row.others) :]:
                 print(line, file=sys.stderr, flush=True)

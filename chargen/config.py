@@ -1,6 +1,6 @@
 """What a model is, how it is trained and how it is sampled: frozen, checked, JSON in and out.
 
-An option is said once, here: the annotation of its field carries its type, its range, its group
+An option is declared once, here: the annotation of its field carries its type, its range, its group
 and its help. The checks, the options of the command line, `--help` and the documentation of the
 Python functions come from there; `chargen.fields` says how. Field names are the long names of the
 command line's options.
@@ -53,10 +53,11 @@ MAX_THREADS = 4096
 MAX_SEED = 2**63 - 1
 SHORTEST_BUDGET = 10
 FEWEST_GUARDED = 2
-"""Characters in a row that can be forbidden: of one alone nothing would be left."""
+"""The shortest passage that can be forbidden, in characters: if single characters were, soon none
+would be left."""
 REPETITION_GUARD = 24
-"""Where no number is given: in prose and plays, fewer than 3 places in 1,000 end a passage of this
-length that came in the 10,000 characters before."""
+"""The length if no number is given: in prose and plays, fewer than 3 in 1,000 characters complete a
+passage of this length that already occurred in the 10,000 characters before."""
 DEFAULT_FOLDER = Path("checkpoints")
 """Where checkpoints are written, and looked for."""
 
@@ -216,7 +217,7 @@ class TrainConfig(Config):
     learning_rate: Annotated[
         float,
         Option(
-            "Size of a step, at its peak.",
+            "Peak learning rate: the size of a step.",
             "learning",
             above=0,
             default="depends on the cell and the optimizer",
@@ -225,8 +226,8 @@ class TrainConfig(Config):
     evaluate_every: Annotated[
         int,
         Option(
-            "Steps from one evaluation to the next; where they are part of an epoch, one ends it "
-            "too.",
+            "Number of steps between evaluations; if this is less than an epoch, there is one at "
+            "the end of each epoch too.",
             at_least=1,
             at_most=MAX_COUNT,
         ),
@@ -234,7 +235,7 @@ class TrainConfig(Config):
     random_seed: Annotated[
         int,
         Option(
-            "Number that randomness starts from: the same number, text, options and machine give "
+            "Seed of the random number generator: the same number, text, options and machine give "
             "the same model.",
             "learning",
             at_least=0,
@@ -245,14 +246,14 @@ class TrainConfig(Config):
     validation: Annotated[
         float | str,
         Option(
-            "What to judge the model by: the last share F of the text, which is held out, or a "
-            "file; 0 holds out nothing.",
+            "What the model is evaluated on: the last share F of the text, which is held out of "
+            "training, or a file; 0 holds out nothing.",
             "text",
             at_least=0,
             below=1,
             wanted="a share of the text, at least 0 and below 1, or a file",
             metavar="F|FILE",
-            default="0.1; less of very long texts, 0 of very short ones",
+            default="0.1; less for very long texts, 0 for very short ones",
         ),
     ]
     encoding: Annotated[
@@ -261,13 +262,15 @@ class TrainConfig(Config):
     min_count: Annotated[
         int,
         Option(
-            "Fold characters that occur fewer times than this into U+FFFD.",
+            "Replace characters that occur fewer times than this with U+FFFD.",
             "text",
             at_least=1,
             at_most=MAX_COUNT,
         ),
     ] = 1
-    optimizer: Annotated[Optimizer, Option("How gradients become steps.", "learning")] = "adam"
+    optimizer: Annotated[
+        Optimizer, Option("Algorithm that turns gradients into steps.", "learning")
+    ] = "adam"
     schedule: Annotated[
         Schedule,
         Option(
@@ -279,7 +282,7 @@ class TrainConfig(Config):
     clip_norm: Annotated[
         float,
         Option(
-            "Greatest norm of the gradient over all weights, so that it cannot explode; 0 does not "
+            "Clip the gradient of all weights to this norm, so that it cannot explode; 0 does not "
             "clip.",
             "learning",
             at_least=0,
@@ -299,7 +302,7 @@ class TrainConfig(Config):
     weight_drop: Annotated[
         float,
         Option(
-            "Share of each recurrent kernel dropped while training, a new one at each step, so "
+            "Share of each recurrent kernel dropped while training, chosen anew at each step, so "
             "that the text is not memorised.",
             "learning",
             at_least=0,
@@ -310,8 +313,8 @@ class TrainConfig(Config):
     average: Annotated[
         float,
         Option(
-            "Keep the EMA (exponential moving average) of the weights, in which the past has this "
-            "weight at each step; 0 keeps the weights themselves.",
+            "Keep the exponential moving average (EMA) of the weights, with this decay at each "
+            "step; 0 keeps the weights themselves.",
             "learning",
             at_least=0,
             below=1,
@@ -321,17 +324,15 @@ class TrainConfig(Config):
     precision: Annotated[
         Precision,
         Option(
-            "Precision of the operands of matrix products while training; auto is bfloat16 where "
-            "the processor has instructions for it, else float32.",
+            "Precision of the operands of matrix products while training; auto is bfloat16 if the "
+            "processor has instructions for it, else float32.",
             "machine",
             default="auto",
         ),
     ] = "float32"
     precision_reason: Annotated[
         str | None,
-        Option(
-            "Why `auto` became that precision; None where it was asked for.", wanted="a sentence"
-        ),
+        Option("Why `auto` became that precision; None if it was asked for.", wanted="a sentence"),
     ] = None
     shards: Annotated[
         int,
@@ -352,7 +353,7 @@ class TrainConfig(Config):
     patience: Annotated[
         int,
         Option(
-            "Stop after this many evaluations without a better validation figure; 0 never stops.",
+            "Stop after this many evaluations without a lower validation loss; 0 never stops.",
             "stopping",
             at_least=0,
             at_most=MAX_COUNT,
@@ -458,7 +459,8 @@ class SampleConfig(Config):
     stop: Annotated[
         str | None,
         Option(
-            "End a text before this string, however short it is.",
+            "End a text just before this string would appear, even if the text is then shorter "
+            "than --length.",
             "amount",
             wanted="at least one character",
             metavar="STRING",
@@ -478,61 +480,63 @@ class SampleConfig(Config):
     ] = None
 
 
-def _chosen(options: Any, *configs: type) -> dict[str, Field]:
+def _select_fields(options: Any, *configs: type) -> dict[str, Field]:
     fields = {name: field for config in configs for name, field in fields_of(config).items()}
     return {name: fields[name] for name in options.__annotations__}
 
 
-TRAIN_OPTIONS = _chosen(TrainOptions, ModelConfig, TrainConfig)
+TRAIN_OPTIONS = _select_fields(TrainOptions, ModelConfig, TrainConfig)
 """The fields that a caller of `train` may choose, in the order of `--help`."""
-SAMPLE_OPTIONS = _chosen(SampleOptions, SampleConfig)
+SAMPLE_OPTIONS = _select_fields(SampleOptions, SampleConfig)
 MAX_COPY = Field(
     "max_copy",
     int,
     False,
     None,
     Option(
-        "Never write this many characters or more in a row as they stand in --corpus, so that "
-        "nothing the model has memorised is copied.",
+        "Never copy this many consecutive characters from --corpus, so that nothing the model has "
+        "memorised is copied.",
         "constraints",
         at_least=FEWEST_GUARDED,
         at_most=MAX_COUNT,
     ),
 )
-"""An option that comes with a text, and so is of no configuration."""
+"""An option that needs a text, and so belongs to no configuration."""
 
 
 def check_network(options: Mapping[str, Any]) -> None:
-    """Refuse options of a network that do not go together; those not given have their defaults."""
+    """Refuse network options that conflict; options that are not given have their defaults."""
     cell, activation, bidirectional, predict = (
         options.get(name, getattr(ModelConfig, name))
         for name in ("cell", "activation", "bidirectional", "predict")
     )
     if bidirectional and predict == "all":
         raise OptionError(
-            "--bidirectional goes only with --predict last: with --predict all the backward half "
-            "would read the very characters it is asked to predict"
+            "--bidirectional needs --predict last; found --predict all, with which the backward "
+            "half would read the characters that it should predict; give --predict last or leave "
+            "out --bidirectional"
         )
     if activation != "tanh" and cell != "rnn":
         raise OptionError(
-            f"--activation {activation} goes only with --cell rnn; found --cell {cell}"
+            f"--activation {activation} goes only with --cell rnn; found --cell {cell}; give "
+            "--cell rnn or leave out --activation"
         )
 
 
 def check_max_copy(value: object) -> int:
-    """Return the shortest forbidden copy's length, refusing one of which nothing would be left."""
+    """Return the length of the shortest forbidden copy, after checking that it is in range."""
     found: int = MAX_COPY.check(value)
     return found
 
 
 def check_random_seed(value: object) -> int:
-    """Return a random seed, refusing one that is out of range."""
+    """Return a random seed, after checking that it is in range."""
     found: int = TRAIN_OPTIONS["random_seed"].check(value)
     return found
 
 
 def check_threads(value: object) -> int | None:
-    """Return a number of threads, refusing one that is neither None nor what a machine may have."""
+    """Return a number of threads, or None, after checking that it is in range."""
     found: int | None = TRAIN_OPTIONS["threads"].check(value)
     return found
 
@@ -540,4 +544,6 @@ def check_threads(value: object) -> int | None:
 def check_validation(value: float | str) -> None:
     """Refuse standard input as the text to hold out: a resumed run must read it again."""
     if value == "-":
-        raise OptionError("--validation takes a file that can be read again; found standard input")
+        raise OptionError(
+            "--validation takes a file that can be read again; found standard input; name a file"
+        )

@@ -1,4 +1,4 @@
-"""What can go wrong because of what a user gave, as a tree of exceptions.
+"""The exceptions for mistakes that a user can cause and correct.
 
     ChargenError            the command failed: exit status 1
     ├── CorpusError         a text cannot be read, decoded or used
@@ -36,7 +36,7 @@ class ChargenError(Exception):
     exit_status = 1
 
     def __str__(self) -> str:
-        # A path may hold surrogates, which no stream takes: an error must not fail to be shown.
+        # A path may hold surrogates, which no stream can encode, and an error must always be shown.
         return super().__str__().encode("utf-8", "backslashreplace").decode()
 
 

@@ -1,4 +1,4 @@
-"""What is said of an option, and what comes from it: the check, the documentation, JSON.
+"""The description of an option, and what is made from it: the check, the documentation, JSON.
 
 A field of a configuration is annotated with an `Option`:
 
@@ -44,29 +44,29 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Option(NamedTuple):
-    """What is said of a field, beside its name, its type and its default."""
+    """The description of a field, apart from its name, type and default."""
 
     help: str
     group: Group | None = None
-    """None where the field cannot be chosen: it follows from others."""
+    """None if the field cannot be chosen, because it follows from others."""
     at_least: int | None = None
     above: int | None = None
     at_most: int | None = None
     below: int | None = None
     wanted: str = ""
-    """The range in words, where the bounds alone do not say it."""
+    """The range in words, if the bounds alone do not say it."""
     default: str = ""
-    """The default in words, where it is not the field's."""
+    """The default in words, if it is not the field's."""
     metavar: str = ""
     short: str = ""
     """The one-letter option."""
     duration: bool = False
-    """In seconds, or as text such as 10m."""
+    """Whether it is a duration: seconds, or text such as 10m."""
     bare: int | None = None
-    """The value on the command line where the option is given without one."""
+    """The value if the option is given on the command line without one."""
 
     def words(self) -> str:
-        """The range in words."""
+        """Return the range in words."""
         match self.at_least, self.above, self.at_most, self.below:
             case _ if self.wanted:
                 return self.wanted
@@ -84,7 +84,7 @@ class Option(NamedTuple):
                 return f"at least {low:,} and below {high:,}"
 
     def holds(self, value: float) -> bool:
-        """Whether a number is in the range."""
+        """Return whether a number is in the range."""
         return (
             (self.at_least is None or value >= self.at_least)
             and (self.above is None or value > self.above)
@@ -94,31 +94,31 @@ class Option(NamedTuple):
 
 
 class Field(NamedTuple):
-    """All that is known of a field of a configuration."""
+    """Everything about a field of a configuration."""
 
     name: str
     kind: Any
-    """Without the None that `may_be_none` stands for."""
+    """The type, without the None that `may_be_none` allows."""
     may_be_none: bool
     default: Any
-    """`dataclasses.MISSING` where there is none."""
+    """`dataclasses.MISSING` if there is none."""
     option: Option
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The values of a field that takes one of a few words."""
+        """The values to choose from, if the field takes one of a few words."""
         return tuple(value for value in get_args(self.kind) if isinstance(value, str))
 
     @property
     def given_type(self) -> Any:
         """The type of what a caller may give."""
         given = float | str if self.option.duration else self.kind
-        # None is the default where words stand for it, and then need not be given.
+        # If words describe the default, it is None, which a caller need not give.
         return given | None if self.may_be_none and not self.option.default else given
 
     @property
     def default_words(self) -> str:
-        """What the value is where none is given; empty where there is nothing to say."""
+        """What the value is if none is given; empty if there is nothing to say."""
         if self.option.default:
             return self.option.default
         if self.default is None or self.kind is bool:
@@ -134,7 +134,7 @@ class Field(NamedTuple):
         return f"{self.name}: {self.option.help}{default}"
 
     def check(self, given: object) -> Any:
-        """The value that was given, numbers as Python's own.
+        """Check a value and return it, with numbers as Python's own types.
 
         Raises:
             OptionError: it is of another type, out of range or none of the choices.
@@ -150,7 +150,7 @@ class Field(NamedTuple):
         return value
 
     def _wanted(self, value: Any) -> tuple[str, bool]:
-        """What a value must be, and whether this one is."""
+        """Return what a value must be, and whether this one is."""
         option = self.option
         if self.choices:
             return "one of " + ", ".join(self.choices), value in self.choices
@@ -159,7 +159,7 @@ class Field(NamedTuple):
         if self.kind is int:
             whole = type(value) is int
             if option.at_most == MAX_COUNT and not (whole and value > MAX_COUNT):
-                # The bound is of interest to few.
+                # Few readers need to know this bound.
                 wanted = f"{'' if whole else 'a whole number, '}{option.at_least:,} or more"
             else:
                 wanted = f"a whole number {option.words()}"
@@ -175,7 +175,7 @@ class Field(NamedTuple):
 
 @cache  # a configuration is made at each call of `Model.sample`
 def fields_of(config: type) -> Mapping[str, Field]:
-    """The fields of a configuration by name."""
+    """Return the fields of a configuration by name."""
     found = {}
     for field in dataclasses.fields(config):
         kind, option = get_args(field.type)
@@ -202,7 +202,7 @@ def takes(options: Mapping[str, Field]) -> Callable[[Function], Function]:
     def document(function: Function) -> Function:
         signature = inspect.signature(function)
         *named, _ = signature.parameters.values()
-        chosen = [
+        keywords = [
             inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
@@ -211,7 +211,7 @@ def takes(options: Mapping[str, Field]) -> Callable[[Function], Function]:
             )
             for name, field in options.items()
         ]
-        function.__dict__["__signature__"] = signature.replace(parameters=[*named, *chosen])
+        function.__dict__["__signature__"] = signature.replace(parameters=[*named, *keywords])
         if function.__doc__:  # python -OO leaves none
             # Lines of up to 88 characters; textwrap would take a millisecond to import.
             lines = (
@@ -227,10 +227,11 @@ def takes(options: Mapping[str, Field]) -> Callable[[Function], Function]:
 
 
 class Config:
-    """Fields that are Python's own values, to and from JSON objects whose keys are the fields.
+    """Base of the configurations: fields of plain Python values.
 
-    A field that is not there takes its default: one that a later version adds must have a default
-    that means what was done before there was a choice.
+    They are read from and written to JSON objects with the same keys. A missing field takes its
+    default. So the default of a field that a later version adds must mean what was done before the
+    field existed.
     """
 
     def __post_init__(self) -> None:
@@ -239,7 +240,7 @@ class Config:
             object.__setattr__(self, name, field.check(getattr(self, name)))
 
     def to_json(self) -> dict[str, Any]:
-        """All fields by name, ready for `json.dumps`."""
+        """Return all fields by name, ready for `json.dumps`."""
         return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
 
     @classmethod
@@ -263,12 +264,12 @@ class Config:
 
 
 def flag_of(name: str) -> str:
-    """The option of the command line for a field."""
+    """Return the command-line option for a field."""
     return "--" + name.replace("_", "-")
 
 
 def _seconds(value: object, name: str) -> float:
-    """Seconds from a number of them, or from text such as 90s, 10m, 1.5h, 1h30m.
+    """Return a duration in seconds, given as a number or as text such as 90s, 10m, 1.5h or 1h30m.
 
     Raises:
         OptionError: it is neither.
@@ -288,9 +289,9 @@ def _seconds(value: object, name: str) -> float:
 
 
 def _as_python(value: object) -> Any:
-    """A number of another library, such as NumPy's, as Python's own; all else as it is."""
+    """Return another library's number, such as NumPy's, as Python's own; all else unchanged."""
     match value:
-        case bool():  # to Python an integer
+        case bool():  # Python counts it as an integer
             return value
         case numbers.Integral():
             return int(value)

@@ -42,7 +42,7 @@ def load(path: str | PathLike[str], *, threads: int | None = None) -> "Model":
     """
     threads = check_threads(threads)
     if not fspath(path):
-        raise OptionError("the path of a checkpoint must not be empty")
+        raise OptionError("the path of a checkpoint must not be empty; name its directory")
     return Model(Checkpoint.open(Path(path)), threads)
 
 
@@ -73,10 +73,10 @@ class Model(LanguageModel):
         Args:
             seed: The prompt; an empty one begins a new line.
             copies: Passages that must not be copied, from `copy_index`.
-            random_seed: Number that randomness starts from: the same one gives the same text, and
-                None draws one.
+            random_seed: Seed of the random number generator: the same number gives the same text,
+                and None draws one.
             unknown: "error", "skip" or "replace" characters of the prompt that the model never saw.
-            **options: what the fields of `SampleConfig` say, which stands here.
+            **options: one entry for each field of `SampleConfig`; `takes` fills them in here.
 
         Raises:
             VocabularyError: the prompt holds a character that the model never saw.
@@ -84,7 +84,8 @@ class Model(LanguageModel):
         """
         if options.get("length", 0) is None:
             raise OptionError(
-                "--length must be a number, as a text without end is never returned; use `stream`"
+                "--length must be a number here; found None, and a text without end is never "
+                "returned; use `stream`"
             )
         pieces = self.stream(
             seed, copies=copies, random_seed=random_seed, unknown=unknown, **options

@@ -12,9 +12,9 @@ import pytest
 import chargen
 
 PACKAGE = Path(chargen.__file__).parent
-ROOM = "chargen"
+NAME = "chargen"
 
-# The rooms from the ground up: each may import from those below it that are named.
+# The parts from the ground up: each may import from those below it that are named.
 BELOW = {"config", "errors", "fields"}
 ALLOWED = {
     "errors": set(),
@@ -27,10 +27,10 @@ ALLOWED = {
     "scoring": BELOW | {"data", "network"},
     "sampling": BELOW | {"data", "network", "scoring"},
     "model": BELOW | {"data", "checkpoint", "network", "scoring", "sampling"},
-    "training": BELOW | {"data", "models", "checkpoint", "network", "scoring", "sampling", ROOM},
+    "training": BELOW | {"data", "models", "checkpoint", "network", "scoring", "sampling", NAME},
     "cli": BELOW
-    | {"data", "checkpoint", "network", "scoring", "sampling", "model", "training", ROOM},
-    ROOM: {"errors", "model", "scoring", "training"},
+    | {"data", "checkpoint", "network", "scoring", "sampling", "model", "training", NAME},
+    NAME: {"errors", "model", "scoring", "training"},
     "__main__": {"cli"},
 }
 FRAMEWORKS = {"keras", "tensorflow"}
@@ -40,7 +40,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 def part(parts: tuple[str, ...]) -> str:
     if len(parts) == 1:
-        return ROOM if parts[0] in {"__init__", ROOM} else parts[0]
+        return NAME if parts[0] in {"__init__", NAME} else parts[0]
     return parts[0]
 
 
@@ -61,8 +61,8 @@ def test_a_module_imports_only_what_lies_before_it(path: Path):
     own = part(path.relative_to(PACKAGE).with_suffix("").parts)
     for name in imported(path):
         first, *rest = name.split(".")
-        if first == ROOM:
-            other = rest[0] if rest and rest[0] in ALLOWED else ROOM
+        if first == NAME:
+            other = rest[0] if rest and rest[0] in ALLOWED else NAME
             assert other == own or other in ALLOWED[own], f"{path} imports {name}"
         if first in FRAMEWORKS:
             assert own in MAY_USE_FRAMEWORKS, f"{path} imports {name}"
@@ -75,11 +75,11 @@ def test_every_part_of_the_package_has_its_rule():
     assert parts == set(ALLOWED)
 
 
-def test_no_room_is_above_itself():
-    """Whatever a room may import stands before it in the list, so that there is no circle."""
+def test_no_part_is_above_itself():
+    """Whatever a part may import stands before it in the list, so that there is no circle."""
     order = list(ALLOWED)
-    for room, others in ALLOWED.items():
-        assert all(order.index(other) < order.index(room) for other in others - {ROOM})
+    for name, others in ALLOWED.items():
+        assert all(order.index(other) < order.index(name) for other in others - {NAME})
 
 
 def test_no_two_modules_import_each_other():
@@ -92,7 +92,7 @@ def test_no_two_modules_import_each_other():
             module
             for each in imported(path)
             for module in (each, each.rpartition(".")[0])
-            if module in names and module not in (name, ROOM)
+            if module in names and module not in (name, NAME)
         }
         for name, path in names.items()
     }

@@ -32,12 +32,12 @@ LOCAL_HEADER = struct.Struct("<4s22xHH")
 member's name and of its extra field, which both follow (PKWARE's APPNOTE, 4.3.7)."""
 LOCAL_SIGNATURE = b"PK\3\4"
 
-ARRAY_OVERHEAD = 1 << 14
+ARRAY_OVERHEAD_BYTES = 1 << 14
 """The most bytes that HDF5 may take per array to describe it and its groups: Keras' files take
 3,000."""
-MOST_JSON = 1 << 20
+MOST_JSON_BYTES = 1 << 20
 """The most bytes of the archive's description of its layers: 64 bidirectional ones take 300,000."""
-MOST_OTHER = 1 << 16
+MOST_OTHER_BYTES = 1 << 16
 """The most bytes of everything else in the archive: its directory and its metadata."""
 
 CLASSES = {
@@ -84,15 +84,15 @@ def read_weights(path: Path, arrays: Sequence[Array]) -> list[NDArray[np.float32
     import h5py
 
     data_size = sum(array.nbytes for array in arrays)
-    described = ARRAY_OVERHEAD * len(arrays)
+    described = ARRAY_OVERHEAD_BYTES * len(arrays)
     with path.open("rb") as file:
         found = os.fstat(file.fileno()).st_size
         if found < data_size:
             raise ValueError(f"{data_size:,} bytes of weights cannot be in a file of {found:,}")
-        if found > data_size + described + MOST_JSON + MOST_OTHER:
+        if found > data_size + described + MOST_JSON_BYTES + MOST_OTHER_BYTES:
             raise ValueError(f"{found:,} bytes are too many for {data_size:,} bytes of weights")
         members = _members(file)
-        _check_layers(_read(file, members[LAYERS_MEMBER], MOST_JSON))
+        _check_layers(_read(file, members[LAYERS_MEMBER], MOST_JSON_BYTES))
         data = _read(file, members[WEIGHTS_MEMBER], data_size + described)
     try:
         with h5py.File(_MemoryFile(data), "r") as hdf5:

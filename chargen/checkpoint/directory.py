@@ -31,11 +31,11 @@ from chargen.data.corpus import (
     STANDARD_INPUT,
     Corpus,
     Ids,
-    as_it_comes,
     fingerprint,
     read_corpus,
     read_ids,
     read_text,
+    split_into_parts,
 )
 from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, CorpusError, OptionError, reason_of, shortened
@@ -205,7 +205,7 @@ class Checkpoint:
         if not sources and STANDARD_INPUT in self.corpus.texts:
             raise CorpusError(
                 f"the run in {self.path} read its text from standard input, which cannot be read "
-                "again; give TEXT: to train, all that was read; to evaluate, what is to be scored"
+                "again; give the whole text again to train, or the TEXT to score to evaluate"
             )
         validation = self.training.validation
         held_out = [validation] if isinstance(validation, str) else []
@@ -217,9 +217,9 @@ class Checkpoint:
         )
         if corpus.sha256 != self.corpus.sha256:
             raise CorpusError(
-                f"this is not the text that the run in {self.path} was started with: "
-                f"it had {self.corpus.characters:,} characters, and this one has "
-                f"{len(corpus.ids):,} or different ones; give that text, or start a new run"
+                f"this is not the text that the run in {self.path} was started with: that text had "
+                f"{self.corpus.characters:,} characters, this one has {len(corpus.ids):,}, and "
+                "they are not the same; give that text, or start a new run"
             )
         return corpus
 
@@ -274,12 +274,12 @@ class Checkpoint:
     def held_out_parts(self, characters: int) -> Iterator[str]:
         """Yield the text of `held_out_ids` in parts of about `characters` characters.
 
-        In a share of the corpus, the characters that `min_count` folded are U+FFFD.
+        In a share of the corpus, the characters that `min_count` replaced are U+FFFD.
         """
         ids = self.held_out_ids()
         if isinstance(self.training.validation, str):
             text = read_text([self.training.validation], self.training.encoding)
-            yield from as_it_comes(text, characters)
+            yield from split_into_parts(text, characters)
             return
         for start in range(0, len(ids), characters):
             yield self.vocabulary.decode(ids[start : start + characters])
@@ -329,9 +329,11 @@ def _existing(path: Path, name: str) -> Path:
             f"no checkpoint at {path}; train one with `chargen train TEXT -o {path}`"
         )
     if not path.is_dir():
-        raise CheckpointError(f"{path} is a file; a checkpoint is a directory")
+        raise CheckpointError(f"{path} is a file; name the checkpoint's directory")
     if not (path / CONFIG).is_file():
-        raise CheckpointError(f"{path} is not a checkpoint: it has no {CONFIG}")
+        raise CheckpointError(
+            f"{path} is not a checkpoint: it has no {CONFIG}; name another directory"
+        )
     if not (path / name).is_file():
         raise CheckpointError(
             f"{path} is incomplete: it has no {name}; copy it again, or train again"
@@ -341,7 +343,9 @@ def _existing(path: Path, name: str) -> Path:
 
 def _damaged(path: Path, name: str, error: Exception) -> CheckpointError:
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
-        return CheckpointError(f"cannot read {path / name}: {error.strerror}")
+        return CheckpointError(
+            f"cannot read {path / name}: {error.strerror}; check its permissions"
+        )
     where, why = path / name, reason_of(error)
     return CheckpointError(f"{where} is damaged ({why}); copy the checkpoint again, or train again")
 

@@ -32,22 +32,22 @@ COMMANDS = {
 """Each command and its module."""
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     """Loads commands by name, and turns what went wrong into one line and an exit status."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands in the order a newcomer meets them."""
+        """Return the commands in the order in which a newcomer needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """The command of that name, imported now."""
+        """Return the command of that name, imported now."""
         if name not in COMMANDS:
             return None
         command: click.Command = import_module(f"chargen.cli.{COMMANDS[name]}").command
         return command
 
     def main(self, *args: Any, **options: Any) -> Any:
-        """Run a command: the only place that writes an error and chooses the exit status."""
+        """Run a command; nothing else writes an error or chooses the exit status."""
         try:
             _set_up_process()
             status = super().main(*args, **options | {"standalone_mode": False})
@@ -65,15 +65,15 @@ class Group(click.Group):
             status = 130
         except OSError as error:
             status = _fail(_reason(error), 1)
-            # What could not be written would be tried again at exit, and fail again.
+            # Python would try again at exit to write the rest, and fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(status if isinstance(status, int) else 0)
 
 
 @click.group(
-    cls=Group,
+    cls=CommandGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Example: chargen train poems.txt && chargen sample --seed Once",
+    epilog="Example: chargen train poems.txt && chargen sample --prompt Once",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="chargen")
 def cli() -> None:
@@ -84,7 +84,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line of this process; `chargen.__main__` is where it enters."""
+    """Run the command line of this process; `chargen.__main__` calls this."""
     cli.main(prog_name="chargen")
 
 
@@ -100,8 +100,8 @@ def _set_up_process() -> None:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminate)
-    # Text is UTF-8 whatever the locale says. Names of files may hold bytes that are not: another
-    # command gets them as they are, and a person gets signs.
+    # Text is UTF-8 whatever the locale says. File names may hold bytes that are not UTF-8: they go
+    # to standard output unchanged, and to standard error as escape sequences.
     for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors=errors)
@@ -110,7 +110,7 @@ def _set_up_process() -> None:
 def _ignore_failures(stream: Any) -> None:
     """Ignore failures to write messages, as on a full disk: they must not end the work."""
 
-    def heedless(method: Callable[..., Any]) -> Callable[..., Any]:
+    def ignoring_errors(method: Callable[..., Any]) -> Callable[..., Any]:
         def attempt(*arguments: Any) -> Any:
             try:
                 return method(*arguments)
@@ -119,16 +119,16 @@ def _ignore_failures(stream: Any) -> None:
 
         return attempt
 
-    stream.write, stream.flush = heedless(stream.write), heedless(stream.flush)
+    stream.write, stream.flush = ignoring_errors(stream.write), ignoring_errors(stream.flush)
 
 
 def _reason(error: OSError) -> str:
-    """What a system's error means, and what to do about it."""
+    """Return what a system's error means, and what to do about it."""
     why = error.strerror or str(error)
     if error.filename:
         return f"cannot use {error.filename}: {why}; check the path and its permissions"
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:
-        return f"cannot write standard output: {why}; make room, or send it elsewhere"
+        return f"cannot write to standard output: {why}; free some space, or redirect the output"
     if error.errno == errno.ENOENT:
         return "the working directory no longer exists; change to one that does"
     return f"{why}; try again"
@@ -144,5 +144,5 @@ def _fail(message: str, status: int) -> int:
 
 
 def _one_line(message: str) -> str:
-    """A message of Click's as ours are: one line without a full stop at its end."""
+    """Put a message of Click's into our form: one line, without a full stop."""
     return " ".join(message.split()).removesuffix(".")

@@ -1,4 +1,4 @@
-"""`chargen completion`: what a shell needs to complete commands, options and checkpoints."""
+"""`chargen completion`: print what a shell needs to complete commands, options and checkpoints."""
 
 import click
 
@@ -8,7 +8,7 @@ __all__ = ["command"]
 
 SHELLS = ("bash", "zsh", "fish")
 VARIABLE = "_CHARGEN_COMPLETE"
-"""The shell asks with it; Click answers."""
+"""The environment variable through which the shell asks Click for completions."""
 
 
 @click.command(

@@ -19,11 +19,11 @@ __all__ = ["TrainingDisplay"]
 SAMPLE_SHOWN = 80
 """Characters shown of an evaluation's sample: what fits on a line."""
 NATS_PER_BIT = math.log(2)
-ROW = "{epoch:>6} {step:>9} {rate:>8}  {train:>6} {validation:>8}  {accuracy:>8} {left:>7}"
+ROW = "{epoch:>6} {step:>9} {throughput:>8}  {train:>6} {validation:>8}  {accuracy:>8} {left:>7}"
 HEADER = ROW.format(
     epoch="epoch",
     step="step",
-    rate="char/s",
+    throughput="char/s",
     train="train",
     validation="held out",
     accuracy="accuracy",
@@ -141,7 +141,7 @@ class TrainingDisplay:
         row = ROW.format(
             epoch=f"{record['epoch']:.1f}",
             step=f"{record['step']:,}",
-            rate=f"{event.characters_per_second:,.0f}",
+            throughput=f"{event.characters_per_second:,.0f}",
             train=f"{record['train_nats'] / NATS_PER_BIT:.3f}",
             validation="-" if validation is None else f"{validation:.3f}",
             accuracy=f"{accuracy:.3f}",

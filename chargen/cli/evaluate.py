@@ -1,4 +1,4 @@
-"""`chargen evaluate`: a checkpoint and a text in, figures out."""
+"""`chargen evaluate`: score a text with a checkpoint."""
 
 import dataclasses
 import itertools
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 Records: TypeAlias = Iterator[list[dict[str, Any]]]
-"""Records in groups: at each time those that are there."""
+"""Records, in groups, each as soon as it is ready."""
 
 
 @click.command(
@@ -49,9 +49,9 @@ Records: TypeAlias = Iterator[list[dict[str, Any]]]
     default="text",
     group="records",
     default_words="text",
-    help="Write one record for the text, or one per line or per character, tab-separated. That of "
-    "a line is: line number, bits per character, nats per character, characters, unknown "
-    "characters, the line. That of a character is: position, bits, the character.",
+    help="Write one record for the text, or one per line or per character, tab-separated. A line's "
+    "record holds the line number, bits per character, nats per character, characters, unknown "
+    "characters and the line; a character's record holds the position, bits and the character.",
 )
 @option(
     "--reset",
@@ -59,8 +59,8 @@ Records: TypeAlias = Iterator[list[dict[str, Any]]]
     default="none",
     group="records",
     default_words="none",
-    help="Where the model forgets what it has read: nowhere, or at each line, so that a line's "
-    "score does not depend on the lines before it.",
+    help="When the model forgets what it has read: never, or at the start of each line, so that a "
+    "line's score does not depend on the lines before it.",
 )
 @option(
     "--threshold",
@@ -68,7 +68,7 @@ Records: TypeAlias = Iterator[list[dict[str, Any]]]
     group="records",
     metavar="B",
     help="Write only lines of more than B bits per character: those that are unlike the text the "
-    "model learned. A line of which it knows no character is one of them.",
+    "model learned. Lines in which the model knows no character are included.",
 )
 @option(
     "--rank",
@@ -86,8 +86,8 @@ Records: TypeAlias = Iterator[list[dict[str, Any]]]
     "--baselines",
     is_flag=True,
     group="records",
-    help="Also score the text by what needs no network: n-grams counted in the run's training "
-    "text, and compressors that have seen it.",
+    help="Also score the text without a network: by n-grams counted in the run's training text, "
+    "and by compressors that have seen that text.",
 )
 @json_option
 @threads_option
@@ -114,22 +114,23 @@ def command(
     """
     _check(per, threshold, rank, invert, baselines)
 
-    from chargen.data.corpus import as_it_comes, read_text
+    from chargen.data.corpus import read_text, split_into_parts
     from chargen.model import load
     from chargen.scoring.score import PART
     from chargen.scoring.tally import Tally
 
     model = load(find_checkpoint(checkpoint, quiet=quiet), threads=threads)
-    # What is answered at the end is not read in the parts in which a pipe happens to bring it.
+    # With one record for the whole text, nothing is gained by reading a pipe in the small pieces in
+    # which it arrives.
     pauses = per != "text"
     parts = (
-        as_it_comes(read_text(texts, encoding, pauses=pauses), PART)
+        split_into_parts(read_text(texts, encoding, pauses=pauses), PART)
         if texts
         else model.checkpoint.held_out_parts(PART)
     )
     scored = _scored(model, parts, reset)
     if per == "text":
-        read: list[str] = []  # the text, where it is asked for again
+        read: list[str] = []  # the text, which the baselines need again
         tally = Tally()
         for part, scores in scored:
             tally += scores.tally()
@@ -171,7 +172,7 @@ def _check(per: str, threshold: float | None, rank: bool, invert: bool, baseline
 def _scored(
     model: "Model", parts: Iterable[str], reset: str
 ) -> "Iterator[tuple[str, CharacterScores]]":
-    """Each part of the text and its scores."""
+    """Return an iterator over the parts of the text, each with its scores."""
     if reset == "line":
         lines = model.line_scorer()
         return ((part, lines.score(part)) for part in parts)
@@ -180,27 +181,27 @@ def _scored(
 
 
 def _baselines(model: "Model", text: str) -> dict[str, float]:
-    """Bits per character of the text without a network; `order` is that of the best n-grams."""
+    """Return the bits per character without a network; `order` is that of the best n-grams."""
     from chargen.scoring.baselines import MOST_TRAINING, compressed_bits, ngram_bits
-    from chargen.scoring.tally import rounded
+    from chargen.scoring.tally import round_figure
 
     vocabulary = model.vocabulary
     train = model.checkpoint.train_ids()[-MOST_TRAINING:]
     ids = vocabulary.encode(text)
     known = ids != vocabulary.unknown
     if not known.any():
-        raise CorpusError("the model knows no character of this text: nothing to compare")
+        raise CorpusError("the model knows no character of this text; score another TEXT")
     size = max(len(vocabulary), vocabulary.unknown + 1)
     orders = [float(bits[known].mean()) for bits in ngram_bits(train, ids, size)]
     best = min(range(1, len(orders)), key=orders.__getitem__)
-    found = {"order_0": rounded(orders[0]), "ngram": rounded(orders[best]), "order": best}
+    found = {"order_0": round_figure(orders[0]), "ngram": round_figure(orders[best]), "order": best}
     for name, bits in compressed_bits(vocabulary.decode(train), text):
-        found[name] = rounded(bits / len(text))
+        found[name] = round_figure(bits / len(text))
     return found
 
 
 def _comparison(model: "Model", score: "Score", others: dict[str, float]) -> str:
-    """Bits per character side by side, the fewest first."""
+    """Return a table of bits per character, the fewest first."""
     from chargen.checkpoint.architecture import title
 
     names = {
@@ -219,7 +220,7 @@ def _comparison(model: "Model", score: "Score", others: dict[str, float]) -> str
 
 
 def _lines(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
-    """One record per line; its newline is counted with it and left out of its text."""
+    """Yield one record per line; its newline is counted with it and left out of its text."""
     from chargen.scoring.tally import Tally
 
     number, line, tally = 0, "", Tally()
@@ -240,7 +241,7 @@ def _lines(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
 
 
 def _characters(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
-    from chargen.scoring.tally import rounded
+    from chargen.scoring.tally import round_figure
 
     position = 0
     for text, scores in scored:
@@ -250,7 +251,7 @@ def _characters(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
             {
                 "position": position + k,
                 "character": character,
-                "bits": rounded(bits[k]) if known[k] else None,
+                "bits": round_figure(bits[k]) if known[k] else None,
             }
             for k, character in enumerate(text)
         ]
@@ -258,13 +259,13 @@ def _characters(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
 
 
 def _beyond(records: Records, threshold: float, invert: bool) -> Records:
-    """The lines above the threshold, or the others."""
+    """Yield the lines above the threshold, or the others."""
     for group in records:
         yield [record for record in group if (_bits(record) > threshold) != invert]
 
 
 def _bits(record: dict[str, Any]) -> float:
-    """A line's bits per character; infinite where the model knows none of its characters."""
+    """Return a line's bits per character; infinite if the model knows none of its characters."""
     bits: float | None = record["bits_per_character"]
     if bits is None:
         return math.inf if record["unknown_characters"] else -math.inf
@@ -272,7 +273,7 @@ def _bits(record: dict[str, Any]) -> float:
 
 
 def _json(score: "Score") -> dict[str, Any]:
-    """The score's fields; JSON has no NaN and no infinity, so they become null."""
+    """Return the score's fields; JSON has no NaN and no infinity, so they become null."""
     values = dataclasses.asdict(score)
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value

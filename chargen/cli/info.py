@@ -1,4 +1,4 @@
-"""`chargen info`: what a checkpoint is."""
+"""`chargen info`: show what a checkpoint is."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -76,7 +76,7 @@ def _page(
     from chargen.checkpoint.architecture import title
 
     corpus = opened.corpus
-    size = parameters * 4 / 2**20
+    size = parameters * 4 / 1e6  # float32
     summary = [("layer", "output shape", "parameters")]
     summary += [
         (layer.class_name, str(layer.output_shape), figure(layer.parameters)) for layer in layers

@@ -1,4 +1,4 @@
-"""`chargen list`: the checkpoints under a folder."""
+"""`chargen list`: list the checkpoints under a folder."""
 
 import json
 from datetime import datetime
@@ -36,7 +36,7 @@ def command(folder: str, as_json: bool, quiet: bool) -> None:
             opened = Checkpoint.open(path)
             best = opened.best()
         except CheckpointError as error:
-            click.echo(f"chargen: left out: {visible(str(error))}", err=True)
+            click.echo(f"chargen: skipped: {visible(str(error))}", err=True)
             continue
         trained = _time_of(path / MODEL)
         records.append(
@@ -72,7 +72,7 @@ def command(folder: str, as_json: bool, quiet: bool) -> None:
 
 
 def _time_of(path: Path) -> str | None:
-    """When a file was written, in ISO 8601, or None where its time is no date."""
+    """Return when a file was written, in ISO 8601, or None if its time is not a valid date."""
     try:
         written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
     except (OverflowError, ValueError, OSError):

@@ -1,4 +1,4 @@
-"""`chargen novelty`: how much of a text is copied."""
+"""`chargen novelty`: find how much of a text is copied."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ from chargen.errors import CorpusError
 __all__ = ["command"]
 
 LENGTHS = (10, 20, 40)
-"""Characters in a row that are called a copy."""
+"""The lengths from which a passage counts as a copy, in characters."""
 SHOWN = 60
 """Characters of the longest copy that are shown."""
 
@@ -57,19 +57,19 @@ def command(
     from chargen.data.corpus import STANDARD_INPUT, read_text
     from chargen.data.passages import copied, longest_copy
     from chargen.data.vocabulary import code_points
-    from chargen.scoring.tally import rounded
+    from chargen.scoring.tally import round_figure
 
     if not (texts or quiet) and sys.stdin is not None and sys.stdin.isatty():
         click.echo("chargen: reading TEXT from standard input; end it with Ctrl-D", err=True)
     text = "".join(read_text(texts or (STANDARD_INPUT,), encoding))
     points = code_points(text)
-    learnt = np.concatenate(
+    corpus_points = np.concatenate(
         [code_points(block) for block in read_text(corpus, encoding)] or [points[:0]]
     )
     if not text:
         raise CorpusError("no text to look at: 0 characters; name a TEXT, or pipe one in")
-    longest = longest_copy(points, learnt)
-    record: dict[str, Any] = {"characters": len(text), "corpus_characters": len(learnt)}
+    longest = longest_copy(points, corpus_points)
+    record: dict[str, Any] = {"characters": len(text), "corpus_characters": len(corpus_points)}
     record["longest"] = longest and {
         "length": longest.length,
         "start": longest.start,
@@ -77,7 +77,8 @@ def command(
         "text": text[longest.start : longest.start + longest.length],
     }
     for length in LENGTHS:
-        record[f"copied_{length}"] = rounded(float(copied(points, learnt, length).mean()))
+        share = copied(points, corpus_points, length).mean()
+        record[f"copied_{length}"] = round_figure(float(share))
     click.echo(json.dumps(record, ensure_ascii=False) if as_json else _sheet(record))
 
 

@@ -1,4 +1,4 @@
-"""How options are made, those that commands share, and how `--help` prints them in groups."""
+"""Makes options, holds those that commands share, and prints them in groups in `--help`."""
 
 import os
 from collections.abc import Callable
@@ -21,7 +21,6 @@ __all__ = [
     "GroupedOption",
     "ShareOrFile",
     "checkpoint_option",
-    "chosen",
     "complete_checkpoint",
     "complete_file",
     "encoding_option",
@@ -31,22 +30,23 @@ __all__ = [
     "option",
     "quiet_option",
     "threads_option",
+    "was_given",
 ]
 
 CHECKPOINT_VARIABLE = "CHARGEN_CHECKPOINT"
 WIDEST = 24
-"""Columns that an option takes at most beside its help: a longer one has a line of its own."""
+"""The most columns for an option beside its help: a longer one gets a line of its own."""
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 class GroupedOption(click.Option):
-    """An option that says where `--help` prints it, and what it is when it is not given.
+    """An option that says where `--help` prints it, and what its value is if it is not given.
 
     Args:
         *declarations: as for `click.option`.
         group: the heading.
-        default_words: the default as `--help` shows it; empty where there is nothing to say.
+        default_words: the default as `--help` shows it; empty if there is nothing to say.
         **attributes: as for `click.option`.
     """
 
@@ -92,12 +92,12 @@ class ShareOrFile(click.ParamType):  # type: ignore[type-arg]  # which it takes 
 
 
 def option(*declarations: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
-    """`click.option` that makes a `GroupedOption`."""
+    """Make a `GroupedOption`, as `click.option` makes an option."""
     return click.option(*declarations, cls=GroupedOption, **attributes)
 
 
 def field_options(*fields: Field) -> Callable[[Decorated], Decorated]:
-    """The options that are fields of a configuration, in that order."""
+    """Make the options for fields of a configuration, in that order."""
 
     def add(command: Decorated) -> Decorated:
         for field in reversed(fields):
@@ -108,14 +108,14 @@ def field_options(*fields: Field) -> Callable[[Decorated], Decorated]:
 
 
 def _field_option(field: Field) -> Callable[[Decorated], Decorated]:
-    said = field.option
-    declarations = [f"-{said.short}"] if said.short else []
+    description = field.option
+    declarations = [f"-{description.short}"] if description.short else []
     attributes: dict[str, Any] = {}
     if field.choices:
         attributes = {"type": click.Choice(field.choices)}
     elif field.kind is bool:
         attributes = {"is_flag": True}
-    elif said.duration:
+    elif description.duration:
         attributes = {"type": str, "metavar": "DURATION"}
     elif field.kind is int:
         attributes = {"type": int, "metavar": "N"}
@@ -123,26 +123,26 @@ def _field_option(field: Field) -> Callable[[Decorated], Decorated]:
         attributes = {"type": float, "metavar": "F"}
     elif field.kind is not str:
         attributes = {"type": ShareOrFile()}
-    if said.metavar:
-        attributes["metavar"] = said.metavar
+    if description.metavar:
+        attributes["metavar"] = description.metavar
     words = field.default_words
-    if said.bare is not None:
-        attributes |= {"is_flag": False, "flag_value": said.bare}
-        words = f"off; {said.bare} where N is left out"
+    if description.bare is not None:
+        attributes |= {"is_flag": False, "flag_value": description.bare}
+        words = f"off; {description.bare} if N is left out"
     default = None if field.default is MISSING else field.default
     return option(
         *declarations,
         flag_of(field.name),
         default=default,
-        group=said.group,
+        group=description.group,
         default_words=words,
-        help=said.help,
+        help=description.help,
         **attributes,
     )
 
 
 def checkpoint_option(command: Decorated) -> Decorated:
-    """`-c/--checkpoint`: which model to use; `find_checkpoint` gives its path."""
+    """Make `-c/--checkpoint`: which model to use; `find_checkpoint` gives its path."""
     return option(
         "-c",
         "--checkpoint",
@@ -157,29 +157,29 @@ def checkpoint_option(command: Decorated) -> Decorated:
 def complete_checkpoint(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> "list[CompletionItem]":
-    """The checkpoints under ./checkpoints, else directories: for the shell to offer.
+    """Return the checkpoints under ./checkpoints, or else directories, for the shell to offer.
 
-    It looks for files only, and loads nothing: it is waited for at each Tab.
+    It only looks for files, and loads nothing, because the user waits for it at each Tab.
     """
     from click.shell_completion import CompletionItem
 
     found = sorted(str(path.parent) for path in DEFAULT_FOLDER.glob("*/config.json"))
     offered = [CompletionItem(name) for name in found if name.startswith(incomplete)]
-    # Where there are none of that name, it may be elsewhere.
+    # If no checkpoint here has such a name, it may be elsewhere.
     return offered or [CompletionItem(incomplete, type="dir")]
 
 
 def complete_file(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> "list[CompletionItem]":
-    """Files: for the shell to offer."""
+    """Have the shell offer files."""
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(incomplete, type="file")]
 
 
 def encoding_option(of: str, group: Group) -> Callable[[Decorated], Decorated]:
-    """`--encoding`: of the texts that are read, which the help names."""
+    """Make `--encoding`, whose help names the texts that it applies to."""
     return option(
         "--encoding",
         group=group,
@@ -191,7 +191,7 @@ def encoding_option(of: str, group: Group) -> Callable[[Decorated], Decorated]:
 
 
 def quiet_option(command: Decorated) -> Decorated:
-    """`-q/--quiet`: nothing on standard error but errors."""
+    """Make `-q/--quiet`: nothing on standard error but errors."""
     return option(
         "-q",
         "--quiet",
@@ -202,12 +202,12 @@ def quiet_option(command: Decorated) -> Decorated:
 
 
 def json_option(command: Decorated) -> Decorated:
-    """`--json`: for programs."""
+    """Make `--json`, for programs."""
     return option("--json", "as_json", is_flag=True, group="output", help="Write JSON.")(command)
 
 
 def threads_option(command: Decorated) -> Decorated:
-    """`--threads`: how many NumPy computes with."""
+    """Make `--threads`: how many NumPy computes with."""
     return option(
         "--threads",
         type=int,
@@ -219,11 +219,11 @@ def threads_option(command: Decorated) -> Decorated:
 
 
 def find_checkpoint(checkpoint: str | None, *, quiet: bool) -> Path:
-    """The checkpoint that was named, else the one in the environment, else the newest.
+    """Return the checkpoint that was named, else the one in the environment, else the newest.
 
     Args:
         checkpoint: the name that was given.
-        quiet: do not say which one is used where none was named.
+        quiet: do not say which one is used if none was named.
 
     Raises:
         CheckpointError: none was named and there is none.
@@ -241,7 +241,7 @@ def find_checkpoint(checkpoint: str | None, *, quiet: bool) -> Path:
     return found
 
 
-def chosen(context: click.Context, name: str) -> bool:
-    """Whether the user gave the parameter, rather than its default."""
+def was_given(context: click.Context, name: str) -> bool:
+    """Return whether the user gave the parameter, so that it is not the default."""
     source = context.get_parameter_source(name)
     return source not in (None, click.core.ParameterSource.DEFAULT)

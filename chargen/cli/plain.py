@@ -12,21 +12,24 @@ CONTROLS = {
 
 
 def harmless(text: str) -> str:
-    """Text for a terminal: lines and tabs as they are, other control characters as signs."""
+    """Return text for a terminal, with control characters as escape sequences.
+
+    Newlines and tabs stay as they are.
+    """
     return text.translate(CONTROLS)
 
 
 def visible(text: str) -> str:
-    """Text on one line, with newlines and control characters as signs."""
-    signs = {"\n": "\N{RETURN SYMBOL}"}
+    """Return text on one line, with newlines as a symbol and control characters escaped."""
+    symbols = {"\n": "\N{RETURN SYMBOL}"}
     return "".join(
-        signs.get(c) or (c if c.isprintable() else c.encode("unicode_escape").decode())
+        symbols.get(c) or (c if c.isprintable() else c.encode("unicode_escape").decode())
         for c in text
     )
 
 
 def figure(value: float | None, digits: int = 4) -> str:
-    """A number with thousands separated by commas, or "-" where there is none."""
+    """Return a number with thousands separated by commas, or "-" if there is none."""
     if value is None:
         return "-"
     if isinstance(value, int):
@@ -35,7 +38,7 @@ def figure(value: float | None, digits: int = 4) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Rows in columns two spaces apart.
+    """Return rows as lines of text, in columns two spaces apart.
 
     Args:
         rows: the cells; the first row may be a heading.

@@ -1,4 +1,4 @@
-"""`chargen sample`: a checkpoint in, text out."""
+"""`chargen sample`: write text with a checkpoint."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,6 @@ import click
 from chargen.cli.options import (
     Command,
     checkpoint_option,
-    chosen,
     complete_file,
     encoding_option,
     field_options,
@@ -18,9 +17,10 @@ from chargen.cli.options import (
     option,
     quiet_option,
     threads_option,
+    was_given,
 )
 from chargen.cli.plain import harmless
-from chargen.cli.texts import Output, report, search, stream, write_chosen
+from chargen.cli.texts import Output, stream, summarise, write_found, write_most_likely
 from chargen.config import (
     MAX_COPY,
     SAMPLE_OPTIONS,
@@ -34,19 +34,21 @@ from chargen.errors import OptionError
 __all__ = ["command"]
 
 TRIES = 100
-WITHOUT_END = ("length", "count", "seeds", "jsonl", "unique", "match", "reject", "beam")
-WITHOUT_CHANCE = (
+"""The default of `--tries`: a command gives up if fewer than one text in a hundred is kept."""
+NOT_WITH_ENDLESS = ("length", "count", "seeds", "jsonl", "unique", "match", "reject", "beam")
+"""Options that do not go with `--endless`."""
+NOT_WITH_BEAM = (
     "temperature", "top_k", "top_p", "min_p", "random_seed", "repetition_guard", "max_copy",
     "unique", "match", "reject",
 )  # fmt: skip
-"""What does not go with `--endless`, and with `--beam`."""
+"""Options that do not go with `--beam`."""
 
 
 @click.command(
     "sample",
     cls=Command,
     short_help="Write text.",
-    epilog="Example: chargen sample --seed 'Once upon' --length 300",
+    epilog="Example: chargen sample --prompt 'Once upon' --length 300",
 )
 @checkpoint_option
 @option(
@@ -73,7 +75,7 @@ WITHOUT_CHANCE = (
     group="prompt",
     default_words="error",
     help="What to do with characters of a prompt that the model never saw: refuse them, leave them "
-    "out, or replace them by U+FFFD, or by a space where the model never saw that either.",
+    "out, or replace them with U+FFFD, or with a space if the model never saw that either.",
 )
 @field_options(*SAMPLE_OPTIONS.values(), MAX_COPY)
 @option("--endless", is_flag=True, group="amount", help="Write until stopped.")
@@ -92,7 +94,7 @@ WITHOUT_CHANCE = (
     group="drawing",
     metavar="N",
     default_words="random",
-    help="Number that randomness starts from: the same N gives the same text, and text number i "
+    help="Seed of the random number generator: the same N gives the same text, and text number i "
     "(from 0) of a run is drawn with N + i.",
 )
 @option(
@@ -137,8 +139,8 @@ WITHOUT_CHANCE = (
     group="constraints",
     default_words=str(TRIES),
     metavar="N",
-    help="Number of texts to try for each one that --unique, --match and --reject should leave, "
-    "before giving up.",
+    help="Number of texts to try for each one wanted, before giving up, if --unique, --match or "
+    "--reject refuse the others.",
 )
 @threads_option
 @option(
@@ -152,15 +154,16 @@ WITHOUT_CHANCE = (
     "--raw",
     is_flag=True,
     group="output",
-    help="On a terminal, write the text's control characters as they are, not as signs such as "
-    "\\x1b: a model may have learned to move the cursor, or worse. Elsewhere they are always "
-    "written as they are.",
+    help="On a terminal, write the text's control characters as they are, not as escape sequences "
+    "such as \\x1b: a model may have learned to move the cursor, or worse. Elsewhere they are "
+    "always written as they are.",
 )
 @option(
     "--jsonl",
     is_flag=True,
     group="output",
-    help="Write one JSON object per text, with its bits per character under the model.",
+    help="Write one JSON object per text, with its bits per character under the model, or with "
+    "--beam its log-probability.",
 )
 @quiet_option
 @click.pass_context
@@ -206,7 +209,7 @@ def command(
 
     # Read once for both: standard input cannot be read again.
     text = "".join(read_text(corpus, encoding)) if unique else None
-    choice = TextFilter(
+    text_filter = TextFilter(
         unique=unique,
         lines=frozenset() if text is None else frozenset(text.split("\n")),
         match=pattern("match", match),
@@ -218,7 +221,7 @@ def command(
     output = Output(echo=echo, jsonl=jsonl, shown=shown)
     if beam is not None:
         for each in chain.from_iterable(groups):
-            search(model, each, config, beam, count, unknown, output)
+            write_most_likely(model, each, config, beam, count, unknown, output)
         return
     copies = None
     if max_copy is not None:
@@ -228,11 +231,11 @@ def command(
             else CopyIndex(model.vocabulary.encode(text), max_copy)
         )
     base = draw_random_seed() if random_seed is None else random_seed
-    if jsonl or not choice.is_free:
+    if jsonl or not text_filter.is_free:
         selector = Selector(
             model,
             config,
-            choice,
+            text_filter,
             tries=tries,
             random_seed=base,
             unknown=unknown,
@@ -240,9 +243,9 @@ def command(
             scored=jsonl,
         )
         for group in groups:
-            write_chosen(selector.write(group, count), output)
-        if not (quiet or choice.is_free):
-            click.echo(report(output, selector, choice), err=True)
+            write_found(selector.write(group, count), output)
+        if not (quiet or text_filter.is_free):
+            click.echo(summarise(output, selector, text_filter), err=True)
         return
     for group in groups:
         stream(model, group, count, config, base, unknown, copies, output)
@@ -253,10 +256,10 @@ def _check(context: click.Context) -> None:
     """Refuse options that are out of range or do not go together."""
     given = context.params
     if given["endless"]:
-        _check_apart(context, "endless", "writes one text without end", WITHOUT_END)
+        _check_apart(context, "endless", "writes one text without end", NOT_WITH_ENDLESS)
     if given["beam"] is not None:
-        _check_apart(context, "beam", "searches for the most likely text", WITHOUT_CHANCE)
-    if given["seeds"] is not None and chosen(context, "prompt"):
+        _check_apart(context, "beam", "searches for the most likely text", NOT_WITH_BEAM)
+    if given["seeds"] is not None and was_given(context, "prompt"):
         raise OptionError("--seed and --seeds both say what to begin with; give one of them")
     for name in ("count", "tries"):
         if given[name] < 1:
@@ -274,14 +277,14 @@ def _check(context: click.Context) -> None:
 
 
 def _check_apart(context: click.Context, option: str, what: str, others: Sequence[str]) -> None:
-    """Refuse options that mean nothing beside another one."""
+    """Refuse options that mean nothing together with another one."""
     for name in others:
-        if chosen(context, name):
+        if was_given(context, name):
             raise OptionError(f"--{option} {what}; it does not go with --{name.replace('_', '-')}")
 
 
 def _read_prompts(source: str, encoding: str) -> Iterator[list[str]]:
-    """The lines of a file or of standard input, in groups: at each time those that are there."""
+    """Yield the lines of a file or of standard input, in groups of those that have arrived."""
     from chargen.data.corpus import read_text
 
     rest = ""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from chargen.sampling.guards import CopyIndex
     from chargen.sampling.selection import Found, Selector, TextFilter
 
-__all__ = ["Output", "report", "search", "stream", "write_chosen"]
+__all__ = ["Output", "stream", "summarise", "write_found", "write_most_likely"]
 
 FLUSH_SECONDS = 0.02
 """Text waits this long at most before it is passed on: sooner than an eye notices, and far
@@ -47,7 +47,7 @@ class Output:
         self.count += 1
 
     def stream(self, prompt: str, pieces: Iterable[str]) -> None:
-        """Write one text while it is made, several pieces at a time if they come fast."""
+        """Write one text as it is made, several pieces at a time if they come fast."""
         if self._echo:
             sys.stdout.write(self._shown(prompt))
             sys.stdout.flush()
@@ -73,7 +73,7 @@ def stream(
     copies: "CopyIndex | None",
     output: Output,
 ) -> None:
-    """Write `count` texts for each prompt while they are made."""
+    """Write `count` texts for each prompt as they are made."""
     from chargen.sampling.generate import write
 
     def repeated() -> Iterator[str]:
@@ -84,9 +84,9 @@ def stream(
         output.stream(prompt, pieces)
 
 
-def write_chosen(texts: "Iterator[Found]", output: Output) -> None:
+def write_found(texts: "Iterator[Found]", output: Output) -> None:
     """Write texts as they are found."""
-    from chargen.scoring.tally import rounded
+    from chargen.scoring.tally import round_figure
 
     for each in texts:
         bits = each.bits_per_character
@@ -95,12 +95,12 @@ def write_chosen(texts: "Iterator[Found]", output: Output) -> None:
             each.text,
             random_seed=each.random_seed,
             stopped=each.stopped,
-            bits_per_character=None if bits is None else rounded(bits),
+            bits_per_character=None if bits is None else round_figure(bits),
         )
         sys.stdout.flush()
 
 
-def search(
+def write_most_likely(
     model: "Model",
     prompt: str,
     config: SampleConfig,
@@ -111,7 +111,7 @@ def search(
 ) -> None:
     """Write the most likely texts."""
     from chargen.sampling.beam import most_likely
-    from chargen.scoring.tally import rounded
+    from chargen.scoring.tally import round_figure
 
     prompt_ids = model.vocabulary.encode_prompt(prompt, unknown)
     found = most_likely(
@@ -122,13 +122,13 @@ def search(
             row = f"{each.log_probability:.4f}\t{visible(prompt + each.text)}"
             click.echo(row)
             continue
-        total = rounded(each.log_probability)
+        total = round_figure(each.log_probability)
         output.write(prompt, each.text, stopped=each.stopped, log_probability=total)
     sys.stdout.flush()
 
 
-def report(output: Output, selector: "Selector", choice: "TextFilter") -> str:
-    """What became of the texts."""
-    reasons = ", ".join(f"{n:,} {why}" for why, n in choice.refused.most_common())
+def summarise(output: Output, selector: "Selector", text_filter: "TextFilter") -> str:
+    """Return how many texts were kept, and why the others were not."""
+    reasons = ", ".join(f"{n:,} {why}" for why, n in text_filter.refused.most_common())
     kept = f"{output.count:,} texts out of {selector.written:,}"
     return f"{kept}: {reasons}" if reasons else kept

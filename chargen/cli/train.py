@@ -1,4 +1,4 @@
-"""`chargen train`: a text in, a checkpoint out."""
+"""`chargen train`: learn from a text and write a checkpoint."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ import click
 
 from chargen.cli.options import (
     Command,
-    chosen,
     complete_checkpoint,
     complete_file,
     field_options,
     option,
     quiet_option,
+    was_given,
 )
 from chargen.config import TRAIN_OPTIONS
 
@@ -38,10 +38,15 @@ __all__ = ["command"]
     "--resume",
     is_flag=True,
     group="where",
-    help="Resume the stopped run in --checkpoint; TEXT may then be left out, and --epochs and "
-    "--budget may be raised.",
+    help="Resume the stopped run in --checkpoint; TEXT may then be left out, and --epochs, "
+    "--budget, --patience, --save-every and --threads may be changed.",
 )
-@option("--force", is_flag=True, group="where", help="Replace the checkpoint that is there.")
+@option(
+    "--force",
+    is_flag=True,
+    group="where",
+    help="Replace the checkpoint that is there as soon as the run starts.",
+)
 @option(
     "--init-from",
     group="where",
@@ -75,7 +80,7 @@ def command(
     from chargen.cli.console import TrainingDisplay
     from chargen.training.train import train
 
-    given = {name: options[name] for name in TRAIN_OPTIONS if chosen(context, name)}
+    given = {name: options[name] for name in TRAIN_OPTIONS if was_given(context, name)}
     with TrainingDisplay(quiet=quiet) as display:
         path = train(
             texts,

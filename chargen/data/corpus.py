@@ -38,12 +38,12 @@ __all__ = [
     "STANDARD_INPUT",
     "Corpus",
     "Ids",
-    "as_it_comes",
     "fingerprint",
     "read_corpus",
     "read_ids",
     "read_text",
     "split_at",
+    "split_into_parts",
     "standard_input",
 ]
 
@@ -120,7 +120,10 @@ def read_text(
     """
     decoder_class = _incremental_decoder(encoding)
     if sources.count(STANDARD_INPUT) > 1:
-        raise OptionError("standard input can be read only once; found - twice among the texts")
+        raise OptionError(
+            "standard input can be read only once; found - twice among the texts; name a file for "
+            "one of them"
+        )
     for source in sources:
         name = "standard input" if source == STANDARD_INPUT else source
         try:
@@ -141,7 +144,7 @@ def read_text(
             ) from None
 
 
-def as_it_comes(blocks: Iterable[str], characters: int) -> Iterator[str]:
+def split_into_parts(blocks: Iterable[str], characters: int) -> Iterator[str]:
     """Yield the same text in parts of whole lines; a line longer than a part is split.
 
     A part is yielded as soon as it has enough characters, or when a source pauses.

@@ -13,7 +13,7 @@ Characters = NDArray[np.integer]
 FACTOR = 0x9E3779B97F4A7C15
 """Odd, so that it has an inverse, and with its set bits spread out: 2**64 over the golden ratio."""
 INVERSE = pow(FACTOR, -1, 1 << 64)
-BLOCK = 1 << 20
+BLOCK_CHARACTERS = 1 << 20
 """Characters hashed or compared at a time."""
 MOST_BITS = 28
 """The most bits of a hash that are looked up in a table; the table then takes 256 MB."""
@@ -38,10 +38,11 @@ def window_hashes(characters: Characters, length: int) -> Iterator[NDArray[np.ui
     The hash of c_0 c_1 ... is the sum of (c_j + 1) FACTOR**j, modulo 2**64.
     """
     count = max(0, len(characters) - length + 1)
-    size = min(count, BLOCK) + length
+    size = min(count, BLOCK_CHARACTERS) + length
     powers, inverses = _powers(FACTOR, size), _powers(INVERSE, size)
-    for start in range(0, count, BLOCK):
-        part = characters[start : start + BLOCK + length - 1].astype(np.uint64) + np.uint64(1)
+    for start in range(0, count, BLOCK_CHARACTERS):
+        block = characters[start : start + BLOCK_CHARACTERS + length - 1]
+        part = block.astype(np.uint64) + np.uint64(1)
         sums = np.zeros(len(part) + 1, np.uint64)
         np.cumsum(part * powers[: len(part)], out=sums[1:])
         windows = sums[length:] - sums[: len(sums) - length]
@@ -129,7 +130,7 @@ def _equal(
         np.lib.stride_tricks.sliding_window_view(characters, length)
         for characters in (text, corpus)
     )
-    size = max(1, BLOCK // length)
+    size = max(1, BLOCK_CHARACTERS // length)
     same = np.ones(len(places), np.bool_)
     for start in range(0, len(places), size):
         part = slice(start, start + size)

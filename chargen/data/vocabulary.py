@@ -37,7 +37,7 @@ class Vocabulary:
     """The distinct characters of a text, sorted; a character's id is its position.
 
     U+FFFD, if present, stands for every character that the model does not know. The rare characters
-    that `--min-count` folds into it are trained as U+FFFD, which is never generated or scored.
+    that `--min-count` replaces with it are trained as U+FFFD, which is never generated or scored.
     """
 
     def __init__(self, characters: Sequence[str]) -> None:

@@ -1,1 +1,4 @@
-"""ModelConfig -> keras.Sequential. Nothing here knows of files or command lines."""
+"""ModelConfig -> keras.Sequential and its `.keras` file.
+
+Nothing here knows of checkpoints or command lines.
+"""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from chargen.config import TrainConfig
 
-__all__ = ["EXPLODED", "Learned", "Learner", "make_optimizer"]
+__all__ = ["EXPLODED", "BlockResult", "Learner", "make_optimizer"]
 
 EXPLODED = 10
 """How many times the loss of a uniform guess a loss may be before the run counts as diverged."""
@@ -28,12 +28,12 @@ SGD_MOMENTUM = 0.9
 """The usual value."""
 
 Tensor: TypeAlias = Any  # TensorFlow ships no types that mypy can use
-Ids = NDArray[np.int32]
+Int32Ids = NDArray[np.int32]
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Learned:
+class BlockResult:
     """The result of a block of steps.
 
     Attributes:
@@ -59,8 +59,8 @@ class Learner:
         optimizer: the optimizer, not yet built.
         shards: how many shards a batch is divided into.
         compiled: whether XLA compiles the pass of a shard; the layers must then allow it.
-        ema: the weight of the past, at each step, in the exponential moving average (EMA) of the
-            weights, which is what is learned; with 0 it is the weights themselves.
+        ema: the decay, at each step, of the exponential moving average (EMA) of the weights, which
+            is then what is kept; 0 keeps the weights themselves.
 
     Attributes:
         model: the layers as a `Sequential`.
@@ -130,13 +130,13 @@ class Learner:
             for index, variable in enumerate(variables)
         }
 
-    def learned(self) -> list[Floats]:
+    def weights_to_keep(self) -> list[Floats]:
         """Return the weights to keep, or their EMA, in the order of `model.trainable_variables`."""
         variables = self.averages if self.averages and self.steps else self._weights
         return [keras.ops.convert_to_numpy(variable) for variable in variables]
 
     def assign(self, weights: Sequence[Floats]) -> None:
-        """Replace the weights by arrays in the order of `learned`."""
+        """Replace the weights by arrays in the order of `weights_to_keep`."""
         for variable, array in zip(self._weights, weights, strict=True):
             variable.assign(array)
 
@@ -146,7 +146,7 @@ class Learner:
             for state in states:
                 state.assign(tf.zeros(state.shape))
 
-    def learn(self, inputs: Ids, targets: Ids, rates: Floats) -> Learned:
+    def learn(self, inputs: Int32Ids, targets: Int32Ids, rates: Floats) -> BlockResult:
         """Learn from K batches, one after the other, and stop at a step that diverges.
 
         Args:
@@ -158,7 +158,7 @@ class Learner:
             tf.constant(inputs), tf.constant(targets), tf.constant(rates)
         )
         taken = slice(int(steps))
-        return Learned(losses.numpy()[taken], accuracies.numpy()[taken], not bool(healthy))
+        return BlockResult(losses.numpy()[taken], accuracies.numpy()[taken], not bool(healthy))
 
     def _take_steps(
         self, inputs: Tensor, targets: Tensor, rates: Tensor
@@ -251,7 +251,9 @@ class Learner:
         self.optimizer.apply(gradients, self._weights)
         if self.averages:
             steps = tf.cast(self.optimizer.iterations.value, tf.float32)
-            # The EMA forgets faster at first, or the initial weights would dominate it for long.
+            # The EMA forgets faster at first, or the initial weights would dominate it for long:
+            # the first step replaces them, and then it covers 1 / (1 - past) = (steps + 9) / 10
+            # steps, about the last tenth.
             past = tf.minimum(self._ema, (steps - 1) / (steps + 9))
             for average, variable in zip(self.averages, self._weights, strict=True):
                 average.assign(past * average.value + (1 - past) * variable.value)

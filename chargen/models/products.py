@@ -22,7 +22,7 @@ __all__ = [
     "in_pieces",
     "product",
     "product_of_pieces",
-    "rounded",
+    "round_operand",
     "transposed",
 ]
 
@@ -43,7 +43,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return one
 
 
-def rounded(x: tf.Tensor, precision: NumberFormat) -> tf.Tensor:
+def round_operand(x: tf.Tensor, precision: NumberFormat) -> tf.Tensor:
     """Round an operand of a product to the precision."""
     return tf.cast(x, tf.as_dtype(precision))
 
@@ -113,10 +113,10 @@ def _product_of(a: tf.Tensor, b: tf.Tensor, precision: NumberFormat) -> tf.Tenso
     """Multiply in a precision, and compute the gradients in that precision too."""
 
     def multiply(a: tf.Tensor, b: tf.Tensor) -> Any:
-        left, right = (rounded(tf.stop_gradient(each), precision) for each in (a, b))
+        left, right = (round_operand(tf.stop_gradient(each), precision) for each in (a, b))
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            above = rounded(upstream, precision)
+            above = round_operand(upstream, precision)
             return _times(above, right), _times_left(left, above)
 
         return _multiply(left, right), gradient

@@ -9,7 +9,7 @@ operations per time step, including the product of the input, and differentiates
 - a time step is one product of the state and a few fused loops over its gates,
 - the forward pass keeps the slopes that the backward pass will multiply by instead of the gates, so
   a step of the backward pass is one product and one multiplication,
-- the gradients of all weights are one product over all time steps after the loop,
+- the gradients of all weights are one product over all time steps after the loop (two for a GRU),
 - XLA compiles the loops, so no operation is dispatched inside them, and
 - products may be computed in bfloat16 (see `products`); weights, states, gates and slopes stay
   float32.
@@ -35,7 +35,7 @@ from chargen.models.products import (
     in_pieces,
     product,
     product_of_pieces,
-    rounded,
+    round_operand,
     transposed,
 )
 
@@ -104,7 +104,7 @@ def _project(
         rows = kernel + bias
         (room,) = _room(1, x, width)
         return room, lambda t, _: tf.gather(rows, x[t])
-    flat = product(rounded(_flat(x), precision), rounded(kernel, precision)) + bias
+    flat = product(round_operand(_flat(x), precision), round_operand(kernel, precision)) + bias
     projected = tf.reshape(flat, (x.shape[0], -1, width))
     return _array(projected), lambda t, array: array.read(t)
 
@@ -137,7 +137,7 @@ def _weight_gradients(
     columns = [_columns(operand, width, precision) for operand in operands]
     # A row of ones sums the gradients, which gives that of the bias.
     joined = tf.concat([*columns, tf.ones_like(columns[0][:1])], 0)
-    gradients = product(joined, rounded(_flat(g), precision))
+    gradients = product(joined, round_operand(_flat(g), precision))
     *kernels, bias = tf.split(gradients, [*(each.shape[0] for each in columns), 1], 0)
     return (bias[0], *kernels)
 
@@ -146,12 +146,12 @@ def _columns(operand: Tensor, width: int, precision: NumberFormat) -> Tensor:
     """Return vectors (T, B, width), or those that ids (T, B) stand for, as (width, T * B)."""
     if operand.dtype.is_integer:
         return tf.one_hot(tf.reshape(operand, [-1]), width, axis=0, dtype=tf.as_dtype(precision))
-    return transposed(rounded(_flat(operand), precision))
+    return transposed(round_operand(_flat(operand), precision))
 
 
 def _input_gradient(g: Tensor, kernel: Tensor, precision: NumberFormat) -> Tensor:
     """Return the gradient of inputs (T, B, D); that of ids is never used, and XLA omits it."""
-    dx = product(rounded(_flat(g), precision), transposed(rounded(kernel, precision)))
+    dx = product(round_operand(_flat(g), precision), transposed(round_operand(kernel, precision)))
     return tf.reshape(dx, (g.shape[0], -1, kernel.shape[0]))
 
 
@@ -164,12 +164,12 @@ def _lstm(
     Returns:
         Outputs (T, B, U), the last h and c, and what the backward pass needs.
     """
-    u = rounded(recurrent, precision)
+    u = round_operand(recurrent, precision)
 
     def step(
         t: Tensor, h: Tensor, c: Tensor, gates: Any, outputs: Any, to_cell: Any, forget: Any
     ) -> Any:
-        z = product(rounded(h, precision), u) + projected(t, gates)
+        z = product(round_operand(h, precision), u) + projected(t, gates)
         i, f, candidate, o = tf.split(z, 4, 1)
         i, f, o = tf.sigmoid(i), tf.sigmoid(f), tf.sigmoid(o)
         candidate = tf.tanh(candidate)
@@ -205,7 +205,7 @@ def _lstm_gradient(
     """Return the gradients of x, kernel, recurrent, bias, h and c from those of the results."""
     slopes, outputs, to_cell, forget = kept
     d_outputs, dh, dc = upstream
-    u = in_pieces(transposed(rounded(recurrent, precision)))
+    u = in_pieces(transposed(round_operand(recurrent, precision)))
     steps = x.shape[0]
 
     def step(k: Tensor, dh: Tensor, dc: Tensor, gates: Any) -> Any:
@@ -213,7 +213,7 @@ def _lstm_gradient(
         dh = dh + d_outputs[t]
         dc = dc + dh * to_cell[t]
         g = tf.concat([dc, dc, dc, dh], 1) * slopes[t]
-        dh = product_of_pieces(rounded(g, precision), u)
+        dh = product_of_pieces(round_operand(g, precision), u)
         return dh, dc * forget[t], gates.write(t, g)
 
     dh, dc, gates = _loop(steps, step, dh, dc, *_room(1, x, slopes.shape[2]))
@@ -231,11 +231,11 @@ def _gru(
     Returns:
         Outputs (T, B, U), the last h, and what the backward pass needs.
     """
-    u = rounded(recurrent, precision)
+    u = round_operand(recurrent, precision)
 
     def step(t: Tensor, h: Tensor, gates: Any, outputs: Any, to_candidate: Any, keep: Any) -> Any:
         z_x, r_x, candidate_x = tf.split(projected(t, gates), 3, 1)
-        z_h, r_h, candidate_h = tf.split(product(rounded(h, precision), u) + bias[1], 3, 1)
+        z_h, r_h, candidate_h = tf.split(product(round_operand(h, precision), u) + bias[1], 3, 1)
         z, r = tf.sigmoid(z_x + z_h), tf.sigmoid(r_x + r_h)
         candidate = tf.tanh(candidate_x + r * candidate_h)
         slope = (1 - z) * (1 - candidate * candidate)
@@ -263,7 +263,7 @@ def _gru_gradient(
     """Return the gradients of x, kernel, recurrent, bias and h from those of the results."""
     slopes, outputs, to_candidate, keep = kept
     d_outputs, dh = upstream
-    u = in_pieces(transposed(rounded(recurrent, precision)))
+    u = in_pieces(transposed(round_operand(recurrent, precision)))
     steps, units = x.shape[0], h.shape[1]
 
     def gates(dh: Tensor, slopes: Tensor) -> Tensor:
@@ -272,7 +272,7 @@ def _gru_gradient(
     def step(k: Tensor, dh: Tensor, all_dh: Any) -> Any:
         t = steps - 1 - k
         dh = dh + d_outputs[t]
-        g = rounded(gates(dh, slopes[t]), precision)
+        g = round_operand(gates(dh, slopes[t]), precision)
         return product_of_pieces(g, u) + dh * keep[t], all_dh.write(t, dh)
 
     dh, array = _loop(steps, step, dh, *_room(1, x, h.shape[1]))
@@ -295,11 +295,11 @@ def _rnn(
     Returns:
         Outputs (T, B, U), the last h, and what the backward pass needs.
     """
-    u = rounded(recurrent, precision)
+    u = round_operand(recurrent, precision)
     activate = keras.activations.get(activation)
 
     def step(t: Tensor, h: Tensor, outputs: Any) -> Any:
-        h = activate(product(rounded(h, precision), u) + projected(t, outputs))
+        h = activate(product(round_operand(h, precision), u) + projected(t, outputs))
         return h, outputs.write(t, h)
 
     outputs, projected = _project(x, kernel, bias, precision)
@@ -316,13 +316,13 @@ def _rnn_gradient(
     """Return the gradients of x, kernel, recurrent, bias and h from those of the results."""
     (outputs,) = kept
     d_outputs, dh = upstream
-    u = in_pieces(transposed(rounded(recurrent, precision)))
+    u = in_pieces(transposed(round_operand(recurrent, precision)))
     steps, slope = x.shape[0], SLOPES[activation]
 
     def step(k: Tensor, dh: Tensor, all_dh: Any) -> Any:
         t = steps - 1 - k
         dh = dh + d_outputs[t]
-        g = rounded(dh * slope(outputs[t]), precision)
+        g = round_operand(dh * slope(outputs[t]), precision)
         return product_of_pieces(g, u), all_dh.write(t, dh)
 
     dh, array = _loop(steps, step, dh, *_room(1, x, h.shape[1]))

@@ -5,5 +5,5 @@ layers.py           a cell with its input: looked up, multiplied, or joined with
 network.py          the weights of a whole model: layers and the output layer
 reading.py          the state of one text, or of a batch of texts, and its steps
 language_model.py   a network with its vocabulary, as sampling and scoring use it
-threads.py          how matrix products are computed without changing a bit
+threads.py          threads for matrix products, whose number changes no bit of the results
 """

@@ -8,8 +8,8 @@ cell.
 
 A step takes inputs that are already projected, x = input W + b of shape (B, G U). The weights are
 rearranged once, when they are loaded. Since sigmoid(x) = (1 + tanh(x / 2)) / 2, the columns of the
-sigmoid gates are halved, so that one `tanh` serves all gates; and these columns come first, so that
-one operation on one block completes the formula.
+sigmoid gates are halved, so that one `tanh` serves all gates of an LSTM, and all sigmoid gates of a
+GRU; and these columns come first, so that one operation on one block completes the formula.
 
 NumPy's functions are called by their bare names, with the output as the last positional argument: a
 step of one sequence is a dozen calls of a third of a microsecond each, so looking up `np.` and

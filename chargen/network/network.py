@@ -118,6 +118,6 @@ def check_finite(values: NDArray[np.floating] | np.floating) -> None:
     """
     if not np.isfinite(values).all():
         raise NumericalError(
-            "the network's outputs are no longer numbers: its weights exploded in training; train "
+            "the network's outputs are not finite numbers: its weights exploded in training; train "
             "again with a lower --learning-rate, a smaller --clip-norm, or --cell lstm"
         )

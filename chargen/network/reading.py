@@ -36,9 +36,9 @@ BLOCK_FLOATS = 1 << 18
 FIRST_WINDOWS = 16
 """The windows of a text that may be open when it begins to be read character by character."""
 MOST_WINDOWS = 2048
-"""Open windows of several texts, above which whole windows are read faster: the rows of one step no
-longer fit a core's cache. Below it, `benchmarks/tuning.py` shows, whole windows take up to 12 times
-as long, and 18 times for one text."""
+"""The most open windows of several texts; above this, whole windows are read faster: the rows of
+one step no longer fit a core's cache. Below it, `benchmarks/tuning.py` shows, whole windows take up
+to 12 times as long, and 18 times for one text."""
 
 
 class Reading(Protocol):
@@ -155,7 +155,7 @@ class OneReading:
         return self._network.output(outputs)
 
     def keep(self, rows: Ids) -> None:
-        """Continue with the one text, rows [0], or drop it."""
+        """Do nothing: the one text is kept, rows [0], or is not read any further."""
 
     def arrays(self) -> list[Floats]:
         """Return all that is remembered of the text: arrays (1, U) that each step overwrites."""

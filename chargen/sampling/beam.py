@@ -23,6 +23,7 @@ from chargen.network.threads import computing
 __all__ = ["Continuation", "most_likely"]
 
 MOST_BEAMS = 4096
+"""A bound that keeps a mistyped option from asking for the machine's whole memory."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def most_likely(
     if not 1 <= beam <= MOST_BEAMS:
         raise OptionError(f"--beam must be from 1 to {MOST_BEAMS:,}; found {beam}")
     if not 1 <= count <= beam:
-        raise OptionError(f"--count must be from 1 to --beam {beam}; found {count}")
+        raise OptionError(f"--count must be from 1 to {beam}, the number of --beam; found {count}")
     vocabulary = model.vocabulary
     rows = max(2, beam)  # one text alone would be read with another rounding
     reading = make_reading(model.network, rows)

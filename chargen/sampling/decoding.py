@@ -79,7 +79,7 @@ class Decoder:
             banned: ids that must not be chosen now.
 
         Raises:
-            NumericalError: the logits are no numbers.
+            NumericalError: the logits are not finite numbers.
         """
         if self._banned is not None:
             logits[:, self._banned] = -np.inf
@@ -107,19 +107,19 @@ class Decoder:
             The ids (B,).
 
         Raises:
-            NumericalError: the logits are no numbers.
+            NumericalError: the logits are not finite numbers.
         """
         if self._banned is not None:
             logits[:, self._banned] = -np.inf
-        for row, ids in enumerate(banned):
-            if ids:
-                logits[row, ids] = -np.inf
+        for row, indices in enumerate(banned):
+            if indices:
+                logits[row, indices] = -np.inf
         if self._restricts:
             restrict(logits, self._config)
         scores = np.add(logits, noise, logits)
-        chosen: NDArray[np.intp] = scores.argmax(axis=1)
-        check_finite(scores[np.arange(len(scores)), chosen])  # `argmax` returns a NaN if any
-        return chosen
+        ids: NDArray[np.intp] = scores.argmax(axis=1)
+        check_finite(scores[np.arange(len(scores)), ids])  # `argmax` returns a NaN if any
+        return ids
 
 
 def restrict(logits: Floats, config: SampleConfig) -> None:

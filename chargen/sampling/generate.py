@@ -48,12 +48,15 @@ MOST_TOGETHER = 128
 FEWEST_TOGETHER = 6
 """The fewest texts written side by side; fewer are faster one after another."""
 MOST_WRITERS = 2
-"""The most writers that share texts: what lies between two products holds the interpreter."""
+"""The most writers that share texts: between two products a thread holds Python's interpreter
+lock."""
 WRITER_BYTES = 24 << 20
-"""The bytes of a recurrent kernel times the texts of each writer, at least: with less, two threads
-spend more time on waking each other, and on preparing the kernel twice, than they gain."""
+"""The least product of a recurrent kernel's bytes and the number of texts of each writer: with
+less, two threads spend more time on waking each other, and on preparing the kernel twice, than they
+gain."""
 FEWEST_PER_WRITER, ENOUGH_PER_WRITER = 8, 64
-"""The texts of each writer that are needed whatever the kernel, and that suffice whatever it is."""
+"""A writer has at least the first number of texts, however large the kernel; the second is always
+enough, however small it is."""
 
 
 class Text:

@@ -21,8 +21,8 @@ __all__ = ["CopyIndex", "Guard", "RollingHash", "Watch"]
 
 
 MASK = (1 << 64) - 1
-REMEMBERED = 10_000
-"""How many characters a text looks back on itself: loops are shorter."""
+REMEMBERED_CHARACTERS = 10_000
+"""How many of its last characters a text is compared with: loops are shorter."""
 
 
 class RollingHash:
@@ -154,7 +154,7 @@ class _RepetitionWatch:
         if context is not None:
             self._followed.setdefault(context, []).append(index)
             self._order.append(context)
-            if len(self._order) > REMEMBERED:
+            if len(self._order) > REMEMBERED_CHARACTERS:
                 oldest = self._order.popleft()
                 self._followed[oldest].pop(0)
                 if not self._followed[oldest]:

@@ -23,7 +23,10 @@ MOST_TRAINING = 1 << 25
 """The most characters of a training text that are used, from its end: 33 million, which takes a
 minute or two and 3 GB to count. Most compressors look back less far."""
 ZSTD_LEVEL = 19
+"""The highest level that zstd's own command offers without --ultra."""
 WINDOW_LOG = 27
+"""A window of 2**27 bytes, which holds `MOST_TRAINING` characters of up to four bytes, and is the
+largest that zstd's decoder accepts by default."""
 
 
 def ngram_bits(

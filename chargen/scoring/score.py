@@ -40,9 +40,10 @@ MOST_STREAMS = 256
 """The most streams of a group, or texts, that a thread reads side by side: more would make the
 matrix products no faster."""
 GROUPS = ((1 << 21, 8), (1 << 18, 4), (0, 2))
-"""The fewest characters for which streams are dealt to so many groups; a thread takes one group at
-a time. More groups mean more warm-up and smaller products: by the formula of `_count_streams`, a
-single thread takes up to a quarter longer than with one group, from 30,000 characters on."""
+"""The fewest characters for which streams are divided into this many groups; a thread takes one
+group at a time. More groups mean more warm-up and smaller products: by the formula of
+`_count_streams`, a single thread takes up to a quarter longer than with one group, from 30,000
+characters on."""
 FEWEST_LINES = 32
 """The fewest texts in each of two batches: fewer texts are read as one batch, because the products
 of two would be too small."""

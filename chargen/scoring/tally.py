@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from chargen.network.cells import Floats
 
-__all__ = ["CharacterScores", "Score", "Tally", "join_scores", "rounded"]
+__all__ = ["CharacterScores", "Score", "Tally", "join_scores", "round_figure"]
 
 FIGURE_DIGITS = 7
 """Significant digits of a figure. Figures are computed from float32 numbers, which hold seven;
@@ -17,14 +17,14 @@ further digits would differ with the CPU and with how a text is cut, and say not
 model."""
 
 
-def rounded(value: float) -> float:
+def round_figure(value: float) -> float:
     """Round a figure to its significant digits."""
     return float(f"{value:.{FIGURE_DIGITS}g}")
 
 
 @dataclass(frozen=True)
 class Score:
-    """The figures of one text, `rounded`, named as in `chargen evaluate --json`.
+    """The figures of one text, rounded by `round_figure`, named as in `chargen evaluate --json`.
 
     If there is nothing to score (no text, or only unknown characters) the means are NaN.
     """
@@ -60,14 +60,14 @@ class Tally:
         return Score(
             characters=self.characters,
             unknown_characters=self.unknown,
-            nats_per_character=rounded(mean),
-            bits_per_character=rounded(mean / math.log(2)),
+            nats_per_character=round_figure(mean),
+            bits_per_character=round_figure(mean / math.log(2)),
             # `math.exp` overflows above 709.
-            perplexity=math.inf if mean > 700 else rounded(math.exp(mean)),
-            accuracy=rounded(self.correct / self.scored) if self.scored else math.nan,
-            seconds=rounded(self.seconds),
+            perplexity=math.inf if mean > 700 else round_figure(math.exp(mean)),
+            accuracy=round_figure(self.correct / self.scored) if self.scored else math.nan,
+            seconds=round_figure(self.seconds),
             characters_per_second=(
-                rounded(self.characters / self.seconds) if self.seconds else math.nan
+                round_figure(self.characters / self.seconds) if self.seconds else math.nan
             ),
         )
 

@@ -10,12 +10,15 @@ from chargen.training.state import RunState
 
 __all__ = ["Clock"]
 
-WARM_UP = 0.03
+WARM_UP_SHARE = 0.03
 """Share of the run in which the learning rate rises, because Adam's first estimates are poor."""
-FINAL_RATE = 0.02
+FINAL_RATE_FACTOR = 0.02
 """Share of the learning rate that the cosine ends at: the last steps settle, but still learn."""
 EVALUATION_SHARE = 1 / 25
 """Largest share of a budget that evaluations may take."""
+LAST_EVALUATION_FACTOR = 1.2
+"""How many times as long as the longest evaluation so far the last one may take, which has to fit
+into the budget."""
 ENDING_SECONDS = 1.0
 """Seconds for writing the last files and exiting, the last evaluation not included."""
 
@@ -47,7 +50,7 @@ class Clock:
         self._step_characters = windows.targets_per_epoch / windows.steps
         self._origin = started - run.seconds
         self._steps = 0  # taken in this session
-        self._marks = [(0, self.elapsed())]  # steps and seconds that the speed is measured from
+        self._marks = [(0, self.elapsed())]  # steps and seconds from which throughput is measured
         self._longest_evaluation = 0.0
         self._next_evaluation = self._after(self.elapsed())
 
@@ -81,14 +84,14 @@ class Clock:
 
     @property
     def characters_per_second(self) -> float:
-        """The speed of this session, evaluations included."""
+        """The throughput of this session, evaluations included."""
         return self._steps_per_second() * self._step_characters
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until the run ends, at this session's speed."""
+        """Seconds until the run ends, at this session's throughput."""
         left = self.total_steps - self._run.step
-        of_epochs = left / pace if (pace := self._steps_per_second()) else math.inf
+        of_epochs = left / throughput if (throughput := self._steps_per_second()) else math.inf
         if self._training.budget is None:
             return of_epochs
         return max(0.0, min(of_epochs, self._time_to_learn() - self.elapsed()))
@@ -107,10 +110,11 @@ class Clock:
         fraction = self.fraction(step)
         if self._training.schedule == "constant":
             return highest
-        if fraction < WARM_UP:
-            return highest * max(fraction / WARM_UP, FINAL_RATE)  # at 0 a step would teach nothing
-        cosine = (1 + math.cos(math.pi * (fraction - WARM_UP) / (1 - WARM_UP))) / 2
-        return highest * (FINAL_RATE + (1 - FINAL_RATE) * cosine)
+        if fraction < WARM_UP_SHARE:
+            # At 0 a step would teach nothing.
+            return highest * max(fraction / WARM_UP_SHARE, FINAL_RATE_FACTOR)
+        cosine = (1 + math.cos(math.pi * (fraction - WARM_UP_SHARE) / (1 - WARM_UP_SHARE))) / 2
+        return highest * (FINAL_RATE_FACTOR + (1 - FINAL_RATE_FACTOR) * cosine)
 
     @property
     def is_over(self) -> bool:
@@ -124,7 +128,7 @@ class Clock:
 
     @property
     def is_evaluation_due(self) -> bool:
-        """Whether to evaluate after the last step."""
+        """Whether to evaluate after the step just taken."""
         if self.is_over:
             return True
         if self._training.budget is not None:
@@ -156,13 +160,14 @@ class Clock:
         return min(epoch_end, step - within + (within // every + 1) * every)
 
     def _steps_per_second(self) -> float:
-        """Return the speed of this session, without its first block if there were others."""
+        """Return this session's steps per second, without its first block if there were others."""
         steps, second = self._marks[-1] if self._steps > self._marks[-1][0] else self._marks[0]
         return (self._steps - steps) / max(self.elapsed() - second, 1e-9)
 
     def _time_to_learn(self) -> float:
         assert self._training.budget is not None
-        return self._training.budget - 1.2 * self._longest_evaluation - ENDING_SECONDS
+        last_evaluation = LAST_EVALUATION_FACTOR * self._longest_evaluation
+        return self._training.budget - last_evaluation - ENDING_SECONDS
 
     def _after(self, second: float) -> float:
         """Return the second of the next evaluation, counted from `second`."""

@@ -65,7 +65,7 @@ class Settings:
     average: float = 0.0
     weight_decay: float = 0.0
     """For Adam with a gated cell; AdamW has its own value, and the other optimizers have none."""
-    rate: float = 1.0
+    rate_factor: float = 1.0
     """A factor on `LEARNING_RATES`: greater for larger batches and for few epochs."""
 
 
@@ -96,13 +96,13 @@ LADDER = (
     Rung(characters=300_000, units=384, epochs=50, dropout=0.3, weight_drop=0.5, average=0.99),
     Rung(
         characters=3_000_000, units=512, epochs=15, batch_size=64,
-        dropout=0.1, weight_drop=0.3, average=0.998, rate=1.3,
+        dropout=0.1, weight_drop=0.3, average=0.998, rate_factor=1.3,
     ),
     Rung(
         characters=30_000_000, units=512, epochs=2, batch_size=64,
-        weight_drop=0.1, average=0.998, rate=1.3,
+        weight_drop=0.1, average=0.998, rate_factor=1.3,
     ),
-    Rung(characters=math.inf, units=512, epochs=1, batch_size=64, average=0.998, rate=1.3),
+    Rung(characters=math.inf, units=512, epochs=1, batch_size=64, average=0.998, rate_factor=1.3),
 )  # fmt: skip
 
 # The peak learning rate, with Adam and up to 256 units.
@@ -119,8 +119,8 @@ OPTIMIZER_FACTORS = {
     "sgd": 100.0,  # its steps are as long as the gradient, which is clipped to a norm of 1
 }
 ADAMW_DECAY = 0.1
-"""With AdamW there is always some decay, as that is what it is chosen for."""
-LAST_RATE = 1 / 3
+"""The default weight decay with AdamW, which is chosen for its decay."""
+LAST_RATE_FACTOR = 1 / 3
 """The factor on the learning rate for `predict="last"`. Each window has one target there, so the
 gradients are noisier."""
 
@@ -151,18 +151,19 @@ VALIDATION = 0.1
 
 EVALUATIONS = 20
 """How many evaluations a run or its budget has: enough to draw a curve and to stop early."""
-EVALUATION_SHARE = 5
+TRAINED_PER_HELD_OUT = 5
 """The fewest characters to learn from between evaluations, for each held-out character. Reading
 takes about a third of the time of learning, so evaluations take at most a fifteenth."""
 
 SMALL_TEXT = 300_000
 """Up to this length the text determines when to stop, and a budget can only shorten the run."""
-PATIENT_TEXT = 100_000
-PATIENT_REACH = 250
-PATIENT = Settings(units=512, dropout=0.4, weight_drop=0.5, average=0.99)
-"""Settings for a small text of at least `PATIENT_TEXT` characters, if the budget allows it to be
-read at least `PATIENT_REACH` times; shorter texts gain nothing from them."""
-PATIENT_EPOCHS = 60
+GENEROUS_TEXT = 100_000
+GENEROUS_EPOCHS = 60
+GENEROUS_REACH = 250
+GENEROUS = Settings(units=512, dropout=0.4, weight_drop=0.5, average=0.99)
+"""Settings for a small text of at least `GENEROUS_TEXT` characters, if the budget allows an LSTM of
+256 units to read it at least `GENEROUS_REACH` times: a step of 512 units is four times the work, so
+`GENEROUS_EPOCHS` with them take as long as 240 with 256. Shorter texts gain nothing from them."""
 REACHES: tuple[tuple[float, Settings], ...] = (
     (1_500_000, Settings(units=128)),
     (30_000_000, Settings(units=256, weight_drop=0.1, average=0.99, weight_decay=0.05)),
@@ -172,7 +173,9 @@ REACHES: tuple[tuple[float, Settings], ...] = (
     ),
     (
         math.inf,
-        Settings(units=512, batch_size=64, dropout=0.1, weight_drop=0.3, average=0.998, rate=1.3),
+        Settings(
+            units=512, batch_size=64, dropout=0.1, weight_drop=0.3, average=0.998, rate_factor=1.3
+        ),
     ),
 )
 """Settings for longer texts, by the reach of the budget: the most characters that an LSTM of 256
@@ -182,7 +185,7 @@ MOST_EPOCHS = 60
 FEW_EPOCHS = 3
 """The most epochs in which a text is not memorised. Dropout and decay would only slow the learning,
 and larger steps get further."""
-FEW_EPOCHS_RATE = 4 / 3
+FEW_EPOCHS_RATE_FACTOR = 4 / 3
 MANY_EPOCHS = 45
 MANY_EPOCHS_DROPOUT, MANY_EPOCHS_WEIGHT_DROP = 0.2, 0.4
 """With more than `MANY_EPOCHS` epochs, a network of 512 units is better with more dropout."""
@@ -250,7 +253,7 @@ def settle(
     text: TextSize,
     *,
     validation: float | str,
-    speed: float,
+    throughput: float,
     machine: Callable[[], Machine],
 ) -> tuple[ModelConfig, TrainConfig]:
     """Return the whole configuration of a run.
@@ -259,8 +262,8 @@ def settle(
         options: what the caller chose, from `check_options`.
         text: the sizes of the text.
         validation: the share or the file to hold out, from `default_validation`.
-        speed: how many characters per second an LSTM of 256 units learns from on this machine; it
-            matters if there is a budget.
+        throughput: how many characters per second an LSTM of 256 units learns from on this machine;
+            it matters if there is a budget.
         machine: describes this machine. It is called last, because it takes seconds.
 
     Raises:
@@ -276,14 +279,14 @@ def settle(
     if text.vocabulary < 2:
         raise TrainingError(
             "the text has only one distinct character, so there is nothing to predict; give "
-            "another text, or a lower --min-count if that has folded the others"
+            "another text, or a lower --min-count if that has replaced the others"
         )
     rung = next(rung for rung in LADDER if text.characters <= rung.characters)
     last = chosen.get("predict", ModelConfig.predict) == "last"
     if last:
         rung = _for_last(rung, text.characters)
     elif (budget := chosen.get("budget")) is not None:
-        rung = _within(rung, text.characters, budget * speed)
+        rung = _within(rung, text.characters, budget * throughput)
     _set_sizes(chosen, rung, last, text)
     model: ModelConfig = _build(ModelConfig, chosen, vocabulary_size=text.vocabulary)
     batch_size: int = chosen["batch_size"]
@@ -313,9 +316,9 @@ def with_preset(options: TrainOptions) -> dict[str, Any]:
 def _within(rung: Rung, characters: int, reach: float) -> Rung:
     """Return a rung changed for the reach of a budget: how many characters it can learn from."""
     if characters <= SMALL_TEXT:
-        if characters < PATIENT_TEXT or reach < PATIENT_REACH * characters:
+        if characters < GENEROUS_TEXT or reach < GENEROUS_REACH * characters:
             return rung
-        return replace(rung, **asdict(PATIENT), epochs=PATIENT_EPOCHS)
+        return replace(rung, **asdict(GENEROUS), epochs=GENEROUS_EPOCHS)
     settings = next(settings for most, settings in REACHES if reach <= most)
     # A step's work grows with the square of the units.
     epochs = reach * min(1, (256 / settings.units) ** 2) / characters
@@ -325,7 +328,11 @@ def _within(rung: Rung, characters: int, reach: float) -> Rung:
         )
     if epochs <= FEW_EPOCHS:
         settings = replace(
-            settings, dropout=0.0, weight_drop=0.0, weight_decay=0.0, rate=FEW_EPOCHS_RATE
+            settings,
+            dropout=0.0,
+            weight_drop=0.0,
+            weight_decay=0.0,
+            rate_factor=FEW_EPOCHS_RATE_FACTOR,
         )
     return replace(rung, **asdict(settings), epochs=MOST_EPOCHS)
 
@@ -341,7 +348,7 @@ def _for_last(rung: Rung, characters: int) -> Rung:
         weight_drop=0.0,
         average=0.0,
         weight_decay=0.0,
-        rate=LAST_RATE,
+        rate_factor=LAST_RATE_FACTOR,
     )
 
 
@@ -364,7 +371,8 @@ def _set_steps(chosen: dict[str, Any], model: ModelConfig, rung: Rung) -> None:
     factor = OPTIMIZER_FACTORS.get(optimizer, 1.0)
     # Wider and deeper networks need smaller steps; the rates were found at 1x256, 1x512 and 2x192.
     size = math.sqrt(min(1, 256 / model.units)) / model.layers
-    chosen.setdefault("learning_rate", LEARNING_RATES[model.cell] * factor * size * rung.rate)
+    rate = LEARNING_RATES[model.cell] * factor * size * rung.rate_factor
+    chosen.setdefault("learning_rate", rate)
 
 
 def _build(kind: Any, chosen: Mapping[str, Any], **more: Any) -> Any:
@@ -416,7 +424,7 @@ def _evaluate_every(chosen: Mapping[str, Any], model: ModelConfig, text: TextSiz
     steps, targets = epoch_size(model.predict, text.train, chosen["batch_size"], model.window)
     if chosen.get("preset") == "tutorial":
         return steps  # a tutorial shows every epoch
-    epoch_share = max(epochs / EVALUATIONS, text.validation * EVALUATION_SHARE / targets)
+    epoch_share = max(epochs / EVALUATIONS, text.validation * TRAINED_PER_HELD_OUT / targets)
     if epoch_share < 1:
         return -(-steps // round(1 / epoch_share))
     return min(steps * round(epoch_share), MAX_COUNT)

@@ -59,8 +59,8 @@ REPORT_SECONDS = 0.2
 SAMPLE_LENGTH = 100
 """The number of characters written at each evaluation, about a line of a terminal."""
 MOST_RECOVERIES = 5
-"""How often a run may recover. If it still diverges at a 32nd of its learning rate, the cause is
-another."""
+"""How often a run may recover. If it still diverges at a 32nd of its learning rate, something else
+is the cause."""
 
 
 def run(plan: Plan, started: float | None = None) -> Iterator[Event]:
@@ -83,12 +83,12 @@ def run(plan: Plan, started: float | None = None) -> Iterator[Event]:
     training, interruption = plan.checkpoint.training, Interruption()
     with Lock(plan.checkpoint.path) as lock:
         trainer = _Trainer(plan, time.monotonic() if started is None else started)
-        now, clock = trainer.state, trainer.clock
+        progress, clock = trainer.state, trainer.clock
         with interruption.watching():
             trainer.begin(lock)
             yield trainer.started()
             over = clock.is_over
-            while not (over or now.is_stale(training.patience) or interruption.signal):
+            while not (over or progress.is_stale(training.patience) or interruption.signal):
                 evaluated = None
                 try:
                     trainer.learn()
@@ -105,7 +105,7 @@ def run(plan: Plan, started: float | None = None) -> Iterator[Event]:
                 if evaluated or trainer.is_report_due:
                     yield evaluated or trainer.progressed()
             if interruption.signal:
-                trainer.leave()
+                trainer.save_unsaved()
             yield trainer.stopped()
 
 
@@ -141,7 +141,7 @@ class _Trainer:
             )
         self._rate = self.clock.learning_rate(self.state.step)
         self._saved_step = self.state.step
-        self._saved = self._reported = time.monotonic()
+        self._saved_at = self._reported_at = time.monotonic()
 
     def begin(self, lock: Lock) -> None:
         """Write a complete checkpoint, with the initial weights, before the first step.
@@ -169,23 +169,23 @@ class _Trainer:
         Raises:
             NumericalError: the run has diverged.
         """
-        now, clock = self.state, self.clock
-        epoch, first = divmod(now.step, clock.epoch_steps)
+        progress, clock = self.state, self.clock
+        epoch, first = divmod(progress.step, clock.epoch_steps)
         if not first:
             self._learner.reset_states()  # every epoch begins at the start of each stream
         count = clock.next_block(BLOCK_SECONDS, BLOCK_STEPS)
         inputs, targets = self._windows.block(epoch, first, count)
-        rates = [clock.learning_rate(now.step + k) for k in range(len(inputs))]
+        rates = [clock.learning_rate(progress.step + k) for k in range(len(inputs))]
         self._rate = rates[-1]
-        learned = self._learner.learn(inputs, targets, np.asarray(rates, np.float32))
+        result = self._learner.learn(inputs, targets, np.asarray(rates, np.float32))
         size = targets[0].size
         # Added step by step, so that the sums do not depend on how steps are grouped into blocks.
-        for nats, accuracy in zip(learned.losses, learned.accuracies, strict=True):
-            now.targets += size
-            now.nats += float(nats) * size
-            now.hits += float(accuracy) * size
-        clock.reach(now.step + len(learned.losses))
-        if learned.diverged:
+        for nats, accuracy in zip(result.losses, result.accuracies, strict=True):
+            progress.targets += size
+            progress.nats += float(nats) * size
+            progress.hits += float(accuracy) * size
+        clock.reach(progress.step + len(result.losses))
+        if result.diverged:
             raise NumericalError("the loss is not a finite number, or has exploded")
 
     def recover(self) -> Recovered:
@@ -194,22 +194,22 @@ class _Trainer:
         Raises:
             TrainingError: the run has done this `MOST_RECOVERIES` times already.
         """
-        now, step = self.state, self.state.step
-        if now.recoveries == MOST_RECOVERIES:
+        progress, step = self.state, self.state.step
+        if progress.recoveries == MOST_RECOVERIES:
             raise TrainingError(
                 f"training diverged: at step {step:,} the loss or the weights are not finite "
                 f"numbers, or have exploded, and halving the learning rate {MOST_RECOVERIES} times "
                 "did not help; the best weights so far are kept: train again with a lower "
                 "--learning-rate or a smaller --clip-norm"
             )
-        record = dict.fromkeys(HISTORY_FIELDS) | self._place(step, self.clock.elapsed())
+        record = dict.fromkeys(HISTORY_FIELDS) | self._when_fields(step, self.clock.elapsed())
         recovered = state.restore(self._checkpoint.path, self._learner)
-        vars(now).update(vars(recovered), recoveries=now.recoveries + 1)
-        self._rate = self.clock.learning_rate(now.step)
-        del self._history[now.evaluations :]
+        vars(progress).update(vars(recovered), recoveries=progress.recoveries + 1)
+        self._rate = self.clock.learning_rate(progress.step)
+        del self._history[progress.evaluations :]
         self._record(record | {"learning_rate": self._rate, "best": False, "diverged": True})
         self.save()
-        return Recovered(step, recovered.step, now.rate_factor)
+        return Recovered(step, recovered.step, progress.rate_factor)
 
     def evaluate(self) -> Evaluated:
         """Score the held-out text, keep the best weights, and add a line to the history.
@@ -220,25 +220,25 @@ class _Trainer:
             NumericalError: the weights or the outputs are not finite numbers, or the loss of the
                 held-out text has exploded.
         """
-        now, started = self.state, time.monotonic()
-        score, sample = self._examine()
+        progress, started = self.state, time.monotonic()
+        score, sample = self._score_and_sample()
         nats = score.nats_per_character if score else None
-        best = nats is None or now.best_nats is None or nats < now.best_nats
+        best = nats is None or progress.best_nats is None or nats < progress.best_nats
         if not (self._checkpoint.path / MODEL).exists():
             best = True  # somebody has removed the better ones
-        now.stale = 0 if best else now.stale + 1
+        progress.stale = 0 if best else progress.stale + 1
         if best:
-            now.best_nats = nats
+            progress.best_nats = nats
             self._write_model(self._checkpoint.path)
-        record = self._place(now.step, now.seconds) | {
-            "train_nats": now.nats / now.targets,
-            "train_accuracy": now.hits / now.targets,
+        record = self._when_fields(progress.step, progress.seconds) | {
+            "train_nats": progress.nats / progress.targets,
+            "train_accuracy": progress.hits / progress.targets,
             "validation_nats": nats,
             "validation_bits": None if nats is None else nats / math.log(2),
             "validation_accuracy": score.accuracy if score else None,
             "best": best,
         }
-        now.targets, now.nats, now.hits = 0, 0.0, 0.0
+        progress.targets, progress.nats, progress.hits = 0, 0.0, 0.0
         self._record(record)
         clock = self.clock
         clock.count_evaluation(time.monotonic() - started)
@@ -247,15 +247,15 @@ class _Trainer:
     @property
     def is_save_due(self) -> bool:
         """Whether a killed run would lose more than it may."""
-        return time.monotonic() - self._saved >= self._checkpoint.training.save_every
+        return time.monotonic() - self._saved_at >= self._checkpoint.training.save_every
 
     def save(self) -> None:
         """Write what `--resume` needs, and any file of the checkpoint that was removed."""
         self._checkpoint.mend()
         state.save(self._checkpoint.path, self._learner, self.state)
-        self._saved_step, self._saved = self.state.step, time.monotonic()
+        self._saved_step, self._saved_at = self.state.step, time.monotonic()
 
-    def leave(self) -> None:
+    def save_unsaved(self) -> None:
         """Save what an interrupted run has learned since it was last saved.
 
         If it was not evaluated yet, or nothing is held out, its current weights become its model.
@@ -275,38 +275,40 @@ class _Trainer:
     @property
     def is_report_due(self) -> bool:
         """Whether the last report of progress was long enough ago."""
-        return time.monotonic() - self._reported >= REPORT_SECONDS
+        return time.monotonic() - self._reported_at >= REPORT_SECONDS
 
     def progressed(self) -> Progressed:
         """Return an event that says how far the run is and how fast."""
-        now, clock, self._reported = self.state, self.clock, time.monotonic()
+        progress, clock, self._reported_at = self.state, self.clock, time.monotonic()
         return Progressed(
-            step=now.step,
-            epoch=now.step / clock.epoch_steps,
-            fraction=clock.fraction(now.step),
-            train_nats=now.nats / now.targets,
+            step=progress.step,
+            epoch=progress.step / clock.epoch_steps,
+            fraction=clock.fraction(progress.step),
+            train_nats=progress.nats / progress.targets,
             characters_per_second=clock.characters_per_second,
             seconds_left=clock.seconds_left,
         )
 
     def stopped(self) -> Stopped:
         """Return the event that closes a session, with the reason."""
-        now, patience = self.state, self._checkpoint.training.patience
+        progress, patience = self.state, self._checkpoint.training.patience
         reason: Reason = "interrupted"
-        if now.step >= self.clock.total_steps:
+        if progress.step >= self.clock.total_steps:
             reason = "finished"
-        elif now.is_stale(patience):
+        elif progress.is_stale(patience):
             reason = "patience"
         elif self.clock.is_out_of_time:
             reason = "budget"
-        return Stopped(reason, self._checkpoint.path, now.step, now.seconds, best_of(self._history))
+        return Stopped(
+            reason, self._checkpoint.path, progress.step, progress.seconds, best_of(self._history)
+        )
 
-    def _examine(self) -> tuple[Score | None, str]:
+    def _score_and_sample(self) -> tuple[Score | None, str]:
         """Return the score of the held-out text, if any of it can be scored, and a short sample.
 
         The code is that of `chargen evaluate` and `chargen sample`, so that the figures agree.
         """
-        weights: list[NDArray[np.float32]] = self._learner.learned()
+        weights: list[NDArray[np.float32]] = self._learner.weights_to_keep()
         if not all(np.isfinite(array).all() for array in weights):
             raise NumericalError("the weights are not finite numbers")
         checkpoint = self._checkpoint
@@ -323,7 +325,7 @@ class _Trainer:
             raise NumericalError("the loss of the held-out text has exploded")
         return score, sample
 
-    def _place(self, step: int, seconds: float) -> dict[str, Any]:
+    def _when_fields(self, step: int, seconds: float) -> dict[str, Any]:
         """Return the fields of a line of the history that say when it was written."""
         return {
             "step": step,
@@ -339,7 +341,7 @@ class _Trainer:
         self._write_history(self._checkpoint.path)
 
     def _write_model(self, folder: Path) -> None:
-        self._exported.set_weights(self._learner.learned())
+        self._exported.set_weights(self._learner.weights_to_keep())
         replace_file(folder / MODEL, partial(save_model, self._exported))
 
     def _write_history(self, folder: Path) -> None:

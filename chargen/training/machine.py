@@ -20,9 +20,9 @@ __all__ = [
     "Machine",
     "bfloat16_feature",
     "features",
-    "learning_speed",
     "memory_bytes",
     "this_machine",
+    "training_throughput",
 ]
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -33,12 +33,12 @@ HEADINGS = {"flags", "Features"}
 GROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
 """Where Linux states the memory limit of a container."""
 
-SPEEDS = {"amx_bf16": 85_000, "avx512_bf16": 45_000}
-"""Features for products of bfloat16, the fastest first. With each comes the number of characters
-per second that one core learned from when it trained an LSTM of 256 units: of an Intel Xeon, and of
-an AMD Zen 4."""
-FLOAT32_SPEED = 30_000
-"""The same speed with float32 alone, on the Zen 4."""
+CHARACTERS_PER_SECOND = {"amx_bf16": 85_000, "avx512_bf16": 45_000}
+"""Features for products of bfloat16, the fastest first. Each has the characters per second that one
+core learned from when it trained an LSTM of 256 units: an Intel Xeon's for the first, an AMD Zen
+4's for the second."""
+FLOAT32_CHARACTERS_PER_SECOND = 30_000
+"""The same throughput with float32 alone, on the Zen 4."""
 FEWEST_ROWS = 8
 """The fewest rows in a shard. Each shard prepares the weights for its products once more, and fewer
 rows do not repay that."""
@@ -60,7 +60,7 @@ class Machine:
     bfloat16: str | None = None
 
     def precision(self, asked_for: Precision) -> tuple[NumberFormat, str | None]:
-        """Return the precision of the products and, where it was not asked for, the reason.
+        """Return the precision of the products and, if it was not asked for, the reason.
 
         Raises:
             OptionError: bfloat16 was asked for on a GPU, where Keras' own layers run.
@@ -117,14 +117,16 @@ def features(cpuinfo: Path = CPUINFO) -> frozenset[str]:
     )
 
 
-def learning_speed(threads: int | None) -> float:
-    """Return how many characters per second an LSTM of 256 units learns from on such a processor.
+def training_throughput(threads: int | None) -> float:
+    """Return the characters per second that this kind of processor trains an LSTM of 256 units on.
 
     Args:
         threads: how many to compute with; None uses one for each core.
     """
     feature = bfloat16_feature()
-    return thread_count(threads) * (SPEEDS[feature] if feature else FLOAT32_SPEED)
+    if feature is None:
+        return thread_count(threads) * FLOAT32_CHARACTERS_PER_SECOND
+    return thread_count(threads) * CHARACTERS_PER_SECOND[feature]
 
 
 def memory_bytes() -> int:
@@ -139,4 +141,4 @@ def bfloat16_feature() -> str | None:
     """Return the feature that makes products of bfloat16 faster here than float32, or None."""
     if not runtime.multiplies_bfloat16():
         return None
-    return next((name for name in SPEEDS if name in features(CPUINFO)), None)
+    return next((name for name in CHARACTERS_PER_SECOND if name in features(CPUINFO)), None)

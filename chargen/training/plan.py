@@ -29,7 +29,7 @@ from chargen.training.defaults import (
     settle,
     with_preset,
 )
-from chargen.training.machine import learning_speed, this_machine
+from chargen.training.machine import this_machine, training_throughput
 
 __all__ = ["Plan", "default_checkpoint", "plan_new", "plan_resumed"]
 
@@ -88,7 +88,7 @@ def plan_new(
         folder: the directory for the checkpoint; it is created.
         sources: the paths of the texts; "-" is standard input.
         options: what the caller chose, from `check_options`.
-        force: replace the checkpoint that is there.
+        force: the run may replace the checkpoint that is there; planning leaves it as it is.
         init_from: a checkpoint whose network and weights to start from.
 
     Raises:
@@ -126,7 +126,7 @@ def plan_new(
             validation=len(validation_ids),
         ),
         validation=_absolute(validation) if isinstance(validation, str) else validation,
-        speed=learning_speed(threads),
+        throughput=training_throughput(threads),
         machine=partial(this_machine, threads),
     )
     record = CorpusRecord(

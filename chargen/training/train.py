@@ -17,7 +17,7 @@ from chargen.training.support import check_support
 
 __all__ = ["train"]
 
-Text = str | PathLike[str]
+AnyPath = str | PathLike[str]
 
 
 def _ignore(event: Event) -> None:
@@ -26,12 +26,12 @@ def _ignore(event: Event) -> None:
 
 @takes(TRAIN_OPTIONS)
 def train(
-    texts: Text | Sequence[Text] = (),
+    texts: AnyPath | Sequence[AnyPath] = (),
     *,
-    checkpoint: Text | None = None,
+    checkpoint: AnyPath | None = None,
     resume: bool = False,
     force: bool = False,
-    init_from: Text | None = None,
+    init_from: AnyPath | None = None,
     report: Report = _ignore,
     **options: Unpack[TrainOptions],
 ) -> Path:
@@ -44,8 +44,9 @@ def train(
         texts: a path, or several whose texts are joined in order; "-" is standard input. With
             `resume` they may be left out, as the run knows its own.
         checkpoint: the directory to write; by default `checkpoints/<stem of the first text>`.
-        resume: continue the run in `checkpoint` where it stopped.
-        force: replace the checkpoint that is there.
+        resume: continue the run in `checkpoint` where it stopped. Of the options, `epochs`,
+            `budget`, `patience`, `save_every` and `threads` may be changed.
+        force: replace the checkpoint that is there as soon as the run starts.
         init_from: a checkpoint whose network and weights to start from; its characters must be
             those of the text.
         report: a function that is called with each event of the run; see

@@ -42,7 +42,7 @@ def test_the_files_are_plain_json(checkpoint: Path):
 def test_a_missing_directory_file_or_config_is_named(folder: Path, tmp_path: Path):
     with pytest.raises(CheckpointError, match=r"no checkpoint at .*nowhere; train one"):
         Checkpoint.open(tmp_path / "nowhere")
-    with pytest.raises(CheckpointError, match="is a file; a checkpoint is a directory"):
+    with pytest.raises(CheckpointError, match="is a file; name the checkpoint's directory"):
         Checkpoint.open(folder / "config.json")
     (folder / "config.json").unlink()
     with pytest.raises(CheckpointError, match=r"is not a checkpoint: it has no config\.json"):

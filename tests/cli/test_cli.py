@@ -18,7 +18,7 @@ def test_the_version_is_printed_and_an_unknown_command_refused(run: Run):
     assert result.stderr.decode().startswith("chargen: error: No such command 'frobnicate'")
 
 
-def test_control_codes_and_markup_in_names_are_shown_as_signs(
+def test_control_codes_and_markup_in_names_are_shown_as_escape_sequences(
     checkpoint: Path, run: Run, tmp_path: Path
 ):
     shutil.copytree(checkpoint, tmp_path / "checkpoints" / "[red]\x1b[2J")
@@ -29,7 +29,7 @@ def test_control_codes_and_markup_in_names_are_shown_as_signs(
         assert rb"[red]\x1b[2J" in result.stdout
 
 
-def test_control_characters_in_errors_are_signs(run: Run, tmp_path: Path):
+def test_control_characters_in_errors_are_escape_sequences(run: Run, tmp_path: Path):
     result = run("info", "nowhere\x1b]0;title\x07")
     assert result.returncode == 1
     assert rb"nowhere\x1b]0;title\x07" in result.stderr

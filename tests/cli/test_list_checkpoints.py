@@ -26,7 +26,7 @@ def test_list_shows_the_checkpoints_and_passes_over_broken_ones(
     assert result.returncode == 0
     assert "checkpoints/good" in result.stdout.decode()
     assert "checkpoints/bad" not in result.stdout.decode()
-    assert "left out" in result.stderr.decode()
+    assert "skipped" in result.stderr.decode()
     records = json.loads(run("list", "--json").stdout)
     assert [record["path"] for record in records] == ["checkpoints/good"]
 

@@ -186,8 +186,8 @@ def test_control_characters_of_a_text_are_signs_on_a_terminal(tmp_path: Path, ru
     piped = run(*arguments).stdout.decode()
     assert set(piped) == set("\n\x1b\x07\x9b")
     shown = on_terminal_entirely([*arguments], tmp_path)
-    signs = {"\n": "\r\n", "\x1b": r"\x1b", "\x07": r"\x07", "\x9b": r"\x9b"}
-    assert shown == "".join(signs[c] for c in piped)
+    escapes = {"\n": "\r\n", "\x1b": r"\x1b", "\x07": r"\x07", "\x9b": r"\x9b"}
+    assert shown == "".join(escapes[c] for c in piped)
     assert on_terminal_entirely([*arguments, "--raw"], tmp_path) == piped.replace("\n", "\r\n")
     assert "\x1b" not in on_terminal_entirely([*arguments, "--jsonl"], tmp_path)
 

@@ -143,7 +143,7 @@ def test_a_text_may_come_from_standard_input(monkeypatch: pytest.MonkeyPatch):
 
 @on_files
 @given(text=st.text("abcdeé🙂", min_size=1), min_count=st.integers(1, 5))
-def test_min_count_folds_just_the_rarer_characters(tmp_path: Path, text: str, min_count: int):
+def test_min_count_replaces_just_the_rarer_characters(tmp_path: Path, text: str, min_count: int):
     corpus = read_corpus([write(tmp_path / "text", text.encode())], min_count=min_count)
     counts = Counter(text)
     expected = "".join(c if counts[c] >= min_count else REPLACEMENT for c in text)
@@ -159,8 +159,8 @@ def test_many_characters_widen_the_ids_on_the_way(tmp_path: Path, monkeypatch: p
     corpus = read_corpus([write(tmp_path / "text", text.encode())])
     assert corpus.ids.dtype == np.uint32
     assert corpus.vocabulary.decode(corpus.ids) == text
-    folded = read_corpus([write(tmp_path / "text", ("aa" + text).encode())], min_count=2)
-    assert folded.ids.dtype == np.uint8
+    replaced = read_corpus([write(tmp_path / "text", ("aa" + text).encode())], min_count=2)
+    assert replaced.ids.dtype == np.uint8
 
 
 def test_the_fingerprint_is_of_the_text_not_of_its_bytes(tmp_path: Path):

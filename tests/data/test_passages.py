@@ -45,7 +45,7 @@ def test_the_longest_copy_is_that_of_a_naive_search(text: str, corpus: str):
 def test_windows_are_hashed_alike_wherever_blocks_end(length: int, monkeypatch: pytest.MonkeyPatch):
     ids = np.random.default_rng(0).integers(0, 70, 100).astype(np.uint8)
     whole = np.concatenate(list(window_hashes(ids, length)))
-    monkeypatch.setattr(passages, "BLOCK", 7)
+    monkeypatch.setattr(passages, "BLOCK_CHARACTERS", 7)
     np.testing.assert_array_equal(np.concatenate(list(window_hashes(ids, length))), whole)
     mask, factor = (1 << 64) - 1, passages.FACTOR
     for start, found in enumerate(whole.tolist()):

@@ -48,7 +48,7 @@ def test_a_learner_begins_with_the_weights_of_the_model_that_is_saved():
     config = ModelConfig(vocabulary_size=5, units=6, window=4, embedding=3, layers=2, dropout=0.1)
     learner = build_learner(config, make_training(batch_size=4, random_seed=3))
     model = build_model(config, random_seed=3)
-    for ours, saved in zip(learner.learned(), model.get_weights(), strict=True):
+    for ours, saved in zip(learner.weights_to_keep(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, saved)
 
 

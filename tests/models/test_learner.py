@@ -59,42 +59,40 @@ def config(predict: str = "all", **options: Any) -> ModelConfig:
 )
 def test_shards_learn_what_the_whole_batch_does(cell: Any, layers: int, shards: int):
     models = [learner(each, config(cell=cell, layers=layers)) for each in (1, shards)]
-    learned = [model.learn(*blocks(3)) for model in models]
-    for one, two in zip(models[0].learned(), models[1].learned(), strict=True):
+    results = [model.learn(*blocks(3)) for model in models]
+    for one, two in zip(models[0].weights_to_keep(), models[1].weights_to_keep(), strict=True):
         np.testing.assert_allclose(one, two, atol=1e-5)
-    np.testing.assert_allclose(learned[1].losses, learned[0].losses, atol=1e-5)
-    np.testing.assert_allclose(learned[1].accuracies, learned[0].accuracies, atol=1e-6)
-    assert len(learned[0].losses) == 3
+    np.testing.assert_allclose(results[1].losses, results[0].losses, atol=1e-5)
+    np.testing.assert_allclose(results[1].accuracies, results[0].accuracies, atol=1e-6)
+    assert len(results[0].losses) == 3
 
 
 def test_a_block_is_its_steps_one_after_the_other():
     inputs, targets, rates = blocks(4)
     rates = rates * np.arange(1, 5, dtype=np.float32)
     model = learner(2, config())
-    learned = model.learn(inputs, targets, rates)
-    together = model.learned()
+    result = model.learn(inputs, targets, rates)
+    together = model.weights_to_keep()
     assert float(model.optimizer.learning_rate) == pytest.approx(float(rates[-1]))
     assert model.steps == 4
     model = learner(2, config())
     assert model.steps == 0
     parts = [slice(k, k + 1) for k in range(4)]
     single = [model.learn(inputs[part], targets[part], rates[part]) for part in parts]
-    for one, two in zip(together, model.learned(), strict=True):
+    for one, two in zip(together, model.weights_to_keep(), strict=True):
         np.testing.assert_array_equal(one, two)
-    np.testing.assert_array_equal(learned.losses, [float(each.losses[0]) for each in single])
-    np.testing.assert_array_equal(
-        learned.accuracies, [float(each.accuracies[0]) for each in single]
-    )
+    np.testing.assert_array_equal(result.losses, [float(each.losses[0]) for each in single])
+    np.testing.assert_array_equal(result.accuracies, [float(each.accuracies[0]) for each in single])
 
 
 def test_a_block_ends_where_it_diverges():
     inputs, targets, rates = blocks(5)
     rates[1] = 1e30
     model = learner(2, config(), clip_norm=0.0)
-    learned = model.learn(inputs, targets, rates)
-    assert learned.diverged
+    result = model.learn(inputs, targets, rates)
+    assert result.diverged
     assert model.steps == 3  # the step after the one that ruined the weights
-    assert len(learned.losses) == len(learned.accuracies) == 3
+    assert len(result.losses) == len(result.accuracies) == 3
     healthy = learner(2, config()).learn(*blocks(5))
     assert not healthy.diverged
     assert len(healthy.losses) == 5
@@ -118,9 +116,9 @@ def test_states_are_carried_from_step_to_step_until_they_are_reset():
 @pytest.mark.parametrize("rows", [1, 3, 4])
 def test_predict_last_takes_batches_of_any_size(rows: int, cell: Any):
     models = [learner(shards, config("last", cell=cell, bidirectional=True)) for shards in (1, 2)]
-    learned = [model.learn(*blocks(2, rows, "last")) for model in models]
-    np.testing.assert_allclose(learned[0].losses, learned[1].losses, atol=1e-5)
-    for one, two in zip(models[0].learned(), models[1].learned(), strict=True):
+    results = [model.learn(*blocks(2, rows, "last")) for model in models]
+    np.testing.assert_allclose(results[0].losses, results[1].losses, atol=1e-5)
+    for one, two in zip(models[0].weights_to_keep(), models[1].weights_to_keep(), strict=True):
         np.testing.assert_allclose(one, two, atol=1e-5)
 
 
@@ -141,15 +139,15 @@ def test_each_step_and_each_shard_drops_other_weights():
 def test_the_average_follows_the_weights_and_forgets_the_first_ones():
     inputs, targets, _ = blocks(1)
     model = learner(1, config(), average=0.9)
-    initial = [np.array(w) for w in model.learned()]
+    initial = [np.array(w) for w in model.weights_to_keep()]
     model.learn(inputs, targets, np.full(1, 0.5, np.float32))
     after_one = [np.asarray(v) for v in model.model.trainable_variables]
-    for kept, weight in zip(model.learned(), after_one, strict=True):
+    for kept, weight in zip(model.weights_to_keep(), after_one, strict=True):
         np.testing.assert_allclose(kept, weight, atol=1e-7)
     assert any((a != b).any() for a, b in zip(initial, after_one, strict=True))
     model.learn(inputs, targets, np.full(1, 0.5, np.float32))
     # The second step's weight of the past is 1 / 11, not yet 0.9.
     for kept, before, now in zip(
-        model.learned(), after_one, model.model.trainable_variables, strict=True
+        model.weights_to_keep(), after_one, model.model.trainable_variables, strict=True
     ):
         np.testing.assert_allclose(kept, before / 11 + np.asarray(now) * 10 / 11, atol=1e-6)

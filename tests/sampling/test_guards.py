@@ -17,7 +17,7 @@ from chargen.data.passages import window_hashes
 from chargen.errors import OptionError
 from chargen.model import Model
 from chargen.sampling.generate import write
-from chargen.sampling.guards import REMEMBERED, CopyIndex, Guard, RollingHash
+from chargen.sampling.guards import REMEMBERED_CHARACTERS, CopyIndex, Guard, RollingHash
 
 pytestmark = pytest.mark.numeric
 
@@ -62,7 +62,7 @@ def test_what_would_repeat_a_passage_is_forbidden_and_nothing_else(text: list[in
 
 def test_a_passage_of_long_ago_may_come_again():
     guard = Guard(99, repetition=3)
-    for index in (7, 8, 9, *([1, 2] * REMEMBERED), 7, 8):
+    for index in (7, 8, 9, *([1, 2] * REMEMBERED_CHARACTERS), 7, 8):
         guard.accept(index)
     assert not guard.banned()
     guard.accept(9)

@@ -10,7 +10,7 @@ from conftest import SCORE_NAMES
 from rounding import HALF_A_DIGIT
 
 import chargen
-from chargen.scoring.tally import Tally, rounded
+from chargen.scoring.tally import Tally, round_figure
 
 pytestmark = pytest.mark.numeric
 
@@ -32,14 +32,14 @@ def test_scores_of_parts_sum_to_that_of_the_whole(checkpoint: Path):
 
 
 def test_figures_have_the_digits_of_what_they_are_made_of():
-    assert rounded(1.23456789) == 1.234568
-    assert rounded(0.000123456789) == 0.0001234568
-    assert rounded(123456789.0) == 123456800.0
-    assert math.isnan(rounded(math.nan))
+    assert round_figure(1.23456789) == 1.234568
+    assert round_figure(0.000123456789) == 0.0001234568
+    assert round_figure(123456789.0) == 123456800.0
+    assert math.isnan(round_figure(math.nan))
     score = Tally(characters=10, scored=9, correct=3, nats=12.3456789012, seconds=0.1).score()
     for value in dataclasses.astuple(score):
-        assert value == rounded(value)
-    assert score.bits_per_character == rounded(12.3456789012 / 9 / math.log(2))
+        assert value == round_figure(value)
+    assert score.bits_per_character == round_figure(12.3456789012 / 9 / math.log(2))
 
 
 def test_the_score_is_named_as_in_the_contract(checkpoint: Path):

@@ -68,7 +68,7 @@ def test_a_block_ends_where_an_epoch_or_an_evaluation_may_be_due(hand: Hand):
     run = RunState()
     clock = make_clock(run, hand.now, evaluate_every=20)
     clock.begin()
-    assert clock.next_block(1e9, 64) == 1  # nothing is known of the pace
+    assert clock.next_block(1e9, 64) == 1  # nothing is known of the throughput
     hand.now += 1
     blocks = {}
     for step in (1, 9, 10, 29):

@@ -20,7 +20,7 @@ from chargen.training.machine import Machine
 
 
 def settle(
-    options: Any, characters: int = 100_000, vocabulary_size: int = 60, speed: float = 1.0
+    options: Any, characters: int = 100_000, vocabulary_size: int = 60, throughput: float = 1.0
 ) -> tuple[ModelConfig, TrainConfig]:
     options = check_options(options)
     check_network(with_preset(options))
@@ -36,7 +36,7 @@ def settle(
         options,
         size,
         validation=validation,
-        speed=speed,
+        throughput=throughput,
         machine=lambda: Machine(threads=1),
     )
 
@@ -81,14 +81,14 @@ def test_larger_texts_get_larger_networks_and_more_learning():
 def test_a_budget_chooses_by_what_can_be_learnt_from_in_it(
     characters: int, reach: int, units: int, epochs: int, drops: bool
 ):
-    model, training = settle({"budget": 100.0}, characters, speed=reach / 100)
+    model, training = settle({"budget": 100.0}, characters, throughput=reach / 100)
     assert (model.units, training.epochs) == (units, epochs)
     assert (training.weight_drop > 0) == drops
 
 
 def test_more_is_dropped_where_a_long_budget_reads_a_text_very_often():
     def drops(reach: float) -> tuple[float, float]:
-        model, training = settle({"budget": 100.0}, 1_100_000, speed=reach / 100)
+        model, training = settle({"budget": 100.0}, 1_100_000, throughput=reach / 100)
         assert model.units == 512
         return model.dropout, training.weight_drop
 
@@ -99,7 +99,7 @@ def test_more_is_dropped_where_a_long_budget_reads_a_text_very_often():
 def test_weights_decay_where_a_text_is_read_often_in_a_budget_and_with_adamw():
     def decay(reach: int, **options: Any) -> float:
         options |= {"budget": 100.0}
-        return settle(options, 1_100_000, speed=reach / 100)[1].weight_decay
+        return settle(options, 1_100_000, throughput=reach / 100)[1].weight_decay
 
     assert decay(12_000_000) == 0.05
     assert decay(2_000_000) == 0
@@ -186,7 +186,7 @@ def test_a_text_shorter_than_the_given_streams_is_an_error():
         ({"window": "3"}, "--window must be"),
         ({"batch_size": 0}, "--batch-size must be"),
         ({"learning_rate": -1.0}, "--learning-rate must be"),
-        ({"bidirectional": True}, "--bidirectional goes only with --predict last"),
+        ({"bidirectional": True}, "--bidirectional needs --predict last"),
         ({"optimizer": "lion"}, "--optimizer must be"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Shards, precision and speed are chosen by the machine."""
+"""Shards, precision and throughput follow from the machine."""
 
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from chargen.training.machine import (
     Machine,
     bfloat16_feature,
     features,
-    learning_speed,
     this_machine,
+    training_throughput,
 )
 from chargen.training.runtime import multiplies_bfloat16
 
@@ -56,10 +56,10 @@ def test_the_bfloat16_feature_is_one_that_this_processor_has():
         assert feature in named.split()
 
 
-def test_the_speed_is_in_proportion_to_the_threads_and_the_same_each_time():
-    assert learning_speed(1) > 0
-    assert learning_speed(4) == 4 * learning_speed(1)
-    assert learning_speed(None) == learning_speed(None)
+def test_the_throughput_is_in_proportion_to_the_threads_and_the_same_each_time():
+    assert training_throughput(1) > 0
+    assert training_throughput(4) == 4 * training_throughput(1)
+    assert training_throughput(None) == training_throughput(None)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_any_program_reads_the_file(learner: Any, saved: Path):
     weights = header["weight0"]
     begin, end = weights["data_offsets"]
     found = np.frombuffer(data[8 + size :][begin:end], "<f4").reshape(weights["shape"])
-    np.testing.assert_array_equal(found, learner.learned()[0])
+    np.testing.assert_array_equal(found, learner.weights_to_keep()[0])
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_any_script_trains_and_samples_unharmed(polyglot: chargen.Model, content
     assert score.bits_per_character < 0.5
 
 
-def test_rare_characters_are_folded_by_min_count(tmp_path: Path):
+def test_rare_characters_are_replaced_by_min_count(tmp_path: Path):
     text = tmp_path / "text"
     text.write_text("abc abd abe " * 20 + "xyz", encoding="utf-8")
     path = chargen.train(text, checkpoint=tmp_path / "ck", min_count=5, validation=0, **SMALL)
