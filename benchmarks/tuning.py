@@ -39,7 +39,6 @@ RUNTIME = "chargen.training.runtime"
 PLACES: dict[str, list[tuple[str, str]]] = {
     "BLOCK_STEPS of reading": [(READING, "BLOCK_STEPS"), (SCORING, "BLOCK_STEPS")],
     "BLOCK_FLOATS": [(READING, "BLOCK_FLOATS")],
-    "FIRST_WINDOWS": [(READING, "FIRST_WINDOWS")],
     "MOST_WINDOWS": [(READING, "MOST_WINDOWS")],
     "StaggeredReading": [(READING, "StaggeredReading")],
     "WINDOWS": [(NETWORK, "WINDOWS")],
@@ -224,13 +223,6 @@ def reading_rows() -> Iterator[Row]:
             {"a quarter": 1 << 16, "4 times": 1 << 20},
             f"score 300,000, {name}",
             partial(score, name, length=300_000),
-        )
-    for length in (40, 1000):
-        yield row(
-            "FIRST_WINDOWS",
-            {"1": 1, "4": 4, "all": 64},
-            f"one text of {length}, lstm 1x128, window 64",
-            partial(one, "lstm 1x128", length=length, window=64),
         )
     for name in ("lstm 1x128", "rnn 1x50"):
         for window in (3, 24, 64):

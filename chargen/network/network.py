@@ -24,8 +24,9 @@ __all__ = ["Network", "check_finite"]
 
 WINDOWS = 256
 """The most windows read at a time: more rows would make a matrix product no faster."""
-WINDOW_FLOATS = 1 << 22
-"""The most outputs of a layer on those windows: 16 MB."""
+WINDOW_FLOATS = 1 << 24
+"""The most numbers that stacked layers hand on for all steps of the windows read at a time, outputs
+and projections together: 64 MB."""
 
 
 class Network:
@@ -77,6 +78,10 @@ class Network:
         Returns:
             Logits (B, V) of the character after each window.
         """
+        size = self._windows_together(ids.shape[1])
+        if len(ids) > size:
+            starts = range(0, len(ids), size)
+            return np.concatenate([self.run_windows(ids[k : k + size]) for k in starts])
         outputs: NDArray[Any] = np.ascontiguousarray(ids.T)
         last = self.config.layers - 1
         for index, forward in enumerate(self.forward):
@@ -88,26 +93,21 @@ class Network:
             outputs = np.concatenate(directions, axis=-1) if self.backward else directions[0]
         return self.output(outputs[0])
 
-    def windows(self, ids: Ids, start: int = 0) -> Iterator[Ids]:
-        """Yield the window that ends at each place of one text from `start` on, many at a time.
+    def _windows_together(self, steps: int) -> int:
+        """Return how many windows of so many steps to read at a time."""
+        if self.config.layers == 1:
+            return WINDOWS  # nothing is handed on, and of a step only the state is kept
+        cell = self.forward[0].cell
+        floats: int = steps * (cell.units + cell.bias.shape[1])
+        return max(1, min(WINDOWS, WINDOW_FLOATS // floats))
 
-        Args:
-            ids: (T,).
-            start: the first place.
-
-        Yields:
-            Views of `ids`: (1, t) at place t - 1 while less than a window has been read, then
-            (n, window), the windows that end at the next n places.
-        """
-        window = self.config.window
-        for end in range(start + 1, min(window, len(ids) + 1)):
-            yield ids[None, :end]
-        if len(ids) < window:
+    def windows(self, ids: Ids) -> Iterator[Ids]:
+        """Yield all whole windows of one text, ids (T,), many at a time: views (n, window)."""
+        if len(ids) < self.config.window:
             return
-        windows = np.lib.stride_tricks.sliding_window_view(ids, window)
-        size = max(1, min(WINDOWS, WINDOW_FLOATS // (window * self.config.units)))
-        for first in range(max(0, start + 1 - window), len(windows), size):
-            yield windows[first : first + size]
+        windows = np.lib.stride_tricks.sliding_window_view(ids, self.config.window)
+        for first in range(0, len(windows), WINDOWS):
+            yield windows[first : first + WINDOWS]
 
 
 def check_finite(values: NDArray[np.floating] | np.floating) -> None:

@@ -5,7 +5,7 @@ on how the network was trained: with carried state, or each window from the zero
 in `chargen.network.network`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,14 +27,13 @@ __all__ = [
     "exact_threads_for",
     "make_reading",
     "predictions",
+    "read_beginnings",
 ]
 
 BLOCK_STEPS = 1024
 """The most steps run at a time."""
 BLOCK_FLOATS = 1 << 18
 """The most outputs of a layer held while a text is run through: 1 MB, which fits a core's cache."""
-FIRST_WINDOWS = 16
-"""The windows of a text that may be open when it begins to be read character by character."""
 MOST_WINDOWS = 2048
 """The most open windows of several texts; above this, whole windows are read faster: the rows of
 one step no longer fit a core's cache. Below it, `benchmarks/tuning.py` shows, whole windows take up
@@ -99,10 +98,33 @@ def predictions(network: Network, ids: Ids) -> Floats:
                 reading.run(ids[k : k + BLOCK_STEPS]) for k in range(0, len(ids), BLOCK_STEPS)
             ]
         else:
-            pieces = [network.run_windows(windows) for windows in network.windows(ids)]
+            beginning = ids[: network.config.window - 1, None]
+            pieces = [logits[:, 0] for _, logits in read_beginnings(network, beginning)]
+            pieces += [network.run_windows(windows) for windows in network.windows(ids)]
     if not pieces:
         return np.zeros((0, network.config.vocabulary_size), np.float32)
     return np.concatenate(pieces)
+
+
+def read_beginnings(network: Network, ids: Ids) -> Iterator[tuple[slice, Floats]]:
+    """Read the beginnings of B texts, before which there is less than a window.
+
+    Args:
+        network: the weights, trained with `predict="last"`.
+        ids: (T, B), T < window.
+
+    Yields:
+        A number of steps t, as a slice, and logits (t, B, V): the predictions after each of them,
+        made from all characters up to there.
+    """
+    if network.config.bidirectional:  # how a character is read depends on what follows it
+        for end in range(1, len(ids) + 1):
+            yield slice(end - 1, end), network.run_windows(ids[:end].T)[None]
+        return
+    texts = BatchReading(network, ids.shape[1])
+    for start in range(0, len(ids), texts.block_steps):
+        steps = slice(start, min(start + texts.block_steps, len(ids)))
+        yield steps, texts.run(ids[steps])
 
 
 class OneReading:
@@ -249,7 +271,7 @@ class StaggeredReading:
         self._network = network
         self._window = network.config.window
         # Rows are added as windows open, because a text may be shorter than a long window.
-        self._slots = min(FIRST_WINDOWS, self._window)
+        self._slots = 1
         # Row (k % window) * B + b is the window of text b that began at step k.
         self._windows = BatchReading(network, self._slots * batch_size)
         self._begun = np.zeros(batch_size, np.intp)  # (B,), the step at which each text began

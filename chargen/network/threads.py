@@ -91,19 +91,26 @@ def exact_threads(matrices: Sequence[Floats], most: int) -> int:
         A power of two, which makes the shares most even.
     """
     count = 1 << (most.bit_length() - 1)
-    rng = np.random.default_rng(0)
-    while count > 1 and not all(_adds_alike(matrix, count, rng) for matrix in matrices):
+    while count > 1 and not all(_adds_alike(matrix, count) for matrix in matrices):
         count //= 2
     return count
 
 
-def _adds_alike(matrix: Floats, count: int, rng: np.random.Generator) -> bool:
-    vectors = rng.standard_normal((TRIALS, 1, len(matrix))).astype(np.float32)
-    with computing(1):
-        expected = [vector.dot(matrix) for vector in vectors]
-    with computing(count):
-        found = [vector.dot(matrix) for vector in vectors]
-    return np.array_equal(expected, found)
+def _adds_alike(matrix: Floats, count: int) -> bool:
+    known = (matrix.shape, matrix.strides, count)
+    if known not in _TRIED:
+        rng = np.random.default_rng(0)
+        vectors = rng.standard_normal((TRIALS, 1, len(matrix))).astype(np.float32)
+        with computing(1):
+            expected = [vector.dot(matrix) for vector in vectors]
+        with computing(count):
+            found = [vector.dot(matrix) for vector in vectors]
+        _TRIED[known] = np.array_equal(expected, found)
+    return _TRIED[known]
+
+
+_TRIED: dict[tuple[tuple[int, ...], tuple[int, ...], int], bool] = {}
+"""The outcomes of trials, which would otherwise be repeated for each text that is written alone."""
 
 
 def side_by_side(

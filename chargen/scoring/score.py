@@ -25,7 +25,7 @@ from chargen.data.vocabulary import Ids, Vocabulary
 from chargen.network.cells import Floats
 from chargen.network.language_model import LanguageModel
 from chargen.network.network import Network, check_finite
-from chargen.network.reading import BLOCK_STEPS, BatchReading, OneReading
+from chargen.network.reading import BLOCK_STEPS, BatchReading, OneReading, read_beginnings
 from chargen.network.threads import computing, side_by_side, thread_count
 from chargen.scoring.tally import CharacterScores, Score, Tally, join_scores
 
@@ -258,9 +258,18 @@ class _WindowScorer:
         self._context: Ids = np.zeros(0, np.uint8)  # the end of what was read so far
 
     def score(self, inputs: Ids, targets: Ids, nats: Floats, correct: NDArray[np.bool_]) -> None:
+        network, known = self._network, len(self._context)
+        before = network.config.window - 1  # so many characters complete a window with the next
         text = np.concatenate([self._context.astype(inputs.dtype), inputs])
-        batches, start = [], 0
-        for windows in self._network.windows(text, len(self._context)):
+        if known < before:
+            with computing():
+                for steps, logits in read_beginnings(network, text[:before, None]):
+                    old = min(len(logits), max(0, known - steps.start))  # scored before
+                    first = steps.start + old - known
+                    part = slice(first, first + len(logits) - old)
+                    nats[part], correct[part] = surprisal(logits[old:, 0], targets[part])
+        batches, start = [], max(0, before - known)
+        for windows in network.windows(text):
             batches.append((start, windows))
             start += len(windows)
 
@@ -268,11 +277,11 @@ class _WindowScorer:
             if not stop.is_set():
                 part = slice(start, start + len(windows))
                 with computing():
-                    logits = self._network.run_windows(windows)
+                    logits = network.run_windows(windows)
                     nats[part], correct[part] = surprisal(logits, targets[part])
 
         side_by_side([partial(score_batch, *batch) for batch in batches], self._threads)
-        self._context = text[max(0, len(text) - self._network.config.window + 1) :]
+        self._context = text[max(0, len(text) - before) :]
 
 
 class _Alignment:
@@ -345,9 +354,8 @@ def _read_windows(
 ) -> Iterator[tuple[tuple[Any, Any], Floats]]:
     """Yield the same for windows from the zero state: logits (n, V), after their places."""
     window = network.config.window
-    for end in range(1, min(window, len(inputs) + 1)):
-        left = int(np.count_nonzero(lengths >= end))
-        yield (end - 1, slice(0, left)), network.run_windows(inputs[:end, :left].T)
+    for steps, logits in read_beginnings(network, inputs[: window - 1]):
+        yield (steps, slice(None)), logits  # of texts that have ended too, which is not looked at
     if len(inputs) < window:
         return
     windows = np.lib.stride_tricks.sliding_window_view(inputs, window, axis=0)

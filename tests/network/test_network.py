@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from conftest import make_checkpoint
 
+from chargen.network import network as network_module
+from chargen.network.layers import Layer
 from chargen.network.network import WINDOWS, Network
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("computing_alone")]
@@ -31,8 +33,29 @@ def test_windows_are_read_a_bounded_number_at_a_time(tmp_path: Path):
     checkpoint = make_checkpoint(tmp_path, predict="last", window=50)
     network = Network(checkpoint.model, checkpoint.weights())
     batches = list(network.windows(np.arange(5000)))
-    assert [windows[0, -1] for windows in batches[:49]] == list(range(49))
-    assert np.concatenate([windows[:, -1] for windows in batches]).tolist() == list(range(5000))
+    assert np.concatenate([windows[:, -1] for windows in batches]).tolist() == list(range(49, 5000))
+    assert np.concatenate([windows[:, 0] for windows in batches]).tolist() == list(range(4951))
     assert max(len(windows) for windows in batches) <= WINDOWS
-    later = list(network.windows(np.arange(60), 57))
-    assert [windows[:, (0, -1)].tolist() for windows in later] == [[[8, 57], [9, 58], [10, 59]]]
+    assert not list(network.windows(np.arange(49)))
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_windows_of_stacked_layers_are_read_in_bounded_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bidirectional: bool
+):
+    options = {"predict": "last", "window": 20, "layers": 2, "bidirectional": bidirectional}
+    checkpoint = make_checkpoint(tmp_path, units=8, **options)
+    network = Network(checkpoint.model, checkpoint.weights())
+    windows = np.random.default_rng(0).integers(0, len(checkpoint.vocabulary), (100, 20))
+    whole = network.run_windows(windows)
+    sizes = []
+    run = Layer.run
+
+    def watched(layer: Layer, inputs: np.ndarray, *, whole: bool) -> np.ndarray:
+        sizes.append(inputs.shape[1])
+        return run(layer, inputs, whole=whole)
+
+    monkeypatch.setattr(Layer, "run", watched)
+    monkeypatch.setattr(network_module, "WINDOW_FLOATS", 7 * 20 * (8 + 32))
+    np.testing.assert_allclose(network.run_windows(windows), whole, atol=1e-6)
+    assert max(sizes) == 7

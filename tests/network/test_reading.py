@@ -14,6 +14,7 @@ from chargen.network.reading import (
     exact_threads_for,
     make_reading,
     predictions,
+    read_beginnings,
 )
 from chargen.network.threads import computing
 from network.conftest import ids_of, make_network
@@ -142,3 +143,18 @@ def test_the_threads_of_one_text_change_no_bit(options: dict[str, Any], most: in
             reading.extend([ids_of(40).tolist()])
             found.append(reading.logits().copy())
     np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_beginnings_are_read_as_windows_of_their_own(cell: str, bidirectional: bool):
+    """Before a whole window was read, a character is predicted from all that came before it."""
+    network = make_network(predict="last", cell=cell, layers=2, bidirectional=bidirectional)
+    ids = ids_of(network.config.window - 1, 5)
+    read = list(read_beginnings(network, ids))
+    steps = [t for part, _ in read for t in range(part.start, part.stop)]
+    assert steps == list(range(len(ids)))
+    logits = np.concatenate([part for _, part in read])
+    for end in range(1, len(ids) + 1):
+        expected = network.run_windows(ids[:end].T)
+        np.testing.assert_allclose(logits[end - 1], expected, atol=CLOSE)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
+from chargen.network import threads as threads_module
 from chargen.network.threads import (
     available_cores,
     blas_threads,
@@ -138,3 +139,12 @@ def test_where_one_fails_the_others_are_told_to_stop():
 
 def test_the_machine_has_cores():
     assert available_cores() >= 1
+
+
+def test_a_trial_of_threads_is_made_once(monkeypatch: pytest.MonkeyPatch):
+    matrix = np.ones((70, 90), np.float32)
+    expected = exact_threads([matrix], 2)
+    monkeypatch.setattr(threads_module, "computing", None)  # without which no trial can be made
+    assert exact_threads([matrix], 2) == expected
+    with pytest.raises(TypeError):
+        exact_threads([np.ones((70, 91), np.float32)], 2)
