@@ -1,5 +1,8 @@
 """`chargen train`: learn from a text and write a checkpoint."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -81,7 +84,7 @@ def command(
     from chargen.training.train import train
 
     given = {name: options[name] for name in TRAIN_OPTIONS if was_given(context, name)}
-    with TrainingDisplay(quiet=quiet) as display:
+    with _unread_messages_ignored(), TrainingDisplay(quiet=quiet) as display:
         path = train(
             texts,
             checkpoint=checkpoint,
@@ -92,3 +95,20 @@ def command(
             **given,
         )
     click.echo(path)
+
+
+@contextmanager
+def _unread_messages_ignored() -> Iterator[None]:
+    """Keep a closed pipe from ending the body.
+
+    Other commands end when nobody reads what they write. A run of hours must not be lost because
+    the `tee` or `head` that showed its progress has gone.
+    """
+    if not hasattr(signal, "SIGPIPE"):
+        yield
+        return
+    before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGPIPE, before)

@@ -9,7 +9,9 @@ __all__ = ["Interruption"]
 
 
 class Interruption:
-    """Turns the first SIGINT or SIGTERM into a request to stop after the current block of steps.
+    """Turns the first signal to end into a request to stop after the current block of steps.
+
+    These are SIGINT (Ctrl-C), SIGTERM, and SIGHUP, which comes when the terminal is closed.
 
     A second signal acts at once, as it would without this class, and an ignored signal stays
     ignored. Python handles signals in the main thread only; in other threads this does nothing.
@@ -25,13 +27,15 @@ class Interruption:
     def watching(self) -> Iterator[None]:
         """Watch for signals in the body, and raise the one that arrived again after it.
 
-        The previous handler then acts: usually SIGINT becomes a KeyboardInterrupt, and SIGTERM
-        ends the process.
+        The previous handler then acts: usually SIGINT becomes a KeyboardInterrupt, and the others
+        end the process.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        names = ("SIGINT", "SIGTERM", "SIGHUP")
+        numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+        handlers = {number: signal.getsignal(number) for number in numbers}
         # A process started in the background, or by nohup, ignores some signals on purpose.
         previous = {n: handler for n, handler in handlers.items() if handler != signal.SIG_IGN}
 

@@ -146,3 +146,34 @@ def test_a_run_that_is_killed_outright_can_be_resumed(run: Run, tmp_path: Path):
     assert straight.returncode == 0
     ends = [Checkpoint.open(tmp_path / name).history()[-1] for name in ("ck", "straight")]
     assert ends[0] | {"seconds": 0} == ends[1] | {"seconds": 0}
+
+
+def test_a_run_goes_on_when_nobody_reads_its_messages(tmp_path: Path):
+    """`chargen train ... 2>&1 | head` must not end a run of hours."""
+    text = ROOT / "corpora" / "tunes.abc"
+    options = "--units 8 --epochs 3 --random-seed 1 --threads 1"
+    line = f"(chargen train {text} -o ck {options}; echo $? > status) 2>&1 | head -1"
+    result = shell(line, tmp_path)
+    assert result.stdout.endswith(b"held out\n")
+    assert (tmp_path / "status").read_text().strip() in {"0", "141"}  # the path is not read either
+    assert Checkpoint.open(tmp_path / "ck").history()[-1]["epoch"] == 3
+
+
+def test_a_closed_terminal_saves_the_run(tmp_path: Path):
+    text = str(ROOT / "corpora" / "tunes.abc")
+    arguments = ["train", text, "-o", "ck", "--units", "8", "--epochs", "3000", "--patience", "0"]
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    try:
+        heading = b""
+        while b"char/s" not in heading:
+            heading += process.stderr.readline()
+            assert process.poll() is None
+        process.send_signal(signal.SIGHUP)
+        _, errors = process.communicate(timeout=HANG)
+    finally:
+        process.kill()
+    assert process.returncode == -signal.SIGHUP
+    assert b"and saved" in errors
