@@ -89,7 +89,7 @@ def rounding_explains(
     common = vocabulary.encode(alone[:place]).tolist()
     path = [*vocabulary.start_of_text, *prompt_ids, *common]
     logits, spread = magnified_rounding(checkpoint.model, checkpoint.weights(), path)
-    guard = Guard(len(vocabulary), copies, config.repetition_guard)
+    guard = Guard(len(vocabulary), copies=copies, repetition=config.repetition_guard)
     for index in [*prompt_ids, *common]:
         guard.accept(index)
     noise = Noise(random_seed, len(vocabulary), config.temperature).take(place + 1)[place:]

@@ -1,6 +1,5 @@
 """`chargen evaluate`: score a text with a checkpoint."""
 
-import dataclasses
 import itertools
 import json
 import math
@@ -21,15 +20,19 @@ from chargen.cli.options import (
     quiet_option,
     threads_option,
 )
-from chargen.cli.plain import figure, table, visible
+from chargen.cli.plain import figure, json_line, table, visible
 from chargen.errors import CorpusError, OptionError
 
 if TYPE_CHECKING:
+    from chargen.data.vocabulary import Ids
     from chargen.model import Model
     from chargen.scoring.tally import CharacterScores, Score
 
 __all__ = ["command"]
 
+MOST_RECORDS = 1 << 14
+"""The most records in a group: a part of a text has millions of characters, and their records would
+take a gigabyte."""
 Records: TypeAlias = Iterator[list[dict[str, Any]]]
 """Records, in groups, each as soon as it is ready."""
 
@@ -128,6 +131,8 @@ def command(
         if texts
         else model.checkpoint.held_out_parts(PART)
     )
+    # Read first: the training text may be gone, which is not to be found out after an hour.
+    train = _training_text(model) if baselines else None
     scored = _scored(model, parts, reset)
     if per == "text":
         read: list[str] = []  # the text, which the baselines need again
@@ -136,7 +141,7 @@ def command(
             tally += scores.tally()
             read += [part] if baselines else []
         score = tally.score()
-        others = _baselines(model, "".join(read)) if baselines else {}
+        others = {} if train is None else _baselines(model, train, "".join(read))
         if as_json:
             click.echo(json.dumps(_json(score) | ({"baselines": others} if others else {})))
         else:
@@ -152,7 +157,7 @@ def command(
         records = iter([sorted(lines, key=_bits, reverse=not invert)])
     for group in records:
         for record in group:
-            row = json.dumps(record, ensure_ascii=False) if as_json else _row(record)
+            row = json_line(record) if as_json else _row(record)
             sys.stdout.write(row + "\n")
         sys.stdout.flush()
 
@@ -180,13 +185,19 @@ def _scored(
     return ((part, scorer.score(model.vocabulary.encode(part))) for part in parts)
 
 
-def _baselines(model: "Model", text: str) -> dict[str, float]:
+def _training_text(model: "Model") -> "Ids":
+    """Return the end of the text that the model learned from, as much as the baselines use."""
+    from chargen.scoring.baselines import MOST_TRAINING
+
+    return model.checkpoint.train_ids()[-MOST_TRAINING:]
+
+
+def _baselines(model: "Model", train: "Ids", text: str) -> dict[str, float]:
     """Return the bits per character without a network; `order` is that of the best n-grams."""
-    from chargen.scoring.baselines import MOST_TRAINING, compressed_bits, ngram_bits
+    from chargen.scoring.baselines import compressed_bits, ngram_bits
     from chargen.scoring.tally import round_figure
 
     vocabulary = model.vocabulary
-    train = model.checkpoint.train_ids()[-MOST_TRAINING:]
     ids = vocabulary.encode(text)
     known = ids != vocabulary.unknown
     if not known.any():
@@ -195,6 +206,8 @@ def _baselines(model: "Model", text: str) -> dict[str, float]:
     orders = [float(bits[known].mean()) for bits in ngram_bits(train, ids, size)]
     best = min(range(1, len(orders)), key=orders.__getitem__)
     found = {"order_0": round_figure(orders[0]), "ngram": round_figure(orders[best]), "order": best}
+    # The network and the n-grams say nothing about unknown characters, so neither may these.
+    text = "".join(character for character, is_known in zip(text, known, strict=True) if is_known)
     for name, bits in compressed_bits(vocabulary.decode(train), text):
         found[name] = round_figure(bits / len(text))
     return found
@@ -235,27 +248,33 @@ def _lines(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
                 group.append(_json(tally.score()) | {"line": number, "text": line})
                 line, tally = "", Tally()
             start = end
+            if len(group) == MOST_RECORDS:
+                yield group
+                group = []
         yield group
     if line:
         yield [_json(tally.score()) | {"line": number + 1, "text": line}]
 
 
 def _characters(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
+    """Yield one record per character."""
     from chargen.scoring.tally import round_figure
 
     position = 0
     for text, scores in scored:
-        bits = (scores.nats.astype(float) / math.log(2)).tolist()
-        known = scores.scored.tolist()
-        yield [
-            {
-                "position": position + k,
-                "character": character,
-                "bits": round_figure(bits[k]) if known[k] else None,
-            }
-            for k, character in enumerate(text)
-        ]
-        position += len(text)
+        for start in range(0, len(text), MOST_RECORDS):
+            part = slice(start, start + MOST_RECORDS)
+            bits = (scores.nats[part].astype(float) / math.log(2)).tolist()
+            known = scores.scored[part].tolist()
+            yield [
+                {
+                    "position": position + k,
+                    "character": character,
+                    "bits": round_figure(bits[k]) if known[k] else None,
+                }
+                for k, character in enumerate(text[part])
+            ]
+            position += len(bits)
 
 
 def _beyond(records: Records, threshold: float, invert: bool) -> Records:
@@ -274,10 +293,9 @@ def _bits(record: dict[str, Any]) -> float:
 
 def _json(score: "Score") -> dict[str, Any]:
     """Return the score's fields; JSON has no NaN and no infinity, so they become null."""
-    values = dataclasses.asdict(score)
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in values.items()
+        for name, value in vars(score).items()
     }
 
 

@@ -1,6 +1,5 @@
 """`chargen novelty`: find how much of a text is copied."""
 
-import json
 import sys
 from typing import Any
 
@@ -14,7 +13,7 @@ from chargen.cli.options import (
     option,
     quiet_option,
 )
-from chargen.cli.plain import figure, table, visible
+from chargen.cli.plain import figure, json_line, table, visible
 from chargen.errors import CorpusError
 
 __all__ = ["command"]
@@ -79,7 +78,7 @@ def command(
     for length in LENGTHS:
         share = copied(points, corpus_points, length).mean()
         record[f"copied_{length}"] = round_figure(float(share))
-    click.echo(json.dumps(record, ensure_ascii=False) if as_json else _sheet(record))
+    click.echo(json_line(record) if as_json else _sheet(record))
 
 
 def _sheet(record: dict[str, Any]) -> str:

@@ -1,14 +1,18 @@
 """Results as plain text: figures, tables, and characters that a terminal would act on."""
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-__all__ = ["figure", "harmless", "table", "visible"]
+__all__ = ["figure", "harmless", "json_line", "table", "visible"]
 
 CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"
 }
 """What a terminal acts on: it could change the title, the clipboard or the command line."""
+
+
+SYMBOLS = {"\n": "\N{RETURN SYMBOL}"}
 
 
 def harmless(text: str) -> str:
@@ -21,11 +25,22 @@ def harmless(text: str) -> str:
 
 def visible(text: str) -> str:
     """Return text on one line, with newlines as a symbol and control characters escaped."""
-    symbols = {"\n": "\N{RETURN SYMBOL}"}
+    if text.isprintable():
+        return text
     return "".join(
-        symbols.get(c) or (c if c.isprintable() else c.encode("unicode_escape").decode())
+        SYMBOLS.get(c) or (c if c.isprintable() else c.encode("unicode_escape").decode())
         for c in text
     )
+
+
+def json_line(record: Mapping[str, object]) -> str:
+    """Return a record as JSON on one line.
+
+    A command line may hold bytes that are not text, which Python turns into lone surrogates; JSON
+    has escapes for these, while UTF-8 has nothing.
+    """
+    line = json.dumps(record, ensure_ascii=False)
+    return line.encode(errors="backslashreplace").decode()
 
 
 def figure(value: float | None, digits: int = 4) -> str:

@@ -255,6 +255,13 @@ def command(
 def _check(context: click.Context) -> None:
     """Refuse options that are out of range or do not go together."""
     given = context.params
+    filters = given["unique"] or given["match"] is not None or given["reject"] is not None
+    if was_given(context, "tries") and not filters:
+        raise OptionError("--tries is for --unique, --match and --reject; give one of them with it")
+    if was_given(context, "encoding") and not (given["corpus"] or given["seeds"]):
+        raise OptionError("--encoding is for --corpus and --seeds; give one of them with it")
+    if given["jsonl"] and not given["echo"]:
+        raise OptionError("--jsonl writes the prompt apart from its text; leave out --no-echo")
     if given["endless"]:
         _check_apart(context, "endless", "writes one text without end", NOT_WITH_ENDLESS)
     if given["beam"] is not None:

@@ -1,14 +1,14 @@
 """Writes texts to standard output: as they are made, or whole if they are chosen or scored."""
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import click
 
-from chargen.cli.plain import visible
+from chargen.cli.plain import json_line, visible
 from chargen.config import SampleConfig, Unknown
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Output", "stream", "summarise", "write_found", "write_most_likely"]
 
 FLUSH_SECONDS = 0.02
-"""Text waits this long at most before it is passed on: sooner than an eye notices, and far
-cheaper than a system call for each character."""
+"""Pieces of text that come within this time are passed on together: sooner than an eye notices, and
+far cheaper than a system call for each character."""
 
 
 class Output:
@@ -34,32 +34,30 @@ class Output:
 
     def __init__(self, *, echo: bool, jsonl: bool, shown: Callable[[str], str]) -> None:
         self._echo, self.jsonl, self._shown = echo, jsonl, shown
+        self._flushed_at = 0.0
         self.count = 0
 
     def write(self, prompt: str, text: str, **more: object) -> None:
         """Write one text."""
         if self.jsonl:
-            record = {"seed": prompt, "text": text, "index": self.count, **more}
-            line = json.dumps(record, ensure_ascii=False)
+            line = json_line({"seed": prompt, "text": text, "index": self.count, **more})
         else:
-            line = prompt + text if self._echo else text
+            line = self.joined(prompt, text)
         sys.stdout.write(self._shown(line) + "\n")
         self.count += 1
 
+    def joined(self, prompt: str, text: str) -> str:
+        """Return a text after its prompt, or alone if prompts are not written."""
+        return prompt + text if self._echo else text
+
     def stream(self, prompt: str, pieces: Iterable[str]) -> None:
-        """Write one text as it is made, several pieces at a time if they come fast."""
-        if self._echo:
-            sys.stdout.write(self._shown(prompt))
-            sys.stdout.flush()
-        flushed = 0.0
-        for piece in pieces:
+        """Write one text as it is made."""
+        for piece in chain([prompt] if self._echo else [], pieces, ["\n"]):
             sys.stdout.write(self._shown(piece))
             now = time.monotonic()
-            if now - flushed >= FLUSH_SECONDS:
+            if now - self._flushed_at >= FLUSH_SECONDS:
                 sys.stdout.flush()
-                flushed = now
-        sys.stdout.write("\n")
-        sys.stdout.flush()
+                self._flushed_at = now
         self.count += 1
 
 
@@ -82,6 +80,7 @@ def stream(
     texts = write(model, repeated(), config, random_seed, unknown, copies)
     for prompt, (_, pieces) in zip(repeated(), texts, strict=True):
         output.stream(prompt, pieces)
+    sys.stdout.flush()
 
 
 def write_found(texts: "Iterator[Found]", output: Output) -> None:
@@ -119,7 +118,7 @@ def write_most_likely(
     )
     for each in found:
         if count > 1 and not output.jsonl:
-            row = f"{each.log_probability:.4f}\t{visible(prompt + each.text)}"
+            row = f"{each.log_probability:.4f}\t{visible(output.joined(prompt, each.text))}"
             click.echo(row)
             continue
         total = round_figure(each.log_probability)
@@ -129,6 +128,6 @@ def write_most_likely(
 
 def summarise(output: Output, selector: "Selector", text_filter: "TextFilter") -> str:
     """Return how many texts were kept, and why the others were not."""
-    reasons = ", ".join(f"{n:,} {why}" for why, n in text_filter.refused.most_common())
+    reasons = text_filter.reasons()
     kept = f"{output.count:,} texts out of {selector.written:,}"
     return f"{kept}: {reasons}" if reasons else kept

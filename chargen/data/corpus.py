@@ -10,15 +10,16 @@ import codecs
 import gzip
 import hashlib
 import lzma
+import os
 import select
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Literal, cast
 from weakref import WeakSet
 
 import numpy as np
@@ -35,6 +36,7 @@ from chargen.errors import CorpusError, OptionError
 
 __all__ = [
     "BYTE_ORDER_MARK",
+    "DECOMPRESSORS",
     "STANDARD_INPUT",
     "Corpus",
     "Ids",
@@ -52,6 +54,12 @@ BLOCK_BYTES = 1 << 20
 """Bytes read at a time: so many that Python's overhead is small, yet few beside a corpus's ids."""
 PAUSE_SECONDS = 0.005
 """How long a pipe may be silent before what it has sent is passed on without waiting for more."""
+DECOMPRESSORS: dict[str, Callable[[Path, Literal["rb"]], object]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+}
+"""What opens a compressed text, by the ending of its name."""
 BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
@@ -97,6 +105,8 @@ def standard_input() -> IO[bytes]:
             "standard input can be read only once; - names it twice; name a file for one of them"
         )
     _READ_BEFORE.add(stream)
+    with suppress(OSError, ValueError, AttributeError):  # not a file of the operating system
+        os.set_blocking(stream.fileno(), True)  # or a pause would look like the end
     return stream
 
 
@@ -232,15 +242,8 @@ def _open(source: str) -> AbstractContextManager[IO[bytes]]:
         return nullcontext(standard_input())  # it belongs to the process, so it is not closed
     path = Path(source)
     try:
-        match path.suffix:
-            case ".gz":
-                return cast("IO[bytes]", gzip.open(path, "rb"))
-            case ".bz2":
-                return bz2.open(path, "rb")
-            case ".xz":
-                return lzma.open(path, "rb")
-            case _:
-                return path.open("rb")
+        opener = DECOMPRESSORS.get(path.suffix)
+        return path.open("rb") if opener is None else cast("IO[bytes]", opener(path, "rb"))
     except ValueError:
         raise CorpusError(
             f"no such file: {source!r} cannot be the name of a file; check the path"
@@ -286,7 +289,8 @@ def _decode(
         wrong: UnicodeDecodeError | None = None
         try:
             text = decoder.decode(block, final=not block)
-            code_points(text)
+            if not text.isascii():
+                code_points(text)  # refuses lone surrogates
         except UnicodeDecodeError as error:
             wrong = error
             # What comes before it is handed over: a prompt there is still answered.
@@ -326,7 +330,7 @@ def _capacity(sources: Sequence[str]) -> int:
     sizes = []
     for source in sources:
         path = Path(source)
-        if source == STANDARD_INPUT or path.suffix in {".gz", ".bz2", ".xz"} or not path.is_file():
+        if source == STANDARD_INPUT or path.suffix in DECOMPRESSORS or not path.is_file():
             return 0
         sizes.append(path.stat().st_size)
     return sum(sizes)

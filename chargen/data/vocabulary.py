@@ -17,6 +17,8 @@ Ids = NDArray[np.integer]
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 LAST_CODE_POINT = 0x10FFFF
+PROMPT_SHOWN = 60
+"""Characters of a prompt that an error quotes: it has to fit on a line."""
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
@@ -167,7 +169,8 @@ class Vocabulary:
             if index is None and unknown == "error":
                 raise VocabularyError(
                     f"the model never saw {_shown(character)}, character {position + 1} of the "
-                    f"prompt {prompt!r}; leave it out, or give --unknown skip or --unknown replace"
+                    f"prompt {_beginning(prompt)!r}; leave it out, or give --unknown skip or "
+                    "--unknown replace"
                 )
             if index is None and unknown == "replace":
                 if stand_in is None:
@@ -179,6 +182,10 @@ class Vocabulary:
             if index is not None:
                 ids.append(index)
         return ids
+
+
+def _beginning(prompt: str) -> str:
+    return prompt if len(prompt) <= PROMPT_SHOWN else prompt[:PROMPT_SHOWN] + "..."
 
 
 def _shown(character: str) -> str:

@@ -93,7 +93,12 @@ class Text:
         self.noise = Noise(random_seed, len(vocabulary), config.temperature)
         self.guard: Guard | None = None
         if copies is not None or config.repetition_guard is not None:
-            self.guard = Guard(len(vocabulary), copies, config.repetition_guard)
+            self.guard = Guard(
+                len(vocabulary),
+                vocabulary.never_written,
+                copies=copies,
+                repetition=config.repetition_guard,
+            )
             for index in prompt_ids:
                 self.guard.accept(index)
         self.stopped: Literal["length", "stop"] | None = None if config.length != 0 else "length"

@@ -166,15 +166,22 @@ class Guard:
     """Everything that must not come next in one text.
 
     Args:
-        size: V, the number of characters in the vocabulary, not all of which may be forbidden.
+        size: V, the number of characters in the vocabulary.
+        never_written: an id that is never drawn anyway, or None.
         copies: the passages that must not be copied, or None.
         repetition: the number of consecutive characters that must not be repeated, or None.
     """
 
     def __init__(
-        self, size: int, copies: CopyIndex | None = None, repetition: int | None = None
+        self,
+        size: int,
+        never_written: int | None = None,
+        *,
+        copies: CopyIndex | None = None,
+        repetition: int | None = None,
     ) -> None:
-        self._size = size
+        self._never_written = never_written
+        self._writable = size - (never_written is not None)
         self._watches: list[Watch] = []
         if copies is not None:
             self._watches.append(_CopyWatch(copies))
@@ -191,7 +198,9 @@ class Guard:
         for watch in self._watches:
             banned = watch.banned()
             found = [*found, *banned] if found else banned
-        if len(found) >= self._size and len(set(found)) >= self._size:
+        if len(found) >= self._writable and (
+            len({*found} - {self._never_written}) == self._writable
+        ):
             raise OptionError(
                 "--max-copy or --repetition-guard leaves no character to continue with: each one "
                 "would complete a forbidden passage; give a larger number"

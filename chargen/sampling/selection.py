@@ -68,6 +68,15 @@ class TextFilter:
             self._kept.add(text)
         return True
 
+    def reasons(self, before: Counter[str] | None = None) -> str:
+        """Return how many texts were refused for which reason, in words.
+
+        Args:
+            before: what `refused` was at the point to count from; None counts from the beginning.
+        """
+        refused = self.refused - (before or Counter())
+        return ", ".join(f"{count:,} {why}" for why, count in refused.most_common())
+
     def _objection(self, text: str) -> str:
         """Return why a text is refused, or ""."""
         if self._match and not self._match.fullmatch(text):
@@ -139,10 +148,11 @@ class Selector:
             VocabularyError: a prompt contains a character that the model never saw; the texts
                 before it are yielded first.
         """
+        written, refused = self.written, self._filter.refused.copy()
         pending = [_Pending(prompt, count, count * self._tries) for prompt in prompts]
         waiting = deque(pending)  # whose texts are to be yielded, in this order
         while batch := self._next_prompts([each for each in pending if each.is_incomplete]):
-            written = write(
+            texts = write(
                 self._model,
                 (each.prompt for each in batch),
                 self._config,
@@ -151,7 +161,7 @@ class Selector:
                 self._copies,
                 scored=self._scored,
             )
-            for each, (record, pieces) in zip(batch, written, strict=True):
+            for each, (record, pieces) in zip(batch, texts, strict=True):
                 text = "".join(pieces)
                 self.written += 1
                 each.tries -= 1
@@ -167,11 +177,10 @@ class Selector:
                         break
                     waiting.popleft()
         if missing := sum(each.missing for each in pending):
-            refused = ", ".join(f"{n:,} {why}" for why, n in self._filter.refused.most_common())
             raise GenerationError(
                 f"found {count * len(prompts) - missing:,} of {count * len(prompts):,} texts in "
-                f"{self.written:,} tries ({refused}); ask for fewer or for other texts, give a "
-                "higher --temperature, or raise --tries"
+                f"{self.written - written:,} tries ({self._filter.reasons(refused)}); ask for "
+                "fewer or for other texts, give a higher --temperature, or raise --tries"
             )
 
     def _next_prompts(self, pending: Sequence["_Pending"]) -> list["_Pending"]:

@@ -18,7 +18,7 @@ from chargen.checkpoint.directory import (
     CorpusRecord,
 )
 from chargen.config import DEFAULT_FOLDER, TrainConfig, TrainOptions, check_network
-from chargen.data.corpus import STANDARD_INPUT, Ids, fingerprint, read_corpus
+from chargen.data.corpus import DECOMPRESSORS, STANDARD_INPUT, Ids, fingerprint, read_corpus
 from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, OptionError, TrainingError, VocabularyError
 from chargen.training import runtime
@@ -69,7 +69,7 @@ def default_checkpoint(source: str) -> Path:
     if source == STANDARD_INPUT:
         return DEFAULT_FOLDER / "stdin"
     name = PurePath(source)
-    if name.suffix in {".gz", ".bz2", ".xz"}:
+    if name.suffix in DECOMPRESSORS:
         name = name.with_suffix("")
     return DEFAULT_FOLDER / (name.stem or "text")
 

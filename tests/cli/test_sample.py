@@ -197,3 +197,31 @@ def test_a_byte_order_mark_is_no_part_of_the_first_prompt(checkpoint: Path, run:
     result = run("sample", "-c", checkpoint, "--seeds", "-", "-n", "3", "--jsonl", stdin=seeds)
     records = [json.loads(line) for line in result.stdout.decode().splitlines()]
     assert [record["seed"] for record in records] == ["ab", "cd"]
+
+
+def test_jsonl_is_utf_8_whatever_the_prompt_is(checkpoint: Path, run: Run):
+    """A shell can pass on bytes that are not text."""
+    prompt = b"a\xff".decode(errors="surrogateescape")
+    options = ("sample", "-c", checkpoint, "--seed", prompt, "--unknown", "skip", "-n", "5")
+    result = run(*options, "--jsonl")
+    assert result.returncode == 0, result.stderr
+    assert b"\\udcff" in result.stdout
+    assert json.loads(result.stdout.decode())["seed"] == prompt
+
+
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_no_echo_leaves_out_the_prompt_of_the_most_likely_texts(
+    checkpoint: Path, run: Run, count: str
+):
+    options = ("sample", "-c", checkpoint, "-s", "abcab", "--beam", "3", "-n", "4")
+    echoed = run(*options, "--count", count).stdout.decode()
+    bare = run(*options, "--count", count, "--no-echo").stdout.decode()
+    assert echoed.count("abcab") >= int(count)
+    assert bare == echoed.replace("abcab", "")
+
+
+def test_an_error_quotes_the_beginning_of_a_long_prompt(checkpoint: Path, run: Run):
+    result = run("sample", "-c", checkpoint, "-s", "a" * 5000 + "\N{SNOWMAN}")
+    assert result.returncode == 1
+    assert b"character 5001" in result.stderr
+    assert len(result.stderr) < 400

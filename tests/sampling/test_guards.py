@@ -14,6 +14,7 @@ from rounding import assert_same_text
 import chargen
 from chargen.config import SampleConfig
 from chargen.data.passages import window_hashes
+from chargen.data.vocabulary import REPLACEMENT
 from chargen.errors import OptionError
 from chargen.model import Model
 from chargen.sampling.generate import write
@@ -41,7 +42,7 @@ def test_a_rolling_hash_is_that_of_the_window(ids: list[int], length: int):
 def test_what_would_complete_a_copy_is_forbidden_and_nothing_else(
     corpus: list[int], text: list[int], length: int
 ):
-    guard = Guard(99, CopyIndex(np.array(corpus, np.uint8), length))
+    guard = Guard(99, copies=CopyIndex(np.array(corpus, np.uint8), length))
     passages = {tuple(corpus[k : k + length]) for k in range(len(corpus) - length + 1)}
     for place, index in enumerate(text):
         context = tuple(text[max(0, place - length + 1) : place])
@@ -135,3 +136,10 @@ def test_guards_that_forbid_every_character_are_an_error(tmp_path: Path):
         model.copy_index(tmp_path / "corpus", 1)
     with pytest.raises(OptionError, match="--repetition-guard must be"):
         model.sample(repetition_guard=1)
+
+
+def test_a_guard_that_leaves_only_what_is_never_written_says_so(tmp_path: Path):
+    """U+FFFD stands for characters that were too rare, and is never drawn."""
+    model = chargen.load(make_checkpoint(tmp_path, "ab" + REPLACEMENT).path)
+    with pytest.raises(OptionError, match="--repetition-guard leaves no character"):
+        model.sample("a", length=50, random_seed=0, repetition_guard=2)

@@ -136,3 +136,15 @@ def test_a_pattern_is_a_regular_expression():
     assert pattern("match", None) is None
     with pytest.raises(OptionError, match="--match must be a regular expression: .*found '\\('"):
         pattern("match", "(")
+
+
+def test_an_error_counts_the_tries_of_its_own_prompts(model: Model):
+    """Prompts from a pipe come in groups, and a selector serves them all."""
+    text_filter = TextFilter(reject=pattern("reject", "^b"))
+    selector = Selector(model, SampleConfig(length=3), text_filter, tries=7, random_seed=0)
+    assert len(list(selector.write(["a", "c"], 5))) == 10
+    with pytest.raises(GenerationError, match=r"0 of 1 texts in 7 tries \(7 rejected\)"):
+        list(selector.write(["b"], 1))
+    with pytest.raises(GenerationError, match=r"0 of 2 texts in 14 tries \(14 rejected\)"):
+        list(selector.write(["b"], 2))
+    assert text_filter.reasons() == "21 rejected"
