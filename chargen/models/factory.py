@@ -15,7 +15,6 @@ import numpy as np
 from chargen.config import ModelConfig, TrainConfig
 from chargen.models.dropout import Dropout
 from chargen.models.learner import Learner, make_optimizer
-from chargen.models.products import Dense
 from chargen.models.recurrent import FusedGRU, FusedLSTM, FusedSimpleRNN, on_gpu
 
 __all__ = ["build_learner", "build_model"]
@@ -25,14 +24,12 @@ _STOCK: dict[str, type[keras.layers.Layer]] = {
     "lstm": keras.layers.LSTM,
     "gru": keras.layers.GRU,
     "dropout": keras.layers.Dropout,
-    "dense": keras.layers.Dense,
 }
 _FUSED: dict[str, type[keras.layers.Layer]] = {
     "rnn": FusedSimpleRNN,
     "lstm": FusedLSTM,
     "gru": FusedGRU,
     "dropout": Dropout,
-    "dense": Dense,
 }
 
 
@@ -47,7 +44,7 @@ def build_model(config: ModelConfig, *, random_seed: int = 0) -> keras.Sequentia
         A model that maps int32 ids (B, T), for any B and T, to float32 logits: (B, T, V) with
         `predict="all"`, otherwise (B, V). It keeps no state.
     """
-    layers = _layers(config, _STOCK, (None, None), random_seed, {}, {})
+    layers = _layers(config, _STOCK, (None, None), random_seed, {})
     return keras.Sequential(layers, name="chargen")
 
 
@@ -73,12 +70,16 @@ def build_learner(config: ModelConfig, training: TrainConfig) -> Learner:
     carried = config.predict == "all"
     # A stateful layer must know how many rows it has; with `predict="last"` the number varies.
     shape = (training.batch_size // training.shards if carried else None, config.window)
-    number_format = {"precision": training.precision}
-    recurrent = number_format | {"stateful": carried, "weight_drop": training.weight_drop}
-    layers = _layers(config, _FUSED, shape, training.random_seed, recurrent, number_format)
+    recurrent = {
+        "precision": training.precision,
+        "stateful": carried,
+        "weight_drop": training.weight_drop,
+    }
+    layers = _layers(config, _FUSED, shape, training.random_seed, recurrent)
     return Learner(
         layers,
         make_optimizer(training),
+        precision=training.precision,
         shards=training.shards,
         compiled=not on_gpu(),
         ema=training.average,
@@ -91,7 +92,6 @@ def _layers(
     shape: tuple[int | None, int | None],
     random_seed: int,
     recurrent_options: Mapping[str, Any],
-    dense_options: Mapping[str, Any],
 ) -> list[Any]:
     """Return the input and the layers, whose initial weights follow from the random seed.
 
@@ -138,9 +138,7 @@ def _layers(
             layers.append(kinds["dropout"](config.dropout, seed=next(seeds), name=name))
     initializer = keras.initializers.GlorotUniform(seed=next(seeds))
     layers.append(
-        kinds["dense"](
-            config.vocabulary_size, kernel_initializer=initializer, name="logits", **dense_options
-        )
+        keras.layers.Dense(config.vocabulary_size, kernel_initializer=initializer, name="logits")
     )
     return layers
 

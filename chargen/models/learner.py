@@ -18,7 +18,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from chargen.config import TrainConfig
+from chargen.config import NumberFormat, TrainConfig
+from chargen.models.loss import cross_entropy
 
 __all__ = ["EXPLODED", "BlockResult", "Learner", "make_optimizer"]
 
@@ -55,8 +56,10 @@ class Learner:
     layers hold the states of its B / shards rows; between steps `carried` holds the states of all.
 
     Args:
-        layers: an input and layers, from int32 ids to float32 logits.
+        layers: an input and layers, from int32 ids to float32 logits; the last one is Keras'
+            `Dense`, and is computed together with the loss.
         optimizer: the optimizer, not yet built.
+        precision: the number format of the operands of the output layer's products.
         shards: how many shards a batch is divided into.
         compiled: whether XLA compiles the pass of a shard; the layers must then allow it.
         ema: the decay, at each step, of the exponential moving average (EMA) of the weights, which
@@ -74,12 +77,14 @@ class Learner:
         layers: list[Any],
         optimizer: keras.Optimizer,
         *,
+        precision: NumberFormat,
         shards: int,
         compiled: bool,
         ema: float = 0.0,
     ) -> None:
         self.model = keras.Sequential(layers)
         self.optimizer = optimizer
+        self._precision: NumberFormat = precision
         self._shards = shards
         self._ema = ema
         self._weights = self.model.trainable_variables
@@ -228,14 +233,14 @@ class Learner:
         with tf.GradientTape() as tape:
             tape.watch(weights)
             with keras.StatelessScope(mapping) as scope:
-                logits = inputs
-                for layer in self.model.layers:
-                    logits = layer(logits, training=True)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-            loss = tf.reduce_sum(losses)
-        hits = tf.equal(tf.argmax(logits, -1, output_type=tf.int32), targets)
+                *layers, output = self.model.layers
+                outputs = inputs
+                for layer in layers:
+                    outputs = layer(outputs, training=True)
+                kernel, bias = map(tf.convert_to_tensor, (output.kernel, output.bias))
+            loss, hits = cross_entropy(outputs, kernel, bias, targets, self._precision)
         return (
-            [*tape.gradient(loss, weights), loss, tf.reduce_sum(tf.cast(hits, tf.float32))],
+            [*tape.gradient(loss, weights), loss, hits],
             [tf.convert_to_tensor(scope.get_current_value(v)) for v in self._states],
             [tf.convert_to_tensor(scope.get_current_value(v)) for v in self._counters],
         )

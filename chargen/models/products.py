@@ -1,4 +1,4 @@
-"""Matrix products and their gradients in a given precision, compiled by XLA.
+"""Matrix products in a given precision, compiled by XLA.
 
 With `bfloat16` the operands are rounded to 8 significant bits and the sums are kept in float32.
 CPUs with AMX or AVX512-BF16 compute such products several times faster than products of float32.
@@ -10,14 +10,12 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 
-import keras
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
 from chargen.config import NumberFormat
 
 __all__ = [
-    "Dense",
     "compiled",
     "in_pieces",
     "product",
@@ -78,62 +76,3 @@ def transposed(x: tf.Tensor) -> tf.Tensor:
     """
     flat = xla.optimization_barrier(tf.reshape(tf.transpose(x), [-1]))[0]
     return tf.reshape(flat, [x.shape[1] or -1, x.shape[0] or -1])
-
-
-@keras.saving.register_keras_serializable("chargen")
-class Dense(keras.layers.Dense):
-    """Keras' `Dense` without activation, with its product and gradients in a given precision.
-
-    Args:
-        units: the number of outputs.
-        precision: the number format of the operands.
-        **options: the options of `keras.layers.Dense`.
-    """
-
-    def __init__(self, units: int, precision: NumberFormat = "float32", **options: Any) -> None:
-        super().__init__(units, **options)
-        self.precision = precision
-
-    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Map float32 (..., D) to float32 (..., units)."""
-        kernel = tf.convert_to_tensor(self.kernel)
-        rows = tf.reshape(inputs, (-1, kernel.shape[0]))
-        outputs = _product_of(rows, kernel, self.precision) + tf.convert_to_tensor(self.bias)
-        if inputs.shape.rank == 2:
-            return outputs
-        return tf.reshape(outputs, (-1, inputs.shape[1], self.units))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what Keras needs to rebuild the layer."""
-        config: dict[str, Any] = super().get_config()
-        return config | {"precision": self.precision}
-
-
-def _product_of(a: tf.Tensor, b: tf.Tensor, precision: NumberFormat) -> tf.Tensor:
-    """Multiply in a precision, and compute the gradients in that precision too."""
-
-    def multiply(a: tf.Tensor, b: tf.Tensor) -> Any:
-        left, right = (round_operand(tf.stop_gradient(each), precision) for each in (a, b))
-
-        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            above = round_operand(upstream, precision)
-            return _times(above, right), _times_left(left, above)
-
-        return _multiply(left, right), gradient
-
-    return tf.custom_gradient(multiply)(a, b)
-
-
-@compiled
-def _multiply(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    return product(a, b)
-
-
-@compiled
-def _times(above: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    return product(above, transposed(right))
-
-
-@compiled
-def _times_left(left: tf.Tensor, above: tf.Tensor) -> tf.Tensor:
-    return product(transposed(left), above)
