@@ -115,6 +115,8 @@ def _best(
     """Return the texts, last characters and totals of the likeliest, given all totals (N, V)."""
     flat = totals.ravel()
     count = min(beam, int(np.count_nonzero(flat > -math.inf)))
-    order = np.argsort(-flat, kind="stable")[:count]
+    worst = np.partition(flat, len(flat) - count)[len(flat) - count]
+    candidates = np.flatnonzero(flat >= worst)  # more than `count` only where some are equal
+    order = candidates[np.argsort(-flat[candidates], kind="stable")[:count]]
     parents, ids = np.divmod(order, totals.shape[1])
     return parents, ids, flat[order]

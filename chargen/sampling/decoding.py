@@ -23,6 +23,8 @@ __all__ = ["Decoder", "Noise", "restrict"]
 
 HIGHEST_TEMPERATURE = 1e30
 """A higher temperature would make no difference, and would overflow a float32."""
+FIRST_SORTED = 128
+"""How many of the most likely characters top-p sorts at first: those of a small vocabulary all."""
 SMALLEST = float(np.finfo(np.float32).tiny)
 
 
@@ -135,35 +137,65 @@ def restrict(logits: Floats, config: SampleConfig) -> None:
     Sources:
         Top-k: Fan, Lewis, Dauphin 2018. Top-p: Holtzman et al. 2020. Min-p: Nguyen et al. 2024.
     """
-    check_finite(logits.max(axis=1))
-    # Each option keeps the most likely characters up to some rank.
-    order = np.argsort(-logits, axis=1, kind="stable")
-    ranked = np.take_along_axis(logits, order, axis=1)
-    excluded = np.arange(logits.shape[1]) >= _kept(ranked, config)[:, None]
-    np.put_along_axis(logits, order, np.where(excluded, -np.inf, ranked), axis=1)
+    highest = logits.max(axis=1, keepdims=True)
+    check_finite(highest)
+    size = logits.shape[1]
+    top_k = config.top_k if config.top_k is not None and config.top_k < size else None
+    top_p = config.top_p if config.top_p is not None and config.top_p < 1 else None
+    kept: NDArray[np.bool_] | None = None
+    if top_k is not None:
+        ranks = _ranks(logits)
+        kept = ranks >= np.partition(ranks, size - top_k, axis=1)[:, size - top_k, None]
+    if top_p is not None or config.min_p is not None:
+        # Subtracted before dividing: a temperature near 0 then gives -inf and never NaN.
+        scaled = (logits - highest).astype(np.float64)
+        with np.errstate(over="ignore"):
+            scaled /= config.temperature
+        p: NDArray[np.float64] = np.exp(scaled)
+        if kept is not None:
+            p *= kept
+        if top_p is not None:
+            p *= _reaching(top_p, p, _ranks(logits))
+        kept = p >= config.min_p if config.min_p else p > 0
+    if kept is not None:
+        logits[~kept] = -np.inf
 
 
-def _kept(ranked: Floats, config: SampleConfig) -> NDArray[np.intp]:
-    """Return how many of the most likely characters are kept, (B,), at least one.
+def _ranks(logits: Floats) -> NDArray[np.int64]:
+    """Return a number for each logit (B, V), greater for the more likely, all different in a row.
+
+    The upper half is the logit, whose bits as an integer are ordered as the numbers are, if all but
+    the sign are inverted in negative ones. The lower half puts the lower of two equals first.
+    """
+    bits = (logits + np.float32(0)).view(np.int32)  # + 0 makes -0 the same as 0
+    ordered = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits).astype(np.int64)
+    return (ordered << 32) - np.arange(logits.shape[1])
+
+
+def _reaching(share: float, p: NDArray[np.float64], ranks: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which are the fewest characters (B, V) that reach a share of the probability.
+
+    A few characters usually have most of it, so only as many as that takes are sorted.
 
     Args:
-        ranked: (B, V), the logits from the highest to the lowest.
-        config: how characters are drawn.
+        share: above 0 and below 1.
+        p: (B, V), not normalised.
+        ranks: (B, V).
     """
-    size = ranked.shape[1]
-    kept: NDArray[np.intp] = np.full(len(ranked), min(config.top_k or size, size))
-    if config.top_p is None and config.min_p is None:
-        return kept
-    # Subtracted before dividing: a temperature near 0 then gives -inf and never NaN.
-    scaled = (ranked - ranked[:, :1]).astype(np.float64)
-    with np.errstate(over="ignore"):
-        scaled /= config.temperature
-    p: NDArray[np.float64] = np.exp(scaled)
-    p[np.arange(size) >= kept[:, None]] = 0
-    if config.top_p is not None and config.top_p < 1:
-        reached = np.cumsum(p, axis=1)
-        below = (reached < config.top_p * reached[:, -1:]).sum(axis=1)
-        kept = np.minimum(kept, below + 1)
-    if config.min_p is not None:
-        kept = np.minimum(kept, (p >= config.min_p).sum(axis=1))
-    return np.asarray(np.maximum(kept, 1))
+    wanted = share * p.sum(axis=1, keepdims=True)
+    size, count = p.shape[1], FIRST_SORTED
+    while True:
+        count = min(count, size)
+        if count == size:
+            likeliest = ranks.argsort(axis=1)[:, ::-1]
+        else:
+            chosen = np.argpartition(ranks, size - count, axis=1)[:, size - count :]
+            order = np.take_along_axis(ranks, chosen, axis=1).argsort(axis=1)[:, ::-1]
+            likeliest = np.take_along_axis(chosen, order, axis=1)
+        rows = np.arange(len(p))[:, None]
+        reached = p[rows, likeliest].cumsum(axis=1)
+        below = (reached < wanted).sum(axis=1)
+        if count == size or (below < count).all():
+            last = likeliest[rows[:, 0], np.minimum(below, count - 1)]
+            return np.asarray(ranks >= ranks[rows[:, 0], last][:, None])
+        count *= 8
