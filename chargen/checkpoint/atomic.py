@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["replace_directory", "replace_file", "write_file"]
+__all__ = ["remove_temporary", "replace_directory", "replace_file", "write_file"]
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 """Constants of Linux' `renameat2`, which Python does not offer."""
@@ -47,6 +47,19 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
     except OSError as error:
         # On a full disk there is no file name in it, and otherwise that of the temporary file.
         raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+
+
+def remove_temporary(folder: Path, names: Sequence[str]) -> None:
+    """Remove what processes that were killed while they replaced these files left beside them.
+
+    Args:
+        folder: the directory, in which no other process replaces files.
+        names: the names of the files.
+    """
+    for entry in folder.iterdir():
+        if _is_temporary(entry.name, names):
+            with suppress(OSError):  # it only takes room
+                entry.unlink()
 
 
 def replace_directory(path: Path, names: Sequence[str], write: Callable[[Path], None]) -> None:
@@ -97,16 +110,16 @@ def _remove(path: Path, names: Sequence[str]) -> None:
 def _discard(folder: Path, names: Sequence[str]) -> None:
     """Delete a directory, unless it has a file that is neither a named nor a temporary one."""
     with suppress(OSError):  # what cannot be deleted does no harm
-        if all(_is_of(entry.name, names) for entry in folder.iterdir()):
+        found = [entry.name for entry in folder.iterdir()]
+        if all(name in names or _is_temporary(name, names) for name in found):
             shutil.rmtree(folder)
 
 
-def _is_of(name: str, names: Sequence[str]) -> bool:
-    """Return whether a file is one of the named ones, or a temporary one of `replace_file`."""
+def _is_temporary(name: str, names: Sequence[str]) -> bool:
+    """Return whether `replace_file` gives this name to a temporary file for one of the names."""
     path = Path(name)
     stem, _, number = path.stem.rpartition(".")
-    is_temporary = stem.startswith(".") and number.isdecimal()
-    return name in names or (is_temporary and stem[1:] + path.suffix in names)
+    return stem.startswith(".") and number.isdecimal() and stem[1:] + path.suffix in names
 
 
 def _remove_left_over(path: Path, names: Sequence[str]) -> None:

@@ -20,7 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chargen.checkpoint.architecture import parameter_count
-from chargen.checkpoint.atomic import replace_directory, replace_file, write_file
+from chargen.checkpoint.atomic import (
+    remove_temporary,
+    replace_directory,
+    replace_file,
+    write_file,
+)
 from chargen.checkpoint.directory import FILES, HISTORY, HISTORY_FIELDS, MODEL, best_of
 from chargen.config import SampleConfig
 from chargen.data.windows import make_windows
@@ -148,6 +153,7 @@ class _Trainer:
 
         A resumed run has one already, but its options and the paths of its texts may have changed.
         """
+        remove_temporary(self._checkpoint.path, FILES)
         if self._plan.resumed:
             state.save(self._checkpoint.path, self._learner, self.state)
             self._checkpoint.write()
