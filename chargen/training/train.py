@@ -12,7 +12,7 @@ from chargen.errors import CheckpointError, OptionError
 from chargen.fields import takes
 from chargen.training.defaults import check_options
 from chargen.training.events import Event, Report
-from chargen.training.plan import default_checkpoint, plan_new, plan_resumed
+from chargen.training.plan import Plan, default_checkpoint, plan_new, plan_resumed
 from chargen.training.support import check_support
 
 __all__ = ["train"]
@@ -92,20 +92,25 @@ def train(
         else:
             initial = Path(init_from) if init_from is not None else None
             plan = plan_new(folder, sources, options, force=force, init_from=initial)
-        # Imported only now: planning has made the settings that TensorFlow reads at its import.
-        from chargen.training.loop import run
-
-        try:
-            for event in run(plan, started):
-                report(event)
-        except OSError as error:
-            if error.filename is None:
-                raise  # it came from `report`, not from a file of the checkpoint
-            raise CheckpointError(
-                f"cannot write {error.filename}: {error.strerror}; what was saved last is kept: "
-                "fix this and train again, with --resume if the run had begun"
-            ) from None
+        for event in _events(plan, started):
+            report(event)
     return folder
+
+
+def _events(plan: Plan, started: float) -> Iterator[Event]:
+    """Run a plan, and say what to do about a file of the checkpoint that cannot be written."""
+    # Imported only now: planning has made the settings that TensorFlow reads at its import.
+    from chargen.training.loop import run
+
+    try:
+        yield from run(plan, started)
+    except OSError as error:
+        if error.filename is None:
+            raise  # it is about no file
+        raise CheckpointError(
+            f"cannot write {error.filename}: {error.strerror}; what was saved last is kept: "
+            "fix this and train again, with --resume if the run had begun"
+        ) from None
 
 
 @contextmanager

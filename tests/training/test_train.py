@@ -1,5 +1,6 @@
 """`chargen.train` takes texts of any kind and refuses wrong calls."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from conftest import CLOSE
 import chargen
 from chargen.checkpoint.directory import Checkpoint
 from chargen.errors import OptionError
-from training.conftest import OTHER, SMALL, TEXT, Trained
+from chargen.training.events import Event
+from training.conftest import OTHER, SMALL, TEXT, Trained, begin
 
 
 def test_a_file_can_be_held_out(trained: Trained):
@@ -83,3 +85,18 @@ def test_wrong_calls_are_refused(
     path = trained().path
     with pytest.raises(OptionError, match="give one of them"):
         chargen.train(text, checkpoint=tmp_path / "b", init_from=path, preset="tutorial")
+
+
+def test_a_report_that_fails_ends_the_run_and_its_error_is_not_the_checkpoints(
+    text: Path, tmp_path: Path
+):
+    def log(event: Event) -> None:
+        (tmp_path / "nowhere" / "log").write_text(repr(event))
+
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    # The error that is kept keeps what was running when it was raised.
+    with pytest.raises(FileNotFoundError, match="nowhere") as kept:
+        chargen.train(text, checkpoint=tmp_path / "ck", report=log, **SMALL)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    begin(checkpoint=tmp_path / "ck", resume=True)
+    assert kept.value.__traceback__ is not None
