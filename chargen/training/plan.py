@@ -85,7 +85,7 @@ def plan_new(
     """Plan a new run.
 
     Args:
-        folder: the directory for the checkpoint; it is created.
+        folder: the directory for the checkpoint; it exists, and is locked.
         sources: the paths of the texts; "-" is standard input.
         options: what the caller chose, from `check_options`.
         force: the run may replace the checkpoint that is there; planning leaves it as it is.
@@ -147,7 +147,7 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
     """Plan to continue the run in a directory.
 
     Args:
-        folder: the run's checkpoint.
+        folder: the run's checkpoint, which is locked.
         sources: the paths of its texts; if there are none, the recorded paths are read.
         options: what the caller chose, from `check_options`; only those in `EXTENDABLE` may differ
             from the run's.
@@ -202,8 +202,6 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
 
 
 def _check_free(folder: Path, force: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise CheckpointError(f"{folder} is a file; give a directory with --checkpoint")
     found = [name for name in FILES if (folder / name).exists()]
     if found and not force:
         what = "a checkpoint" if CONFIG in found else f"{found[0]}, a file that checkpoints have"
@@ -231,7 +229,6 @@ def _check_writable(folder: Path) -> None:
     """Find out before minutes of training whether their result can be written."""
     trial = folder / ".chargen-trial"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         trial.write_bytes(b"")
         trial.unlink()
     except OSError as error:
