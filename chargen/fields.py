@@ -139,14 +139,14 @@ class Field(NamedTuple):
         Raises:
             OptionError: it is of another type, out of range or none of the choices.
         """
-        value = _as_python(given)
+        value = found = _as_python(given)
         if value is None and self.may_be_none:
             return value
         if self.option.duration:
-            value = _seconds(value, self.name)
+            value = _seconds(found, self.name)
         wanted, valid = self._wanted(value)
         if not valid:
-            raise OptionError(f"{flag_of(self.name)} must be {wanted}; found {value!r}")
+            raise OptionError(f"{flag_of(self.name)} must be {wanted}; found {found!r}")
         return value
 
     def _wanted(self, value: Any) -> tuple[str, bool]:
