@@ -139,14 +139,14 @@ class Field(NamedTuple):
         Raises:
             OptionError: it is of another type, out of range or none of the choices.
         """
-        value = _as_python(given)
+        value = found = _as_python(given)
         if value is None and self.may_be_none:
             return value
         if self.option.duration:
-            value = _seconds(value, self.name)
+            value = _seconds(found, self.name)
         wanted, valid = self._wanted(value)
         if not valid:
-            raise OptionError(f"{flag_of(self.name)} must be {wanted}; found {value!r}")
+            raise OptionError(f"{flag_of(self.name)} must be {wanted}; found {found!r}")
         return value
 
     def _wanted(self, value: Any) -> tuple[str, bool]:
@@ -289,12 +289,17 @@ def _seconds(value: object, name: str) -> float:
 
 
 def _as_python(value: object) -> Any:
-    """Return another library's number, such as NumPy's, as Python's own; all else unchanged."""
+    """Return another library's number, such as NumPy's, as Python's own; all else unchanged.
+
+    A number that no float can hold is infinite, so that it can be compared and shown.
+    """
     match value:
         case bool():  # Python counts it as an integer
             return value
-        case numbers.Integral():
-            return int(value)
         case numbers.Real():
-            return float(value)
+            try:
+                as_float = float(value)
+            except OverflowError:
+                return -math.inf if value < 0 else math.inf
+            return int(value) if isinstance(value, numbers.Integral) else as_float
     return value

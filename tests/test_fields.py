@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,15 @@ def test_numbers_of_numpy_are_numbers(config: Any):
     same = dataclasses.replace(config, **values)
     assert same == config
     assert json.loads(json.dumps(same.to_json())) == config.to_json()
+
+
+@pytest.mark.parametrize(
+    "number", [10**400, -(10**5000), Fraction(10) ** 400], ids=["high", "low", "fraction"]
+)
+@pytest.mark.parametrize("field", ["learning_rate", "budget", "epochs", "validation"])
+def test_numbers_that_no_float_holds_are_refused_as_infinite(field: str, number: Any):
+    with pytest.raises(OptionError, match=r"--[a-z-]+ must be .*; found -?inf"):
+        dataclasses.replace(TRAINING, **{field: number})
 
 
 CONFIGS = (ModelConfig, TrainConfig, SampleConfig)

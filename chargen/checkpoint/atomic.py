@@ -5,12 +5,15 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["replace_directory", "replace_file", "write_file"]
+__all__ = ["remove_temporary", "replace_directory", "replace_file", "write_file"]
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 """Constants of Linux' `renameat2`, which Python does not offer."""
+ASIDE = ".old"
+"""What the name of a directory ends with that had to make room for another."""
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -46,13 +49,27 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from None
 
 
+def remove_temporary(folder: Path, names: Sequence[str]) -> None:
+    """Remove what processes that were killed while they replaced these files left beside them.
+
+    Args:
+        folder: the directory, in which no other process replaces files.
+        names: the names of the files.
+    """
+    for entry in folder.iterdir():
+        if _is_temporary(entry.name, names):
+            with suppress(OSError):  # it only takes room
+                entry.unlink()
+
+
 def replace_directory(path: Path, names: Sequence[str], write: Callable[[Path], None]) -> None:
     """Replace certain files of a directory together: at every moment all are old or all are new.
 
-    The new files are written into a second directory beside the first, and then the two directories
-    change places; other files in the old directory are moved over. If they cannot change places, as
-    with the working directory, the old files are removed before the new ones are moved in. If no
-    directory can be made beside the first, the old files are removed before new ones are written.
+    The new files are written into a second directory beside the first, the other files are moved to
+    them, and then the two directories change places. If they cannot, as with the working directory
+    or where another file cannot be moved, the old files are removed before the new ones are moved
+    in. If no directory can be made beside the first, the old files are removed before new ones are
+    written. Nothing but the old files is ever deleted.
 
     Args:
         path: the directory.
@@ -69,20 +86,20 @@ def replace_directory(path: Path, names: Sequence[str], write: Callable[[Path], 
         _remove(path, names)
         write(path)
         return
+    replaced = replacement  # what is to be deleted at the end
     try:
         shutil.copymode(path, replacement)
         write(replacement)
         try:
-            _exchange(replacement, path)
+            replaced = _exchange(replacement, path, names)
         except OSError:
             _remove(path, names)
             for name in reversed(names):
                 shutil.move(replacement / name, path / name)
-        for entry in replacement.iterdir():
-            if entry.name not in names:
-                entry.rename(path / entry.name)
+        else:
+            _flush(path.parent)
     finally:
-        shutil.rmtree(replacement, ignore_errors=True)
+        _discard(replaced, names)
 
 
 def _remove(path: Path, names: Sequence[str]) -> None:
@@ -90,34 +107,67 @@ def _remove(path: Path, names: Sequence[str]) -> None:
         (path / name).unlink(missing_ok=True)
 
 
+def _discard(folder: Path, names: Sequence[str]) -> None:
+    """Delete a directory, unless it has a file that is neither a named nor a temporary one."""
+    with suppress(OSError):  # what cannot be deleted does no harm
+        found = [entry.name for entry in folder.iterdir()]
+        if all(name in names or _is_temporary(name, names) for name in found):
+            shutil.rmtree(folder)
+
+
+def _is_temporary(name: str, names: Sequence[str]) -> bool:
+    """Return whether `replace_file` gives this name to a temporary file for one of the names."""
+    path = Path(name)
+    stem, _, number = path.stem.rpartition(".")
+    return stem.startswith(".") and number.isdecimal() and stem[1:] + path.suffix in names
+
+
 def _remove_left_over(path: Path, names: Sequence[str]) -> None:
     """Remove what was left beside this directory by a process killed while replacing it."""
     for entry in path.parent.iterdir():
-        name, _, number = entry.name.rpartition(".")
+        name, _, number = entry.name.removesuffix(ASIDE).rpartition(".")
         if name == f".{path.name}" and number.isdecimal() and entry.is_dir():
-            files = {file.name for file in entry.iterdir()}
-            if all(file in names or file.startswith(".") for file in files):
-                shutil.rmtree(entry, ignore_errors=True)
+            _discard(entry, names)
 
 
-def _exchange(one: Path, other: Path) -> None:
-    """Make two directories change places.
+def _exchange(one: Path, other: Path, names: Sequence[str]) -> Path:
+    """Put a directory in the place of another, whose files it gets except for the named ones.
+
+    Returns:
+        Where the other directory is now.
 
     Raises:
-        OSError: one is the working directory, or a mount point.
+        OSError: the other is the working directory or a mount point, or a file of it cannot be
+            moved; both directories are as they were.
     """
     if Path.cwd().is_relative_to(other):
         raise OSError(errno.EBUSY, "the working directory cannot be replaced")
+    moved = []
+    try:
+        for entry in list(other.iterdir()):
+            if entry.name not in names:
+                moved.append(entry.rename(one / entry.name))
+        return _put_in_place(one, other)
+    except OSError:
+        for entry in moved:
+            entry.rename(other / entry.name)
+        raise
+
+
+def _put_in_place(one: Path, other: Path) -> Path:
     library = ctypes.CDLL(None, use_errno=True)
     rename = getattr(library, "renameat2", None)
     paths = os.fsencode(one), os.fsencode(other)
-    if rename is None or rename(AT_FDCWD, paths[0], AT_FDCWD, paths[1], RENAME_EXCHANGE):
-        # The system or file system has no exchange: for a moment there is no directory at the path.
-        aside = one.with_name(f"{one.name}.old")
-        other.rename(aside)
+    if rename and not rename(AT_FDCWD, paths[0], AT_FDCWD, paths[1], RENAME_EXCHANGE):
+        return one
+    # The system or file system has no exchange: for a moment there is no directory at the path.
+    aside = other.rename(one.with_name(one.name + ASIDE))
+    try:
         one.rename(other)
-        aside.rename(one)
-    _flush(other.parent)
+    except OSError:
+        aside.rename(other)
+        raise
+    return aside
 
 
 def _flush(path: Path) -> None:

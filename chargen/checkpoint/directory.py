@@ -15,6 +15,7 @@ objects are built.
 import dataclasses
 import json
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -360,7 +361,7 @@ def _read(path: Path, name: str) -> bytes:
 
 
 def _checked_record(record: Any) -> dict[str, Any]:
-    """Return a record of the history after checking that it has all fields and they are numbers."""
+    """Return a record of the history after checking that all its fields are there and finite."""
     if not isinstance(record, dict):
         raise ValueError("a line is not an object")
     if missing := [name for name in HISTORY_FIELDS if name not in record]:
@@ -368,6 +369,8 @@ def _checked_record(record: Any) -> dict[str, Any]:
     for name, value in record.items():
         if not isinstance(value, int | float | None):
             raise ValueError(f"in a line, {name} is not a number")
+        if value is not None and not abs(value) <= sys.float_info.max:  # as 1e400 is
+            raise ValueError(f"in a line, {name} is not finite")
     return record
 
 

@@ -2,12 +2,14 @@
 
 import errno
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
 from chargen.errors import CheckpointError
 
-__all__ = ["Lock"]
+__all__ = ["Lock", "claimed"]
 
 UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """Errors of file systems without locks, where nothing is refused."""
@@ -51,7 +53,9 @@ class Lock:
             return
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            if not os.path.samestat(os.fstat(descriptor), folder.stat()):
+                raise BlockingIOError  # whoever held it has just put another in its place
+        except (BlockingIOError, FileNotFoundError):
             os.close(descriptor)
             raise CheckpointError(
                 f"another process is training in {folder}; wait until it ends, or give another "
@@ -62,3 +66,36 @@ class Lock:
                 os.close(descriptor)
                 raise
         self._descriptors.append(descriptor)
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[Lock]:
+    """Make a directory, unless it is there, and hold its lock in the body.
+
+    Folders that were made here and are empty after the body are removed again.
+
+    Raises:
+        CheckpointError: the directory cannot be made, or another process trains there.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"{folder} is a file; give a directory with --checkpoint")
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = Lock(folder)
+    except OSError as error:
+        _remove_empty(made)
+        raise CheckpointError(
+            f"cannot write to {folder}: {error.strerror}; give another --checkpoint"
+        ) from None
+    with lock:
+        try:
+            yield lock
+        finally:
+            _remove_empty(made)  # while they are locked, so that nobody else has begun to use them
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):  # it is not empty
+            folder.rmdir()

@@ -20,7 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chargen.checkpoint.architecture import parameter_count
-from chargen.checkpoint.atomic import replace_directory, replace_file, write_file
+from chargen.checkpoint.atomic import (
+    remove_temporary,
+    replace_directory,
+    replace_file,
+    write_file,
+)
 from chargen.checkpoint.directory import FILES, HISTORY, HISTORY_FIELDS, MODEL, best_of
 from chargen.config import SampleConfig
 from chargen.data.windows import make_windows
@@ -63,11 +68,12 @@ MOST_RECOVERIES = 5
 is the cause."""
 
 
-def run(plan: Plan, started: float | None = None) -> Iterator[Event]:
+def run(plan: Plan, lock: Lock, started: float | None = None) -> Iterator[Event]:
     """Carry out a plan, until the run ends or is interrupted.
 
     Args:
-        plan: what to train; the directory of its checkpoint exists.
+        plan: what to train.
+        lock: the lock on the directory of its checkpoint.
         started: when the command began, by `time.monotonic`: the run's seconds and its budget
             count from there; None means now.
 
@@ -75,38 +81,36 @@ def run(plan: Plan, started: float | None = None) -> Iterator[Event]:
         The events of the run. An evaluation is yielded after it was saved.
 
     Raises:
-        CheckpointError: another process trains in the directory, or the state to resume from is
-            damaged.
+        CheckpointError: the state to resume from is damaged.
         KeyboardInterrupt: SIGINT arrived, and the run was saved.
         TrainingError: the run diverged again and again.
     """
     training, interruption = plan.checkpoint.training, Interruption()
-    with Lock(plan.checkpoint.path) as lock:
-        trainer = _Trainer(plan, time.monotonic() if started is None else started)
-        progress, clock = trainer.state, trainer.clock
-        with interruption.watching():
-            trainer.begin(lock)
-            yield trainer.started()
-            over = clock.is_over
-            while not (over or progress.is_stale(training.patience) or interruption.signal):
-                evaluated = None
-                try:
-                    trainer.learn()
-                    # Asked once per block: a budget that ends later still gets its evaluation.
-                    over = clock.is_over
-                    if over or clock.is_evaluation_due:
-                        evaluated = trainer.evaluate()
-                except NumericalError:
-                    yield trainer.recover()
-                    over = clock.is_over
-                    continue
-                if evaluated or trainer.is_save_due:
-                    trainer.save()
-                if evaluated or trainer.is_report_due:
-                    yield evaluated or trainer.progressed()
-            if interruption.signal:
-                trainer.save_unsaved()
-            yield trainer.stopped()
+    trainer = _Trainer(plan, time.monotonic() if started is None else started)
+    progress, clock = trainer.state, trainer.clock
+    with interruption.watching():
+        trainer.begin(lock)
+        yield trainer.started()
+        over = clock.is_over
+        while not (over or progress.is_stale(training.patience) or interruption.signal):
+            evaluated = None
+            try:
+                trainer.learn()
+                # Asked once per block: a budget that ends later still gets its evaluation.
+                over = clock.is_over
+                if over or clock.is_evaluation_due:
+                    evaluated = trainer.evaluate()
+            except NumericalError:
+                yield trainer.recover()
+                over = clock.is_over
+                continue
+            if evaluated or trainer.is_save_due:
+                trainer.save()
+            if evaluated or trainer.is_report_due:
+                yield evaluated or trainer.progressed()
+        if interruption.signal:
+            trainer.save_unsaved()
+        yield trainer.stopped()
 
 
 class _Trainer:
@@ -148,6 +152,7 @@ class _Trainer:
 
         A resumed run has one already, but its options and the paths of its texts may have changed.
         """
+        remove_temporary(self._checkpoint.path, FILES)
         if self._plan.resumed:
             state.save(self._checkpoint.path, self._learner, self.state)
             self._checkpoint.write()

@@ -85,7 +85,7 @@ def plan_new(
     """Plan a new run.
 
     Args:
-        folder: the directory for the checkpoint; it is created.
+        folder: the directory for the checkpoint; it exists, and is locked.
         sources: the paths of the texts; "-" is standard input.
         options: what the caller chose, from `check_options`.
         force: the run may replace the checkpoint that is there; planning leaves it as it is.
@@ -98,16 +98,20 @@ def plan_new(
         TrainingError: the text or the memory does not suffice.
         VocabularyError: the text's characters are not those of `init_from`.
     """
+    # First all that can be refused without the text: that may come from a pipe, and come only once.
     _check_free(folder, force)
-    initial = Checkpoint.open(init_from) if init_from is not None else None
-    if initial is None:
+    _check_writable(folder)
+    initial, weights = None, None
+    if init_from is None:
         check_network(with_preset(options))
+    else:
+        initial = Checkpoint.open(init_from)
+        options, weights = _inherited(options, initial), initial.weights()
     encoding = options.get("encoding", TrainConfig.encoding)
     min_count = options.get("min_count", TrainConfig.min_count)
     corpus = read_corpus(sources, encoding=encoding, min_count=min_count)
     if initial is not None:
         _check_vocabulary(corpus.vocabulary, initial)
-        options = _inherited(options, initial)
     validation = default_validation(len(corpus.ids), options)
     train_ids, validation_ids = corpus.split(validation, encoding)
     if isinstance(validation, str) and (validation_ids == corpus.vocabulary.unknown).all():
@@ -115,7 +119,6 @@ def plan_new(
             f"--validation {validation} has no character in common with the text to learn from; "
             "give another file"
         )
-    _check_writable(folder)
     threads = options.get("threads")
     model, training = settle(
         options,
@@ -139,7 +142,6 @@ def plan_new(
     )
     versions = runtime.library_versions()
     checkpoint = Checkpoint(folder, model, training, record, versions, corpus.vocabulary)
-    weights = initial.weights() if initial is not None else None
     return Plan(checkpoint, train_ids, validation_ids, weights)
 
 
@@ -147,7 +149,7 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
     """Plan to continue the run in a directory.
 
     Args:
-        folder: the run's checkpoint.
+        folder: the run's checkpoint, which is locked.
         sources: the paths of its texts; if there are none, the recorded paths are read.
         options: what the caller chose, from `check_options`; only those in `EXTENDABLE` may differ
             from the run's.
@@ -202,8 +204,6 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
 
 
 def _check_free(folder: Path, force: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise CheckpointError(f"{folder} is a file; give a directory with --checkpoint")
     found = [name for name in FILES if (folder / name).exists()]
     if found and not force:
         what = "a checkpoint" if CONFIG in found else f"{found[0]}, a file that checkpoints have"
@@ -231,7 +231,6 @@ def _check_writable(folder: Path) -> None:
     """Find out before minutes of training whether their result can be written."""
     trial = folder / ".chargen-trial"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         trial.write_bytes(b"")
         trial.unlink()
     except OSError as error:

@@ -6,7 +6,7 @@ variables of the learner; the header holds the progress of the run as JSON.
 
 import dataclasses
 import json
-import math
+import sys
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -79,7 +79,7 @@ class RunState:
             whole = isinstance(field.default, int)
             if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
                 raise TypeError(f"{field.name} is {value!r}")
-            if not (math.isfinite(value) and value >= 0):
+            if not 0 <= value <= sys.float_info.max:  # math.isfinite takes no greater integers
                 raise ValueError(f"{field.name} is {value!r}")
 
 

@@ -2,17 +2,18 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Unpack
 
+from chargen.checkpoint.directory import Checkpoint
 from chargen.config import TRAIN_OPTIONS, TrainOptions
 from chargen.errors import CheckpointError, OptionError
 from chargen.fields import takes
 from chargen.training.defaults import check_options
 from chargen.training.events import Event, Report
-from chargen.training.plan import default_checkpoint, plan_new, plan_resumed
+from chargen.training.lock import Lock, claimed
+from chargen.training.plan import Plan, default_checkpoint, plan_new, plan_resumed
 from chargen.training.support import check_support
 
 __all__ = ["train"]
@@ -58,7 +59,8 @@ def train(
 
     Raises:
         CorpusError: a text cannot be read.
-        CheckpointError: a checkpoint is already there, is missing, or cannot be written.
+        CheckpointError: a checkpoint is already there, is missing, or cannot be written, or another
+            process trains in its directory.
         OptionError: an option is out of range, or two options conflict.
         TrainingError: the text is too short for the options, training diverged again and
             again, or this installation or system cannot train.
@@ -86,35 +88,31 @@ def train(
         raise OptionError("give at least one TEXT to train on, or --resume with --checkpoint")
     if not sources and not resume:
         raise OptionError("give at least one TEXT to train on; - is standard input")
-    with _no_empty_folders(folder):
+    if resume:
+        Checkpoint.open(folder)  # where there is none, no directory is made
+    # Locked before anything is looked at, so that it stays as the plan found it.
+    with claimed(folder) as lock:
         if resume:
             plan = plan_resumed(folder, sources, options)
         else:
             initial = Path(init_from) if init_from is not None else None
             plan = plan_new(folder, sources, options, force=force, init_from=initial)
-        # Imported only now: planning has made the settings that TensorFlow reads at its import.
-        from chargen.training.loop import run
-
-        try:
-            for event in run(plan, started):
-                report(event)
-        except OSError as error:
-            if error.filename is None:
-                raise  # it came from `report`, not from a file of the checkpoint
-            raise CheckpointError(
-                f"cannot write {error.filename}: {error.strerror}; what was saved last is kept: "
-                "fix this and train again, with --resume if the run had begun"
-            ) from None
+        for event in _events(plan, lock, started):
+            report(event)
     return folder
 
 
-@contextmanager
-def _no_empty_folders(folder: Path) -> Iterator[None]:
-    """Remove the folders that the body makes and leaves empty."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+def _events(plan: Plan, lock: Lock, started: float) -> Iterator[Event]:
+    """Run a plan, and say what to do about a file of the checkpoint that cannot be written."""
+    # Imported only now: planning has made the settings that TensorFlow reads at its import.
+    from chargen.training.loop import run
+
     try:
-        yield
-    finally:
-        for path in missing:
-            with suppress(OSError):  # it is not empty
-                path.rmdir()
+        yield from run(plan, lock, started)
+    except OSError as error:
+        if error.filename is None:
+            raise  # it is about no file
+        raise CheckpointError(
+            f"cannot write {error.filename}: {error.strerror}; what was saved last is kept: "
+            "fix this and train again, with --resume if the run had begun"
+        ) from None

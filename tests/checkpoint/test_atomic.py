@@ -1,6 +1,9 @@
 """Files and directories are replaced whole or not at all."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +72,51 @@ def test_the_working_directory_stays_where_it_is(folder: Path, monkeypatch: pyte
     assert names(folder) == sorted(FILES)
 
 
+AS_OWNER = ["unshare", "--user"] if os.geteuid() == 0 else []
+"""Before a command: it may do no more than the owner of the files, though root starts it."""
+
+
+def may_be_owner() -> bool:
+    try:
+        return subprocess.run([*AS_OWNER, "true"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+REPLACE = """
+import sys
+from pathlib import Path
+from chargen.checkpoint.atomic import replace_directory
+from chargen.checkpoint.directory import FILES
+
+def write(folder):
+    for name in FILES:
+        (folder / name).write_text("new")
+
+replace_directory(Path(sys.argv[1]), FILES, write)
+"""
+
+
+@pytest.mark.skipif(not may_be_owner(), reason="this system refuses root nothing")
+def test_files_that_cannot_be_moved_stay_where_they_are(folder: Path):
+    (folder / "notes").mkdir()
+    (folder / "notes" / "mine.txt").write_text("kept")
+    for number in range(20):
+        (folder / f"{number}.txt").write_text("kept")
+    before = names(folder)
+    (folder / "notes").chmod(0o555)  # a read-only directory stays in its parent
+    result = subprocess.run(
+        [*AS_OWNER, sys.executable, "-c", REPLACE, folder], capture_output=True, check=False
+    )
+    (folder / "notes").chmod(0o755)
+    assert result.returncode == 0, result.stderr.decode()
+    assert names(folder) == sorted({*before, *FILES})
+    assert {(folder / name).read_text() for name in FILES} == {"new"}
+    others = [folder / "notes" / "mine.txt", *(folder / f"{number}.txt" for number in range(20))]
+    assert {path.read_text() for path in others} == {"kept"}
+    assert names(folder.parent) == ["copy"]
+
+
 def test_directories_change_places_without_the_systems_help(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -81,11 +129,11 @@ def test_directories_change_places_without_the_systems_help(
 
 
 def test_what_a_killed_replacement_left_is_removed_and_never_listed(folder: Path):
-    left = folder.with_name(".copy.123")
-    shutil.copytree(folder, left)
-    others = folder.with_name(".copy.124")
-    shutil.copytree(folder, others)
-    (others / "mine.txt").write_text("kept")
+    for left in (".copy.123", ".copy.123.old", ".copy.124", ".copy.125"):
+        shutil.copytree(folder, folder.with_name(left))
+    (folder.with_name(".copy.123") / ".model.123.keras").write_text("half")
+    (folder.with_name(".copy.124") / "mine.txt").write_text("kept")
+    (folder.with_name(".copy.125") / ".mine").write_text("kept")
     assert find_checkpoints(folder.parent) == [folder]
     replace_directory(folder, FILES, new_files)
-    assert names(folder.parent) == [".copy.124", "copy"]
+    assert names(folder.parent) == [".copy.124", ".copy.125", "copy"]

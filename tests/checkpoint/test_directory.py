@@ -100,6 +100,16 @@ def test_a_configuration_with_other_content_is_damaged(folder: Path, values: dic
         Checkpoint.open(folder)
 
 
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "1e400"])
+@pytest.mark.parametrize("field", ["learning_rate", "budget", "epochs", "precision"])
+def test_a_number_that_no_float_holds_is_damage(folder: Path, field: str, number: str):
+    config = json.loads((folder / "config.json").read_text())
+    config["training"][field] = "NUMBER"
+    (folder / "config.json").write_text(json.dumps(config).replace('"NUMBER"', number))
+    with pytest.raises(CheckpointError, match=r"config\.json is damaged"):
+        Checkpoint.open(folder)
+
+
 @pytest.mark.parametrize(
     "content",
     ["[]", "{}", '{"characters": ["b", "a"]}', '{"characters": ["\\ud800"]}', "[" * 10_000],
@@ -156,6 +166,8 @@ def test_best_is_the_last_line_that_says_so(folder: Path):
         ("[]", "a line is not an object"),
         ('{"step": 1}', "a line lacks epoch"),
         (json.dumps(dict.fromkeys(HISTORY_FIELDS, "1")), "in a line, step is not a number"),
+        (json.dumps(dict.fromkeys(HISTORY_FIELDS, 10**400)), "in a line, step is not finite"),
+        (json.dumps(dict.fromkeys(HISTORY_FIELDS, 1)).replace("1", "-1e400"), "step is not finite"),
         ('{"step": ' + "[" * 100_000, "recursion"),
     ],
 )

@@ -369,6 +369,19 @@ def test_two_trainers_in_one_directory_are_refused(text: Path, tmp_path: Path):
         chargen.train(text, checkpoint=tmp_path / "ck", report=train_too, **SMALL)
 
 
+@pytest.mark.parametrize("how", ["resume", "force"])
+def test_what_killed_runs_left_half_written_is_removed(trained: Trained, tmp_path: Path, how: str):
+    path = trained().copy(tmp_path)
+    before = {entry.name for entry in path.iterdir()}
+    for name in (".model.123.keras", ".resume.45.safetensors", ".config.6.json"):
+        (path / name).write_bytes(b"half")
+    others = {".model.mine.keras", "model.123.keras", ".notes.7.txt"}
+    for name in others:
+        (path / name).write_bytes(b"mine")
+    begin(tmp_path / "fables.txt", checkpoint=path, **{how: True}, **SMALL)
+    assert {entry.name for entry in path.iterdir()} == before | others
+
+
 @pytest.mark.parametrize("steps", [1, 20], ids=["just", "long"])
 def test_a_run_that_diverges_continues_from_its_last_state_with_half_the_rate(
     trained: Trained, text: Path, tmp_path: Path, steps: int, monkeypatch: pytest.MonkeyPatch

@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import COMMAND
 
 import chargen
 from chargen.checkpoint.directory import Checkpoint
@@ -63,6 +65,30 @@ def test_a_run_can_start_from_another_runs_weights(trained: Trained, text: Path,
     with pytest.raises(VocabularyError, match="only in the text: '£'"):
         chargen.train(other, checkpoint=tmp_path / "c", init_from=first)
     assert not (tmp_path / "c").exists()
+
+
+def test_another_network_and_damaged_weights_are_refused_before_the_text_is_read(
+    trained: Trained, tmp_path: Path
+):
+    path = trained().copy(tmp_path)
+    with pytest.raises(OptionError, match="--units 9 does not go with --init-from"):
+        chargen.train(tmp_path / "nowhere", checkpoint=tmp_path / "b", init_from=path, units=9)
+    (path / "model.keras").write_bytes(b"half")
+    with pytest.raises(CheckpointError, match=r"model\.keras is damaged"):
+        chargen.train(tmp_path / "nowhere", checkpoint=tmp_path / "b", init_from=path)
+
+
+@pytest.mark.parametrize("folder", ["/proc/nowhere/ck", "/proc"])
+def test_a_directory_that_cannot_be_written_is_refused_before_the_text_is_read(folder: str):
+    script = '"$@"; cat'  # the next program gets all that comes through the pipe
+    result = subprocess.run(
+        ["sh", "-c", script, "sh", *COMMAND, "train", "-", "-o", folder],
+        input=TEXT.encode(),
+        capture_output=True,
+        check=True,
+    )
+    assert result.stderr.startswith(f"chargen: error: cannot write to {folder}: ".encode())
+    assert result.stdout.decode() == TEXT
 
 
 def test_an_existing_checkpoint_is_replaced_only_by_force(trained: Trained, tmp_path: Path):

@@ -102,6 +102,8 @@ def test_other_tensors_are_refused(
         (json.dumps({"seconds": float("nan")}), "seconds is nan"),
         (json.dumps({"nats": float("inf")}), "nats is inf"),
         (json.dumps({"seconds": None}), "seconds is None"),
+        (json.dumps({"step": 10**400}), "step is 1000"),
+        (json.dumps({"nats": 10**400}), "nats is 1000"),
         (json.dumps({"best_nats": "low"}), "best_nats is 'low'"),
         (json.dumps({"surprise": 1}), "surprise"),
         ("[]", "argument after"),

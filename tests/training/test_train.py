@@ -1,14 +1,20 @@
 """`chargen.train` takes texts of any kind and refuses wrong calls."""
 
+import os
+import signal
+import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import CLOSE
+from conftest import CLOSE, COMMAND
 
 import chargen
 from chargen.checkpoint.directory import Checkpoint
-from chargen.errors import OptionError
-from training.conftest import OTHER, SMALL, TEXT, Trained
+from chargen.errors import CheckpointError, OptionError
+from chargen.training.events import Event
+from training.conftest import OTHER, SMALL, TEXT, Trained, begin
 
 
 def test_a_file_can_be_held_out(trained: Trained):
@@ -83,3 +89,60 @@ def test_wrong_calls_are_refused(
     path = trained().path
     with pytest.raises(OptionError, match="give one of them"):
         chargen.train(text, checkpoint=tmp_path / "b", init_from=path, preset="tutorial")
+
+
+def test_a_report_that_fails_ends_the_run_and_its_error_is_not_the_checkpoints(
+    text: Path, tmp_path: Path
+):
+    def log(event: Event) -> None:
+        (tmp_path / "nowhere" / "log").write_text(repr(event))
+
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    # The error that is kept keeps what was running when it was raised.
+    with pytest.raises(FileNotFoundError, match="nowhere") as kept:
+        chargen.train(text, checkpoint=tmp_path / "ck", report=log, **SMALL)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    begin(checkpoint=tmp_path / "ck", resume=True)
+    assert kept.value.__traceback__ is not None
+
+
+@pytest.mark.parametrize("how", ["--force", "--resume"])
+def test_a_directory_belongs_to_the_run_that_is_being_planned_for_it(
+    trained: Trained, tmp_path: Path, how: str
+):
+    """The first run is still reading its text when a second one begins."""
+    path = trained().copy(tmp_path) if how == "--resume" else tmp_path / "new" / "ck"
+    before = files_in(path)
+    os.mkfifo(tmp_path / "pipe")
+    first = subprocess.Popen(
+        [*COMMAND, "train", tmp_path / "pipe", "-o", path, how],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        with open(open_pipe(tmp_path / "pipe", first), "w") as pipe:
+            options: Any = {"resume": True} if how == "--resume" else SMALL
+            with pytest.raises(CheckpointError, match="another process is training in"):
+                chargen.train(trained().folder / "fables.txt", checkpoint=path, **options)
+            pipe.write("x")
+        _, shown = first.communicate()
+    finally:
+        first.kill()
+    assert first.returncode == 1
+    assert (b"not the text" if how == "--resume" else b"needs at least 2") in shown
+    assert files_in(path) == before
+    assert path.exists() == (path.parent.name != "new")
+
+
+def files_in(path: Path) -> dict[str, bytes]:
+    return {entry.name: entry.read_bytes() for entry in path.glob("*")}
+
+
+def open_pipe(path: Path, reader: "subprocess.Popen[bytes]") -> int:
+    """Open a named pipe to write to when a process has opened it to read from."""
+    while reader.poll() is None:
+        try:
+            return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # nobody reads yet
+            time.sleep(0.01)
+    raise AssertionError(reader.communicate())
