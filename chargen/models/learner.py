@@ -145,6 +145,10 @@ class Learner:
         for variable, array in zip(self._weights, weights, strict=True):
             variable.assign(array)
 
+    def assign_output_bias(self, bias: Floats) -> None:
+        """Replace the bias of the output layer, (V,)."""
+        self.model.layers[-1].bias.assign(bias)
+
     def reset_states(self) -> None:
         """Set all recurrent states to zero."""
         for states in self.carried:

@@ -130,6 +130,8 @@ class _Trainer:
         self._exported = build_model(checkpoint.model, random_seed=training.random_seed)
         self._history: list[dict[str, Any]] = []
         self.state = state.RunState()
+        if plan.output_bias is not None:
+            self._learner.assign_output_bias(plan.output_bias)
         if plan.initial_weights is not None:
             self._learner.assign(plan.initial_weights)
         if plan.resumed:

@@ -19,7 +19,7 @@ from chargen.checkpoint.directory import (
 )
 from chargen.config import DEFAULT_FOLDER, TrainConfig, TrainOptions, check_network
 from chargen.data.corpus import DECOMPRESSORS, STANDARD_INPUT, Ids, fingerprint, read_corpus
-from chargen.data.vocabulary import Vocabulary
+from chargen.data.vocabulary import Vocabulary, log_frequencies
 from chargen.errors import CheckpointError, OptionError, TrainingError, VocabularyError
 from chargen.training import runtime
 from chargen.training.defaults import (
@@ -50,6 +50,7 @@ class Plan:
         checkpoint: the configuration and the directory, to which nothing is written yet.
         train_ids: the text to learn from.
         validation_ids: the held-out text; may be empty.
+        output_bias: float32 (V,), with which the output layer starts; None leaves it at zero.
         initial_weights: float32 arrays in the order of
             `chargen.checkpoint.architecture.describe`; None draws them at random.
         resumed: whether the directory holds a run to be continued.
@@ -59,6 +60,7 @@ class Plan:
     checkpoint: Checkpoint
     train_ids: Ids
     validation_ids: Ids
+    output_bias: NDArray[np.float32] | None = None
     initial_weights: Sequence[NDArray[np.float32]] | None = None
     resumed: bool = False
     extended: bool = False
@@ -142,7 +144,10 @@ def plan_new(
     )
     versions = runtime.library_versions()
     checkpoint = Checkpoint(folder, model, training, record, versions, corpus.vocabulary)
-    return Plan(checkpoint, train_ids, validation_ids, weights)
+    bias = None
+    if weights is None and "preset" not in options:  # a preset is a recipe to the letter
+        bias = log_frequencies(train_ids, len(corpus.vocabulary))
+    return Plan(checkpoint, train_ids, validation_ids, bias, weights)
 
 
 def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) -> Plan:
