@@ -52,7 +52,7 @@ class TrainingDisplay:
             transient=True,
         )
         self._shows_bar = terminal and not quiet
-        self._has_started = False
+        self._run: Started | None = None
 
     def __enter__(self) -> Self:
         self._task = self._bar.add_task("starting", total=None, status="")
@@ -68,14 +68,14 @@ class TrainingDisplay:
     ) -> None:
         if self._shows_bar:  # stopping one that never started writes an empty line
             self._bar.stop()
-        if kind in (KeyboardInterrupt, SystemExit) and not self._has_started:
+        if kind in (KeyboardInterrupt, SystemExit) and self._run is None:
             self._print("stopped before the first step: nothing was saved")
 
     def report(self, event: Event) -> None:
         """Show one event."""
         match event:
             case Started():
-                self._has_started = True
+                self._run = event
                 self._show_start(event)
             case Progressed():
                 self._show_progress(event)
@@ -115,24 +115,25 @@ class TrainingDisplay:
             which = "on the training text"
         self._print(f"train and held out are bits per character; accuracy is {which}", "dim")
         self._print(HEADER, "dim")
-        epoch = event.first_step / event.epoch_steps
+        self._show_bar(event.first_step / event.epoch_steps, event.first_step)
+
+    def _show_bar(self, epoch: float, steps: float, status: str = "") -> None:
+        assert self._run is not None
         self._bar.update(
             self._task,
-            description=f"epoch {epoch:.1f}/{training.epochs}",
-            total=event.total_steps,
-            completed=event.first_step,
+            description=f"epoch {epoch:.1f}/{self._run.checkpoint.training.epochs}",
+            total=self._run.total_steps,
+            completed=steps,
+            status=status,
         )
-        self._epochs = training.epochs
-        self._total_steps = event.total_steps
 
     def _show_progress(self, event: Progressed) -> None:
+        assert self._run is not None
         status = (
             f"{event.characters_per_second:,.0f} char/s  "
             f"train {event.train_nats / NATS_PER_BIT:.3f} bits  {_clock(event.seconds_left)} left"
         )
-        description = f"epoch {event.epoch:.1f}/{self._epochs}"
-        done = event.fraction * self._total_steps
-        self._bar.update(self._task, description=description, completed=done, status=status)
+        self._show_bar(event.epoch, event.fraction * self._run.total_steps, status)
 
     def _show_evaluation(self, event: Evaluated) -> None:
         record = event.record

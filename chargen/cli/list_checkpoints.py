@@ -9,6 +9,7 @@ import click
 
 from chargen.cli.options import Command, json_option, quiet_option
 from chargen.cli.plain import figure, table, visible
+from chargen.config import DEFAULT_FOLDER
 from chargen.errors import CheckpointError
 
 __all__ = ["command"]
@@ -20,7 +21,7 @@ __all__ = ["command"]
     short_help="List the checkpoints under a folder.",
     epilog="Example: chargen list checkpoints --json",
 )
-@click.argument("folder", default="checkpoints", metavar="[FOLDER]")
+@click.argument("folder", default=str(DEFAULT_FOLDER), metavar="[FOLDER]")
 @json_option
 @quiet_option
 def command(folder: str, as_json: bool, quiet: bool) -> None:
