@@ -148,6 +148,7 @@ def test_a_run_that_is_killed_outright_can_be_resumed(run: Run, tmp_path: Path):
     assert ends[0] | {"seconds": 0} == ends[1] | {"seconds": 0}
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_when_nobody_reads_its_messages(tmp_path: Path):
     """`chargen train ... 2>&1 | head` must not end a run of hours."""
     text = ROOT / "corpora" / "tunes.abc"
@@ -159,6 +160,7 @@ def test_a_run_goes_on_when_nobody_reads_its_messages(tmp_path: Path):
     assert Checkpoint.open(tmp_path / "ck").history()[-1]["epoch"] == 3
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_saves_the_run(tmp_path: Path):
     text = str(ROOT / "corpora" / "tunes.abc")
     arguments = ["train", text, "-o", "ck", "--units", "8", "--epochs", "3000", "--patience", "0"]
