@@ -389,7 +389,7 @@ class TrainConfig(Config):
     threads: Annotated[
         int | None,
         Option(
-            "Number of threads that TensorFlow computes with.",
+            "Number of threads to compute with.",
             "machine",
             at_least=1,
             at_most=MAX_THREADS,

@@ -319,7 +319,9 @@ class _Trainer:
         if not all(np.isfinite(array).all() for array in weights):
             raise NumericalError("the weights are not finite numbers")
         checkpoint = self._checkpoint
-        model = LanguageModel(Network(checkpoint.model, weights), checkpoint.vocabulary)
+        model = LanguageModel(
+            Network(checkpoint.model, weights), checkpoint.vocabulary, checkpoint.training.threads
+        )
         # Every evaluation has another random seed, and the same run has the same ones.
         random_seed = checkpoint.training.random_seed + self.state.step
         ((_, pieces),) = write(model, [""], SampleConfig(length=SAMPLE_LENGTH), random_seed)

@@ -1,16 +1,19 @@
 """A run learns, evaluates, saves, recovers, stops and resumes as it should."""
 
+import json
 import math
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CLOSE
+from conftest import CLOSE, FABLES
 from safetensors.numpy import load_file
 
 import chargen
@@ -242,6 +245,26 @@ def test_a_finished_run_can_be_given_more_epochs(trained: Trained, tmp_path: Pat
     chargen.train(checkpoint=path, resume=True, epochs=3)
     assert history(path)[-1]["step"] == steps * 3 // 2
     assert Checkpoint.open(path).training.epochs == 3
+
+
+COUNT_THREADS = """
+import json, sys, threading
+import chargen
+
+names = set()
+threading.setprofile(lambda *_: names.add(threading.current_thread().name))
+chargen.train("text", checkpoint="ck", **json.loads(sys.argv[1]))
+print(sum("ThreadPool" in name for name in names))
+"""
+
+
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_evaluations_compute_with_the_runs_number_of_threads(tmp_path: Path, threads: int):
+    (tmp_path / "text").write_text(FABLES[:12_000], encoding="utf-8")
+    options = SMALL | {"epochs": 1, "validation": 0.3, "threads": threads}
+    script = [sys.executable, "-c", COUNT_THREADS, json.dumps(options)]
+    result = subprocess.run(script, cwd=tmp_path, capture_output=True, check=True)
+    assert int(result.stdout) == (threads if threads > 1 else 0)
 
 
 def test_patience_stops_a_run_that_gets_worse(trained: Trained):
