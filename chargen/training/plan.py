@@ -180,6 +180,8 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
     given: dict[str, object] = dict(options)
     if isinstance(path := given.get("validation"), str):
         given["validation"] = _absolute(path)
+    if given.get("precision") == "auto" and checkpoint.training.precision_reason is not None:
+        del given["precision"]  # it was `auto`, and stays what that became
     for name, value in given.items():
         if name not in EXTENDABLE and recorded[name] != value:
             option = name.replace("_", "-")
