@@ -138,7 +138,7 @@ class _Trainer:
             self.state = state.restore(checkpoint.path, self._learner)
             self._history = checkpoint.history()[: self.state.evaluations]
             if plan.extended:
-                self.state.stale = 0  # with changed options the run may improve again
+                self.state.stale = 0  # with longer to go the run may improve again
         self.clock = Clock(self.state, self._windows, training, started)
         if self.state.step > self.clock.total_steps:
             raise TrainingError(

@@ -33,9 +33,10 @@ from chargen.training.machine import this_machine, training_throughput
 
 __all__ = ["Plan", "default_checkpoint", "plan_new", "plan_resumed"]
 
-EXTENDABLE = ("epochs", "budget", "patience", "save_every", "threads")
-"""Options that may change when a run is resumed: how long it runs, and on how many threads. The
-others make the run what it is."""
+EXTENDING = ("epochs", "budget", "patience")
+"""Options that say how long a run goes on."""
+EXTENDABLE = (*EXTENDING, "save_every", "threads")
+"""Options that may change when a run is resumed. The others make the run what it is."""
 OLDER_STATE = "resume.npz"
 """The file that held a run's state before `RESUME` did."""
 ADJUSTABLE = ("dropout", "window")
@@ -54,7 +55,7 @@ class Plan:
         initial_weights: float32 arrays in the order of
             `chargen.checkpoint.architecture.describe`; None draws them at random.
         resumed: whether the directory holds a run to be continued.
-        extended: whether that run is given other options than it had.
+        extended: whether that run is given other options of `EXTENDING` than it had.
     """
 
     checkpoint: Checkpoint
@@ -206,7 +207,7 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
         record = replace(record, texts=tuple(_absolute(source) for source in sources))
     runtime.start(training.threads)
     opened = replace(checkpoint, training=training, corpus=record)
-    extended = training != checkpoint.training
+    extended = any(recorded[name] != getattr(training, name) for name in EXTENDING)
     return Plan(opened, train_ids, validation_ids, resumed=True, extended=extended)
 
 

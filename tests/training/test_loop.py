@@ -282,6 +282,22 @@ def test_patience_stops_a_run_that_gets_worse(trained: Trained):
     assert score.nats_per_character == pytest.approx(best["validation_nats"], **CLOSE)
 
 
+def test_a_run_that_patience_stopped_trains_on_only_if_it_is_given_longer(
+    trained: Trained, tmp_path: Path
+):
+    options: dict[str, Any] = {"learning_rate": 1.0, "patience": 2, "schedule": "constant"}
+    path = trained(epochs=50, **options).copy(tmp_path)
+    before = history(path)
+    events: list[Event] = []
+    chargen.train(checkpoint=path, resume=True, save_every=10, report=events.append)
+    assert isinstance(events[-1], Stopped)
+    assert events[-1].reason == "patience"
+    assert history(path) == before
+    assert Checkpoint.open(path).training.save_every == 10
+    chargen.train(checkpoint=path, resume=True, patience=3)
+    assert len(history(path)) > len(before)
+
+
 @pytest.mark.slow
 def test_a_budget_ends_a_run_by_the_clock_of_this_machine(trained: Trained):
     run = trained(budget="10s", epochs=10**6, patience=0)
