@@ -241,7 +241,7 @@ class _Trainer:
             "train_nats": progress.nats / progress.targets,
             "train_accuracy": progress.hits / progress.targets,
             "validation_nats": nats,
-            "validation_bits": None if nats is None else nats / math.log(2),
+            "validation_bits": score.bits_per_character if score else None,
             "validation_accuracy": score.accuracy if score else None,
             "best": best,
         }

@@ -20,6 +20,7 @@ import chargen
 from chargen.checkpoint.directory import Checkpoint
 from chargen.errors import CheckpointError, TrainingError
 from chargen.scoring.baselines import ngram_bits
+from chargen.scoring.tally import round_figure
 from chargen.training.events import Evaluated, Event, Progressed, Recovered, Started, Stopped
 from training.conftest import DEEP, SAVE_EVERY, SMALL, TEXT, Trained, begin, history, stop_when
 
@@ -98,6 +99,12 @@ def test_evaluate_gives_the_figure_of_the_history(trained: Trained, options: dic
     score = chargen.load(path).evaluate(held_out)
     assert score.nats_per_character == pytest.approx(best["validation_nats"], **CLOSE)
     assert score.accuracy == pytest.approx(best["validation_accuracy"])
+
+
+def test_the_figures_of_the_history_have_as_many_digits_as_those_of_evaluate(trained: Trained):
+    lines = history(trained().path)
+    for name in ("validation_nats", "validation_bits", "validation_accuracy"):
+        assert [line[name] for line in lines] == [round_figure(line[name]) for line in lines]
 
 
 @pytest.mark.slow
