@@ -108,9 +108,17 @@ def run(plan: Plan, lock: Lock, started: float | None = None) -> Iterator[Event]
                 trainer.save()
             if evaluated or trainer.is_report_due:
                 yield evaluated or trainer.progressed()
-        if interruption.signal:
+        reason: Reason
+        if progress.step >= clock.total_steps:
+            reason = "finished"
+        elif progress.is_stale(training.patience):
+            reason = "patience"
+        elif over:
+            reason = "budget"
+        else:
+            reason = "interrupted"
             trainer.save_unsaved()
-        yield trainer.stopped()
+        yield trainer.stopped(reason)
 
 
 class _Trainer:
@@ -296,16 +304,9 @@ class _Trainer:
             seconds_left=clock.seconds_left,
         )
 
-    def stopped(self) -> Stopped:
-        """Return the event that closes a session, with the reason."""
-        progress, patience = self.state, self._checkpoint.training.patience
-        reason: Reason = "interrupted"
-        if progress.step >= self.clock.total_steps:
-            reason = "finished"
-        elif progress.is_stale(patience):
-            reason = "patience"
-        elif self.clock.is_out_of_time:
-            reason = "budget"
+    def stopped(self, reason: Reason) -> Stopped:
+        """Return the event that closes a session."""
+        progress = self.state
         return Stopped(
             reason, self._checkpoint.path, progress.step, progress.seconds, best_of(self._history)
         )

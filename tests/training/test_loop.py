@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -313,6 +314,26 @@ def test_a_budget_ends_a_run_by_the_clock_of_this_machine(trained: Trained):
     assert stopped.reason == "budget"
     assert history(run.path)[-1]["step"] == stopped.step
     assert Checkpoint.open(run.path).best() is not None
+
+
+def test_an_interrupted_run_says_so_though_its_time_is_up_when_it_is_saved(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    clock, late, events = time.monotonic, 0.0, list[Event]()
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + late)
+    interrupt = stop_when(lambda event: isinstance(event, Progressed))
+
+    def report(event: Event) -> None:
+        nonlocal late
+        events.append(event)
+        interrupt(event)
+        late = 3600 * isinstance(event, Progressed)
+
+    options = SMALL | {"epochs": 10**6, "budget": "1h", "save_every": "1h"}
+    with pytest.raises(KeyboardInterrupt):
+        chargen.train(text, checkpoint=tmp_path / "ck", report=report, **options)
+    assert isinstance(events[-1], Stopped)
+    assert events[-1].reason == "interrupted"
 
 
 def test_a_run_ends_with_an_evaluation_though_its_time_was_up_only_after_it_was_asked(
