@@ -21,6 +21,7 @@ from chargen.config import DEFAULT_FOLDER, TrainConfig, TrainOptions, check_netw
 from chargen.data.corpus import DECOMPRESSORS, STANDARD_INPUT, Ids, fingerprint, read_corpus
 from chargen.data.vocabulary import Vocabulary, log_frequencies
 from chargen.errors import CheckpointError, OptionError, TrainingError, VocabularyError
+from chargen.fields import flag_of
 from chargen.training import runtime
 from chargen.training.defaults import (
     TextSize,
@@ -185,9 +186,8 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
         del given["precision"]  # it was `auto`, and stays what that became
     for name, value in given.items():
         if name not in EXTENDABLE and recorded[name] != value:
-            option = name.replace("_", "-")
             raise OptionError(
-                f"--{option} {value} does not go with --resume, as this run was started with "
+                f"{flag_of(name)} {value} does not go with --resume, as this run was started with "
                 f"{recorded[name]}; leave it out, or start a new run"
             )
     changed = {name: given[name] for name in EXTENDABLE if name in given}
@@ -270,8 +270,8 @@ def _inherited(options: TrainOptions, initial: Checkpoint) -> TrainOptions:
     for name, value in options.items():
         if name in model and name not in ADJUSTABLE and model[name] != value:
             raise OptionError(
-                f"--{name} {value} does not go with --init-from {initial.path}, whose network "
-                f"has {model[name]}; leave it out"
+                f"{flag_of(name)} {value} does not go with --init-from {initial.path}, whose "
+                f"network has {model[name]}; leave it out"
             )
     if "preset" in options:
         raise OptionError("--preset and --init-from both determine the network; give one of them")
