@@ -28,6 +28,7 @@ from chargen.config import (
     SampleConfig,
     check_max_copy,
     check_random_seed,
+    draw_random_seed,
 )
 from chargen.errors import OptionError
 from chargen.fields import flag_of
@@ -204,7 +205,6 @@ def command(
 
     from chargen.data.corpus import read_text
     from chargen.model import load
-    from chargen.sampling.generate import draw_random_seed
     from chargen.sampling.guards import CopyIndex
     from chargen.sampling.selection import Selector, TextFilter, pattern
 
