@@ -10,6 +10,7 @@ Every fixed default is here and nowhere else; the ones that follow from the text
 """
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict, get_args
@@ -29,6 +30,7 @@ __all__ = [
     "check_random_seed",
     "check_threads",
     "check_validation",
+    "draw_random_seed",
 ]
 
 Cell = Literal["rnn", "lstm", "gru"]
@@ -51,6 +53,8 @@ MAX_WINDOW = 65_536
 MAX_BATCH_SIZE = 65_536
 MAX_THREADS = 4096
 MAX_SEED = 2**63 - 1
+DRAWN_SEED_BYTES = 4
+"""As many as can still be typed in again: ten digits."""
 SHORTEST_BUDGET = 10
 FEWEST_GUARDED = 2
 """The shortest passage that can be forbidden, in characters: if single characters were, soon none
@@ -389,7 +393,7 @@ class TrainConfig(Config):
     threads: Annotated[
         int | None,
         Option(
-            "Number of threads that TensorFlow computes with.",
+            "Number of threads to compute with.",
             "machine",
             at_least=1,
             at_most=MAX_THREADS,
@@ -533,6 +537,11 @@ def check_random_seed(value: object) -> int:
     """Return a random seed, after checking that it is in range."""
     found: int = TRAIN_OPTIONS["random_seed"].check(value)
     return found
+
+
+def draw_random_seed() -> int:
+    """Draw a random seed that is small enough to type in again, for when none is given."""
+    return int.from_bytes(os.urandom(DRAWN_SEED_BYTES))
 
 
 def check_threads(value: object) -> int | None:

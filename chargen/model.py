@@ -14,12 +14,13 @@ from chargen.config import (
     check_max_copy,
     check_random_seed,
     check_threads,
+    draw_random_seed,
 )
 from chargen.errors import OptionError
 from chargen.fields import takes
 from chargen.network.language_model import LanguageModel
 from chargen.network.network import Network
-from chargen.sampling.generate import draw_random_seed, write
+from chargen.sampling.generate import write
 from chargen.sampling.guards import CopyIndex
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from chargen.config import (
     check_max_copy,
     check_random_seed,
     check_threads,
+    draw_random_seed,
 )
 from chargen.errors import OptionError
 from chargen.fields import fields_of
@@ -121,6 +122,12 @@ def test_checks_of_single_values_give_back_numbers_of_python():
     assert check_threads(None) is None
     with pytest.raises(OptionError, match="--max-copy must be"):
         check_max_copy(None)
+
+
+def test_a_random_seed_that_is_drawn_is_another_each_time_and_can_be_typed_in_again():
+    seeds = {draw_random_seed() for _ in range(100)}
+    assert len(seeds) > 90
+    assert all(check_random_seed(seed) == seed < 2**32 for seed in seeds)
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,10 @@ from chargen.config import (
     SampleConfig,
     check_max_copy,
     check_random_seed,
+    draw_random_seed,
 )
 from chargen.errors import OptionError
+from chargen.fields import flag_of
 
 __all__ = ["command"]
 
@@ -203,7 +205,6 @@ def command(
 
     from chargen.data.corpus import read_text
     from chargen.model import load
-    from chargen.sampling.generate import draw_random_seed
     from chargen.sampling.guards import CopyIndex
     from chargen.sampling.selection import Selector, TextFilter, pattern
 
@@ -287,7 +288,7 @@ def _check_apart(context: click.Context, option: str, what: str, others: Sequenc
     """Refuse options that mean nothing together with another one."""
     for name in others:
         if was_given(context, name):
-            raise OptionError(f"--{option} {what}; it does not go with --{name.replace('_', '-')}")
+            raise OptionError(f"{flag_of(option)} {what}; it does not go with {flag_of(name)}")
 
 
 def _read_prompts(source: str, encoding: str) -> Iterator[list[str]]:

@@ -31,7 +31,7 @@ from chargen.network.threads import computing, side_by_side, thread_count
 from chargen.sampling.decoding import Decoder, Noise
 from chargen.sampling.guards import CopyIndex, Guard
 
-__all__ = ["MOST_TOGETHER", "Text", "Writer", "draw_random_seed", "write"]
+__all__ = ["MOST_TOGETHER", "Text", "Writer", "write"]
 
 CHUNK_SIZES_ALONE = (1, 64)
 """Characters of a text written at a time, at first and at most, if it is written alone: with 64 the
@@ -208,11 +208,6 @@ def write(
                 yield text, _pieces(text, writers, threads)
     if refused is not None:
         raise refused
-
-
-def draw_random_seed() -> int:
-    """Draw a random seed that is small enough to type in again, for when none is given."""
-    return int(np.random.SeedSequence().generate_state(1)[0])
 
 
 def _writers(

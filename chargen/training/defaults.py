@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, cast
 
-import numpy as np
-
 from chargen.checkpoint.architecture import GATES, parameter_count
 from chargen.config import (
     MAX_COUNT,
@@ -19,6 +17,7 @@ from chargen.config import (
     TrainConfig,
     TrainOptions,
     check_validation,
+    draw_random_seed,
 )
 from chargen.data.windows import epoch_size
 from chargen.errors import TrainingError
@@ -293,7 +292,7 @@ def settle(
     _check_length(model, batch_size, text.train)
     check_memory(model, batch_size)
     _set_steps(chosen, model, rung)
-    chosen.setdefault("random_seed", int(np.random.SeedSequence().generate_state(1)[0]))
+    chosen.setdefault("random_seed", draw_random_seed())
     found = machine()
     precision, reason = found.precision(chosen.pop("precision", "auto"))
     training: TrainConfig = _build(

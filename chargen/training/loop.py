@@ -108,9 +108,17 @@ def run(plan: Plan, lock: Lock, started: float | None = None) -> Iterator[Event]
                 trainer.save()
             if evaluated or trainer.is_report_due:
                 yield evaluated or trainer.progressed()
-        if interruption.signal:
+        reason: Reason
+        if progress.step >= clock.total_steps:
+            reason = "finished"
+        elif progress.is_stale(training.patience):
+            reason = "patience"
+        elif over:
+            reason = "budget"
+        else:
+            reason = "interrupted"
             trainer.save_unsaved()
-        yield trainer.stopped()
+        yield trainer.stopped(reason)
 
 
 class _Trainer:
@@ -138,7 +146,7 @@ class _Trainer:
             self.state = state.restore(checkpoint.path, self._learner)
             self._history = checkpoint.history()[: self.state.evaluations]
             if plan.extended:
-                self.state.stale = 0  # with changed options the run may improve again
+                self.state.stale = 0  # with longer to go the run may improve again
         self.clock = Clock(self.state, self._windows, training, started)
         if self.state.step > self.clock.total_steps:
             raise TrainingError(
@@ -241,7 +249,7 @@ class _Trainer:
             "train_nats": progress.nats / progress.targets,
             "train_accuracy": progress.hits / progress.targets,
             "validation_nats": nats,
-            "validation_bits": None if nats is None else nats / math.log(2),
+            "validation_bits": score.bits_per_character if score else None,
             "validation_accuracy": score.accuracy if score else None,
             "best": best,
         }
@@ -296,16 +304,9 @@ class _Trainer:
             seconds_left=clock.seconds_left,
         )
 
-    def stopped(self) -> Stopped:
-        """Return the event that closes a session, with the reason."""
-        progress, patience = self.state, self._checkpoint.training.patience
-        reason: Reason = "interrupted"
-        if progress.step >= self.clock.total_steps:
-            reason = "finished"
-        elif progress.is_stale(patience):
-            reason = "patience"
-        elif self.clock.is_out_of_time:
-            reason = "budget"
+    def stopped(self, reason: Reason) -> Stopped:
+        """Return the event that closes a session."""
+        progress = self.state
         return Stopped(
             reason, self._checkpoint.path, progress.step, progress.seconds, best_of(self._history)
         )
@@ -319,7 +320,9 @@ class _Trainer:
         if not all(np.isfinite(array).all() for array in weights):
             raise NumericalError("the weights are not finite numbers")
         checkpoint = self._checkpoint
-        model = LanguageModel(Network(checkpoint.model, weights), checkpoint.vocabulary)
+        model = LanguageModel(
+            Network(checkpoint.model, weights), checkpoint.vocabulary, checkpoint.training.threads
+        )
         # Every evaluation has another random seed, and the same run has the same ones.
         random_seed = checkpoint.training.random_seed + self.state.step
         ((_, pieces),) = write(model, [""], SampleConfig(length=SAMPLE_LENGTH), random_seed)

@@ -21,6 +21,7 @@ from chargen.config import DEFAULT_FOLDER, TrainConfig, TrainOptions, check_netw
 from chargen.data.corpus import DECOMPRESSORS, STANDARD_INPUT, Ids, fingerprint, read_corpus
 from chargen.data.vocabulary import Vocabulary, log_frequencies
 from chargen.errors import CheckpointError, OptionError, TrainingError, VocabularyError
+from chargen.fields import flag_of
 from chargen.training import runtime
 from chargen.training.defaults import (
     TextSize,
@@ -33,9 +34,10 @@ from chargen.training.machine import this_machine, training_throughput
 
 __all__ = ["Plan", "default_checkpoint", "plan_new", "plan_resumed"]
 
-EXTENDABLE = ("epochs", "budget", "patience", "save_every", "threads")
-"""Options that may change when a run is resumed: how long it runs, and on how many threads. The
-others make the run what it is."""
+EXTENDING = ("epochs", "budget", "patience")
+"""Options that say how long a run goes on."""
+EXTENDABLE = (*EXTENDING, "save_every", "threads")
+"""Options that may change when a run is resumed. The others make the run what it is."""
 OLDER_STATE = "resume.npz"
 """The file that held a run's state before `RESUME` did."""
 ADJUSTABLE = ("dropout", "window")
@@ -54,7 +56,7 @@ class Plan:
         initial_weights: float32 arrays in the order of
             `chargen.checkpoint.architecture.describe`; None draws them at random.
         resumed: whether the directory holds a run to be continued.
-        extended: whether that run is given other options than it had.
+        extended: whether that run is given other options of `EXTENDING` than it had.
     """
 
     checkpoint: Checkpoint
@@ -180,11 +182,12 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
     given: dict[str, object] = dict(options)
     if isinstance(path := given.get("validation"), str):
         given["validation"] = _absolute(path)
+    if given.get("precision") == "auto" and checkpoint.training.precision_reason is not None:
+        del given["precision"]  # it was `auto`, and stays what that became
     for name, value in given.items():
         if name not in EXTENDABLE and recorded[name] != value:
-            option = name.replace("_", "-")
             raise OptionError(
-                f"--{option} {value} does not go with --resume, as this run was started with "
+                f"{flag_of(name)} {value} does not go with --resume, as this run was started with "
                 f"{recorded[name]}; leave it out, or start a new run"
             )
     changed = {name: given[name] for name in EXTENDABLE if name in given}
@@ -204,7 +207,7 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
         record = replace(record, texts=tuple(_absolute(source) for source in sources))
     runtime.start(training.threads)
     opened = replace(checkpoint, training=training, corpus=record)
-    extended = training != checkpoint.training
+    extended = any(recorded[name] != getattr(training, name) for name in EXTENDING)
     return Plan(opened, train_ids, validation_ids, resumed=True, extended=extended)
 
 
@@ -267,8 +270,8 @@ def _inherited(options: TrainOptions, initial: Checkpoint) -> TrainOptions:
     for name, value in options.items():
         if name in model and name not in ADJUSTABLE and model[name] != value:
             raise OptionError(
-                f"--{name} {value} does not go with --init-from {initial.path}, whose network "
-                f"has {model[name]}; leave it out"
+                f"{flag_of(name)} {value} does not go with --init-from {initial.path}, whose "
+                f"network has {model[name]}; leave it out"
             )
     if "preset" in options:
         raise OptionError("--preset and --init-from both determine the network; give one of them")

@@ -1,22 +1,27 @@
 """A run learns, evaluates, saves, recovers, stops and resumes as it should."""
 
+import json
 import math
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CLOSE
+from conftest import CLOSE, FABLES
 from safetensors.numpy import load_file
 
 import chargen
 from chargen.checkpoint.directory import Checkpoint
 from chargen.errors import CheckpointError, TrainingError
 from chargen.scoring.baselines import ngram_bits
+from chargen.scoring.tally import round_figure
 from chargen.training.events import Evaluated, Event, Progressed, Recovered, Started, Stopped
 from training.conftest import DEEP, SAVE_EVERY, SMALL, TEXT, Trained, begin, history, stop_when
 
@@ -95,6 +100,12 @@ def test_evaluate_gives_the_figure_of_the_history(trained: Trained, options: dic
     score = chargen.load(path).evaluate(held_out)
     assert score.nats_per_character == pytest.approx(best["validation_nats"], **CLOSE)
     assert score.accuracy == pytest.approx(best["validation_accuracy"])
+
+
+def test_the_figures_of_the_history_have_as_many_digits_as_those_of_evaluate(trained: Trained):
+    lines = history(trained().path)
+    for name in ("validation_nats", "validation_bits", "validation_accuracy"):
+        assert [line[name] for line in lines] == [round_figure(line[name]) for line in lines]
 
 
 @pytest.mark.slow
@@ -244,6 +255,26 @@ def test_a_finished_run_can_be_given_more_epochs(trained: Trained, tmp_path: Pat
     assert Checkpoint.open(path).training.epochs == 3
 
 
+COUNT_THREADS = """
+import json, sys, threading
+import chargen
+
+names = set()
+threading.setprofile(lambda *_: names.add(threading.current_thread().name))
+chargen.train("text", checkpoint="ck", **json.loads(sys.argv[1]))
+print(sum("ThreadPool" in name for name in names))
+"""
+
+
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_evaluations_compute_with_the_runs_number_of_threads(tmp_path: Path, threads: int):
+    (tmp_path / "text").write_text(FABLES[:12_000], encoding="utf-8")
+    options = SMALL | {"epochs": 1, "validation": 0.3, "threads": threads}
+    script = [sys.executable, "-c", COUNT_THREADS, json.dumps(options)]
+    result = subprocess.run(script, cwd=tmp_path, capture_output=True, check=True)
+    assert int(result.stdout) == (threads if threads > 1 else 0)
+
+
 def test_patience_stops_a_run_that_gets_worse(trained: Trained):
     run = trained(epochs=50, learning_rate=1.0, patience=2, schedule="constant")
     path = run.path
@@ -259,6 +290,22 @@ def test_patience_stops_a_run_that_gets_worse(trained: Trained):
     assert score.nats_per_character == pytest.approx(best["validation_nats"], **CLOSE)
 
 
+def test_a_run_that_patience_stopped_trains_on_only_if_it_is_given_longer(
+    trained: Trained, tmp_path: Path
+):
+    options: dict[str, Any] = {"learning_rate": 1.0, "patience": 2, "schedule": "constant"}
+    path = trained(epochs=50, **options).copy(tmp_path)
+    before = history(path)
+    events: list[Event] = []
+    chargen.train(checkpoint=path, resume=True, save_every=10, report=events.append)
+    assert isinstance(events[-1], Stopped)
+    assert events[-1].reason == "patience"
+    assert history(path) == before
+    assert Checkpoint.open(path).training.save_every == 10
+    chargen.train(checkpoint=path, resume=True, patience=3)
+    assert len(history(path)) > len(before)
+
+
 @pytest.mark.slow
 def test_a_budget_ends_a_run_by_the_clock_of_this_machine(trained: Trained):
     run = trained(budget="10s", epochs=10**6, patience=0)
@@ -267,6 +314,26 @@ def test_a_budget_ends_a_run_by_the_clock_of_this_machine(trained: Trained):
     assert stopped.reason == "budget"
     assert history(run.path)[-1]["step"] == stopped.step
     assert Checkpoint.open(run.path).best() is not None
+
+
+def test_an_interrupted_run_says_so_though_its_time_is_up_when_it_is_saved(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    clock, late, events = time.monotonic, 0.0, list[Event]()
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + late)
+    interrupt = stop_when(lambda event: isinstance(event, Progressed))
+
+    def report(event: Event) -> None:
+        nonlocal late
+        events.append(event)
+        interrupt(event)
+        late = 3600 * isinstance(event, Progressed)
+
+    options = SMALL | {"epochs": 10**6, "budget": "1h", "save_every": "1h"}
+    with pytest.raises(KeyboardInterrupt):
+        chargen.train(text, checkpoint=tmp_path / "ck", report=report, **options)
+    assert isinstance(events[-1], Stopped)
+    assert events[-1].reason == "interrupted"
 
 
 def test_a_run_ends_with_an_evaluation_though_its_time_was_up_only_after_it_was_asked(

@@ -141,6 +141,19 @@ def test_resume_takes_a_text_that_was_moved_and_refuses_fewer_epochs(
         chargen.train(checkpoint=path, resume=True, epochs=1)
 
 
+def test_resume_takes_the_automatic_precision_that_the_run_was_started_with(
+    trained: Trained, text: Path, tmp_path: Path
+):
+    path = tmp_path / "ck"
+    begin(text, checkpoint=path, **SMALL | {"precision": "auto"})
+    precision = Checkpoint.open(path).training.precision
+    begin(checkpoint=path, resume=True, precision="auto")
+    begin(checkpoint=path, resume=True, precision=precision)
+    assert Checkpoint.open(path).training.precision == precision
+    with pytest.raises(OptionError, match="--precision auto does not go with --resume"):
+        chargen.train(checkpoint=trained().path, resume=True, precision="auto")
+
+
 def test_a_held_out_file_must_stay_the_same(trained: Trained, tmp_path: Path):
     path = trained(validation="other.txt").copy(tmp_path)
     other = tmp_path / "other.txt"
