@@ -8,9 +8,8 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import keras
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
@@ -18,7 +17,9 @@ from safetensors.numpy import save as to_safetensors
 from chargen.checkpoint.atomic import write_file
 from chargen.checkpoint.directory import RESUME
 from chargen.errors import CheckpointError, reason_of
-from chargen.models.learner import Learner
+
+if TYPE_CHECKING:
+    from chargen.models.learner import Learner  # which imports TensorFlow
 
 __all__ = ["RunState", "restore", "save"]
 
@@ -83,7 +84,7 @@ class RunState:
                 raise ValueError(f"{field.name} is {value!r}")
 
 
-def save(folder: Path, learner: Learner, run: RunState) -> None:
+def save(folder: Path, learner: "Learner", run: RunState) -> None:
     """Write `resume.safetensors`.
 
     Args:
@@ -93,14 +94,14 @@ def save(folder: Path, learner: Learner, run: RunState) -> None:
     """
     tensors = {
         # Single numbers become arrays too, because the library needs an array's memory.
-        name: np.asarray(keras.ops.convert_to_numpy(variable))
+        name: np.asarray(variable.numpy())
         for name, variable in learner.variables.items()
     }
     header = {RUN: json.dumps(dataclasses.asdict(run))}
     write_file(folder / RESUME, to_safetensors(tensors, header))
 
 
-def restore(folder: Path, learner: Learner) -> RunState:
+def restore(folder: Path, learner: "Learner") -> RunState:
     """Read `resume.safetensors` into a learner, and return the progress of the run.
 
     Args:
@@ -112,10 +113,7 @@ def restore(folder: Path, learner: Learner) -> RunState:
     """
     path = folder / RESUME
     variables = learner.variables
-    expected: Shapes = {
-        name: (tuple(v.shape), keras.backend.standardize_dtype(v.dtype))
-        for name, v in variables.items()
-    }
+    expected: Shapes = {name: (tuple(v.shape), str(v.dtype)) for name, v in variables.items()}
     try:
         with safe_open(path, framework="numpy") as file:
             run = RunState(**json.loads((file.metadata() or {})[RUN]))

@@ -8,12 +8,9 @@ from conftest import make_training
 
 from chargen.config import ModelConfig
 from chargen.data.windows import make_windows
-from chargen.training import runtime
-
-runtime.start()
-from chargen.training import clock as clock_module  # noqa: E402
-from chargen.training.clock import Clock  # noqa: E402
-from chargen.training.state import RunState  # noqa: E402
+from chargen.training import clock as clock_module
+from chargen.training.clock import Clock
+from chargen.training.state import RunState
 
 
 class Hand:
