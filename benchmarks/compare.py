@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from harness import (
     ROOT,
     environment,
@@ -54,6 +55,8 @@ TRAINING = [
     ("lstm", 128, 4),
     ("rnn", 128, 4),
 ]
+ALPHABETS = [65, 1000, 5000, 10_000]
+"""Numbers of distinct characters."""
 SEEDED = ["--random-seed", "0"]
 
 
@@ -82,6 +85,20 @@ class Bench:
         options = [*network, *size, *SEEDED, "-q", "-o", self.folder / name]
         self.run(checkout, "train", text, *options)
 
+    def make_text(self, alphabet: int, length: int) -> Path:
+        """A text of so many distinct characters, some of them common and most of them rare."""
+        text = self.folder / f"{alphabet}-{length}.txt"
+        if not text.exists():
+            rng = np.random.default_rng(0)
+            points = 0x4E00 + np.arange(alphabet - 1)
+            shares = 1 / np.arange(1, alphabet)
+            drawn = rng.choice(points, length - alphabet, p=shares / shares.sum())
+            whole = np.concatenate([points, drawn])
+            rng.shuffle(whole)
+            whole = np.insert(whole, np.arange(63, len(whole), 63), ord("\n"))
+            text.write_text("".join(map(chr, whole)), encoding="utf-8")
+        return text
+
     def command(self, *arguments: object) -> list[str]:
         """`chargen` with arguments."""
         return [sys.executable, "-m", "chargen", *map(str, arguments)]
@@ -107,11 +124,7 @@ class Bench:
 def sampling(bench: Bench) -> Iterator[tuple[str, str, Measure]]:
     """One text, in a process that has the model."""
     for name in MODELS:
-        yield name, "characters/s", partial(_sampling, bench, name)
-
-
-def _sampling(bench: Bench, name: str, checkout: Path) -> float:
-    return bench.worker(checkout, "sample", name)
+        yield name, "characters/s", partial(_written, bench, name, [])
 
 
 def batch(bench: Bench) -> Iterator[tuple[str, str, Measure]]:
@@ -130,17 +143,13 @@ def _batch(bench: Bench, name: str, texts: int, checkout: Path) -> float:
 def scoring(bench: Bench) -> Iterator[tuple[str, str, Measure]]:
     """A long text, in a process that has the model, and a whole command on a tenth of it."""
     for name in MODELS:
-        yield name, "characters/s", partial(_scoring, bench, name)
+        yield name, "characters/s", partial(_scored, bench, name, bench.text)
     characters = bench.text.read_text(encoding="utf-8")
     tail = bench.folder / "tail.txt"
     tail.write_text(characters[-len(characters) // 10 :], encoding="utf-8")
     for name in ("lstm 1x128", "lstm 1x512"):
         command = partial(_milliseconds, bench, ["evaluate", tail, "-c", name, "-q"])
         yield f"{name}, whole command", "ms", command
-
-
-def _scoring(bench: Bench, name: str, checkout: Path) -> float:
-    return bench.worker(checkout, "evaluate", name, bench.text)
 
 
 def startup(bench: Bench) -> Iterator[tuple[str, str, Measure]]:
@@ -177,21 +186,52 @@ def _training(bench: Bench, cell: str, units: int, size: int, checkout: Path) ->
     return training_rate(bench.text, options, "15s" if bench.quick else "30s", checkout)
 
 
+def alphabets(bench: Bench) -> Iterator[tuple[str, str, Measure]]:
+    """LSTM 1x256 with other numbers of characters: training, writing and scoring."""
+    network = ["--cell", "lstm", "--units", "256", "--window", "64"]
+    plain = ["--dropout", "0", "--weight-drop", "0", "--average", "0", "--weight-decay", "0"]
+    for alphabet in ALPHABETS:
+        text = bench.make_text(alphabet, 400_000)
+        options = [*network, *plain, "--batch-size", "32", "--epochs", "1000000", *SEEDED]
+        budget = "20s" if bench.quick else "40s"
+        learned = partial(training_rate, text, options, budget)
+        yield f"{alphabet:,}, training", "characters/s", learned
+        name = f"alphabet-{alphabet}"
+        little = bench.make_text(alphabet, max(5000, 2 * alphabet))
+        size = ["--batch-size", 4, "--epochs", 1, "--validation", 0]
+        bench.run(ROOT, "train", little, *network, *size, *SEEDED, "-q", "-o", bench.folder / name)
+        for what, choice in (("writing", []), ("writing, top-k 40", ["40"])):
+            written = partial(_written, bench, name, choice)
+            yield f"{alphabet:,}, {what}", "characters/s", written
+        scored = partial(_scored, bench, name, bench.make_text(alphabet, 100_000))
+        yield f"{alphabet:,}, scoring", "characters/s", scored
+
+
+def _written(bench: Bench, name: str, choice: list[str], checkout: Path) -> float:
+    return bench.worker(checkout, "sample", name, *choice)
+
+
+def _scored(bench: Bench, name: str, text: Path, checkout: Path) -> float:
+    return bench.worker(checkout, "evaluate", name, text)
+
+
 KINDS = {
     "sampling": sampling,
     "batch": batch,
     "scoring": scoring,
     "startup": startup,
     "training": training,
+    "alphabets": alphabets,
 }
 
 
-def sample_in_process(seconds: float, checkpoint: str) -> float:
+def sample_in_process(seconds: float, checkpoint: str, top_k: str | None = None) -> float:
     """Characters a second of texts of 2,000."""
     import chargen
 
     model = chargen.load(checkpoint)
-    return rate(lambda: len(model.sample(length=2000, random_seed=0)), seconds)
+    options = {"top_k": int(top_k)} if top_k else {}
+    return rate(lambda: len(model.sample(length=2000, random_seed=0, **options)), seconds)
 
 
 def evaluate_in_process(seconds: float, checkpoint: str, text: str) -> float:
@@ -262,7 +302,7 @@ def main() -> None:
     headings = (f"old ({commit(old)})", f"new ({commit(new)})")
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), chosen.text, quick=chosen.quick)
-        if set(chosen.only) - {"training"}:
+        if set(chosen.only) - {"training", "alphabets"}:
             for name in MODELS:
                 bench.make_checkpoint(name, old)
         for kind in chosen.only:
