@@ -52,7 +52,7 @@ def test_a_model_out_of_range_is_refused_by_option(field: str, value: Any):
 
 
 def test_bidirectional_goes_with_predict_last_only():
-    with pytest.raises(OptionError, match="read the very characters it is asked to predict"):
+    with pytest.raises(OptionError, match="read the characters that it should predict"):
         dataclasses.replace(MODEL, bidirectional=True)
     assert dataclasses.replace(MODEL, bidirectional=True, predict="last").bidirectional
 
