@@ -91,9 +91,10 @@ def measure(text: Path, budget: str | None, seed: int, options: str) -> dict[str
 def reset_nats(checkpoint: Path) -> float:
     """Nats per held-out character, read from the zero state at every 256th."""
     import chargen
+    from chargen.checkpoint.sources import Sources
 
     model = chargen.load(checkpoint)
-    ids = model.checkpoint.held_out_ids()
+    ids = Sources(model.checkpoint).held_out_ids()
     total, count = 0.0, 0
     for start in range(0, len(ids) - 1, RESET):
         window = ids[start : start + RESET + 1]

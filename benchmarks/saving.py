@@ -20,8 +20,8 @@ import chargen
 
 WRITERS = {
     "state": ("chargen.training.state", "save"),
-    "best weights": ("chargen.training.loop", "_Trainee._write_model"),
-    "history": ("chargen.training.loop", "_Trainee._write_history"),
+    "best weights": ("chargen.training.loop", "_Trainer._write_model"),
+    "history": ("chargen.training.loop", "_Trainer._write_history"),
 }
 """The functions that write, each with its module: what this script knows of the inside."""
 

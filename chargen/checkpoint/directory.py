@@ -14,9 +14,8 @@ objects are built.
 
 import dataclasses
 import json
-import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,18 +27,8 @@ from chargen.checkpoint.architecture import describe
 from chargen.checkpoint.archive import read_weights
 from chargen.checkpoint.atomic import write_file
 from chargen.config import DEFAULT_FOLDER, ModelConfig, TrainConfig
-from chargen.data.corpus import (
-    STANDARD_INPUT,
-    Corpus,
-    Ids,
-    fingerprint,
-    read_corpus,
-    read_ids,
-    read_text,
-    split_into_parts,
-)
 from chargen.data.vocabulary import Vocabulary
-from chargen.errors import CheckpointError, CorpusError, OptionError, reason_of, shortened
+from chargen.errors import CheckpointError, OptionError, reason_of, shortened
 
 __all__ = [
     "CONFIG",
@@ -193,97 +182,6 @@ class Checkpoint:
     def best(self) -> dict[str, Any] | None:
         """Return the evaluation whose weights are in `model.keras`, or None before the first."""
         return best_of(self.history())
-
-    def read_corpus(self, sources: Sequence[str] = ()) -> Corpus:
-        """Read the text that the run was started with again, and check that it is the same.
-
-        Args:
-            sources: where the text is now; empty if it is still where it was.
-
-        Raises:
-            CorpusError: the text cannot be read, or is a different one.
-        """
-        if not sources and STANDARD_INPUT in self.corpus.texts:
-            raise CorpusError(
-                f"the run in {self.path} read its text from standard input, which cannot be read "
-                "again; give the whole text again to train, or the TEXT to score to evaluate"
-            )
-        validation = self.training.validation
-        held_out = [validation] if isinstance(validation, str) else []
-        self._check_named(held_out if sources else [*self.corpus.texts, *held_out])
-        corpus = read_corpus(
-            sources or self.corpus.texts,
-            encoding=self.training.encoding,
-            min_count=self.training.min_count,
-        )
-        if corpus.sha256 != self.corpus.sha256:
-            raise CorpusError(
-                f"this is not the text that the run in {self.path} was started with: that text had "
-                f"{self.corpus.characters:,} characters, this one has {len(corpus.ids):,}, and "
-                "they are not the same; give that text, or start a new run"
-            )
-        return corpus
-
-    def train_ids(self) -> Ids:
-        """Read the text that the run was trained on again, from where it was.
-
-        Raises:
-            CorpusError: the text is missing or a different one.
-        """
-        corpus, validation = self.read_corpus(), self.training.validation
-        return corpus.ids if isinstance(validation, str) else corpus.split(validation)[0]
-
-    def held_out_ids(self) -> Ids:
-        """Read the run's own validation text again, from where it was.
-
-        Raises:
-            CorpusError: nothing was held out, or the text is missing or a different one.
-        """
-        if not self.corpus.validation_characters:
-            raise CorpusError(f"the run in {self.path} held nothing out; name a TEXT to score")
-        validation, encoding = self.training.validation, self.training.encoding
-        if not isinstance(validation, str):
-            return self.read_corpus().split(validation)[1]
-        self._check_named([validation])
-        ids = read_ids([validation], self.vocabulary, encoding)
-        if fingerprint(ids) != self.corpus.validation_sha256:
-            raise CorpusError(
-                f"{validation} is not the text that the run in {self.path} held out; name the "
-                "TEXT to score"
-            )
-        return ids
-
-    def _check_named(self, texts: Sequence[str]) -> None:
-        """Refuse anything that a stranger's checkpoint may name but a file, such as a device.
-
-        Raises:
-            CorpusError: a text exists but is not a regular file, or its name cannot be a file's.
-        """
-        for text in texts:
-            try:
-                is_file = stat.S_ISREG(Path(text).stat().st_mode)
-            except FileNotFoundError:
-                continue  # reading it will report that
-            except (OSError, ValueError):
-                is_file = False
-            if not is_file:
-                raise CorpusError(
-                    f"{shortened(text)}, which the checkpoint {self.path} names as its text, is "
-                    "not a regular file; name the TEXT"
-                )
-
-    def held_out_parts(self, characters: int) -> Iterator[str]:
-        """Yield the text of `held_out_ids` in parts of about `characters` characters.
-
-        In a share of the corpus, the characters that `min_count` replaced are U+FFFD.
-        """
-        ids = self.held_out_ids()
-        if isinstance(self.training.validation, str):
-            text = read_text([self.training.validation], self.training.encoding)
-            yield from split_into_parts(text, characters)
-            return
-        for start in range(0, len(ids), characters):
-            yield self.vocabulary.decode(ids[start : start + characters])
 
 
 def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

@@ -117,6 +117,7 @@ def command(
     """
     _check(per, threshold, rank, invert, baselines)
 
+    from chargen.checkpoint.sources import Sources
     from chargen.data.corpus import read_text, split_into_parts
     from chargen.model import load
     from chargen.scoring.score import PART
@@ -129,7 +130,7 @@ def command(
     parts = (
         split_into_parts(read_text(texts, encoding, pauses=pauses), PART)
         if texts
-        else model.checkpoint.held_out_parts(PART)
+        else Sources(model.checkpoint).held_out_parts(PART)
     )
     # Read first: the training text may be gone, which is not to be found out after an hour.
     train = _training_text(model) if baselines else None
@@ -187,9 +188,10 @@ def _scored(
 
 def _training_text(model: "Model") -> "Ids":
     """Return the end of the text that the model learned from, as much as the baselines use."""
+    from chargen.checkpoint.sources import Sources
     from chargen.scoring.baselines import MOST_TRAINING
 
-    return model.checkpoint.train_ids()[-MOST_TRAINING:]
+    return Sources(model.checkpoint).train_ids()[-MOST_TRAINING:]
 
 
 def _baselines(model: "Model", train: "Ids", text: str) -> dict[str, float]:

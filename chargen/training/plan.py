@@ -17,6 +17,7 @@ from chargen.checkpoint.directory import (
     Checkpoint,
     CorpusRecord,
 )
+from chargen.checkpoint.sources import Sources
 from chargen.config import DEFAULT_FOLDER, TrainConfig, TrainOptions, check_network
 from chargen.data.corpus import DECOMPRESSORS, STANDARD_INPUT, Ids, fingerprint, read_corpus
 from chargen.data.vocabulary import Vocabulary, log_frequencies
@@ -193,7 +194,7 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
     changed = {name: given[name] for name in EXTENDABLE if name in given}
     training = TrainConfig.from_json(checkpoint.training.to_json() | changed)
     check_memory(checkpoint.model, training.batch_size)
-    corpus = checkpoint.read_corpus(sources)
+    corpus = Sources(checkpoint).corpus(sources)
     train_ids, validation_ids = corpus.split(training.validation, training.encoding)
     record = checkpoint.corpus
     if isinstance(training.validation, str) and (

@@ -20,7 +20,7 @@ from chargen.checkpoint.directory import (
     find_checkpoints,
     newest_checkpoint,
 )
-from chargen.errors import CheckpointError, CorpusError
+from chargen.errors import CheckpointError
 
 
 def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path):
@@ -205,35 +205,3 @@ def test_the_newest_checkpoint_is_the_one_with_the_newest_weights(tmp_path: Path
     assert newest_checkpoint(tmp_path) == tmp_path / "a" / "deep"
     with pytest.raises(CheckpointError, match="no checkpoint under"):
         newest_checkpoint(tmp_path / "other")
-
-
-def test_the_text_of_a_run_is_read_again_and_must_be_the_same(tmp_path: Path):
-    from dataclasses import replace
-
-    from chargen.data.corpus import fingerprint, read_corpus
-
-    text = tmp_path / "text"
-    text.write_text("abcdefghij")
-    corpus = read_corpus([str(text)])
-    checkpoint = make_checkpoint(tmp_path / "ck", "abcdefghij")
-    with pytest.raises(CorpusError, match="from standard input, which cannot be read again"):
-        checkpoint.read_corpus()
-    with pytest.raises(CorpusError, match="held nothing out; name a TEXT"):
-        checkpoint.held_out_ids()
-    record = replace(
-        checkpoint.corpus, texts=(str(text),), sha256=corpus.sha256, validation_characters=2
-    )
-    training = replace(checkpoint.training, validation=0.2)
-    checkpoint = replace(checkpoint, corpus=record, training=training)
-    assert checkpoint.held_out_ids().tolist() == [8, 9]
-    assert list(checkpoint.held_out_parts(1)) == ["i", "j"]
-    text.write_text("abcdefghiX")
-    with pytest.raises(CorpusError, match="not the text that the run"):
-        checkpoint.held_out_ids()
-    text.write_text("jiX")
-    ids = checkpoint.vocabulary.encode("jiX")
-    record = replace(record, validation_sha256=fingerprint(ids))
-    training = replace(training, validation=str(text))
-    checkpoint = replace(checkpoint, corpus=record, training=training)
-    assert checkpoint.held_out_ids().tolist() == [9, 8, 10]
-    assert list(checkpoint.held_out_parts(2)) == ["jiX"]

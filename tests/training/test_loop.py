@@ -19,6 +19,7 @@ from safetensors.numpy import load_file
 
 import chargen
 from chargen.checkpoint.directory import Checkpoint
+from chargen.checkpoint.sources import Sources
 from chargen.errors import CheckpointError, TrainingError
 from chargen.scoring.baselines import ngram_bits
 from chargen.scoring.tally import round_figure
@@ -95,7 +96,7 @@ def test_evaluate_gives_the_figure_of_the_history(trained: Trained, options: dic
     checkpoint = Checkpoint.open(path)
     best = checkpoint.best()
     assert best is not None
-    held_out = "".join(checkpoint.held_out_parts(1000))
+    held_out = "".join(Sources(checkpoint).held_out_parts(1000))
     assert held_out == TEXT[int(len(TEXT) * 0.9) :]
     score = chargen.load(path).evaluate(held_out)
     assert score.nats_per_character == pytest.approx(best["validation_nats"], **CLOSE)
@@ -286,7 +287,8 @@ def test_patience_stops_a_run_that_gets_worse(trained: Trained):
     assert not lines[-2]["best"]
     best = Checkpoint.open(path).best()
     assert best is not None
-    score = chargen.load(path).evaluate("".join(Checkpoint.open(path).held_out_parts(1000)))
+    held_out = "".join(Sources(Checkpoint.open(path)).held_out_parts(1000))
+    score = chargen.load(path).evaluate(held_out)
     assert score.nats_per_character == pytest.approx(best["validation_nats"], **CLOSE)
 
 
@@ -389,7 +391,7 @@ def test_weights_that_are_averaged_are_the_ones_that_are_scored_and_kept(trained
     assert one["validation_nats"] != pytest.approx(other["validation_nats"], abs=1e-3)
     best = Checkpoint.open(averaged).best()
     assert best is not None
-    held_out = "".join(Checkpoint.open(averaged).held_out_parts(1000))
+    held_out = "".join(Sources(Checkpoint.open(averaged)).held_out_parts(1000))
     score = chargen.load(averaged).evaluate(held_out)
     assert score.nats_per_character == pytest.approx(best["validation_nats"], **CLOSE)
 
@@ -541,8 +543,9 @@ def test_the_first_guess_is_the_frequencies_of_the_text(trained: Trained):
     """A network that has hardly learned anything predicts as a count of the characters does."""
     path = trained(learning_rate=1e-9, epochs=1).path
     model = chargen.load(path)
-    held_out = model.checkpoint.held_out_ids()
-    bits = next(ngram_bits(model.checkpoint.train_ids(), held_out, len(model.vocabulary))).mean()
+    sources = Sources(model.checkpoint)
+    train, held_out = sources.train_ids(), sources.held_out_ids()
+    bits = next(ngram_bits(train, held_out, len(model.vocabulary))).mean()
     assert history(path)[0]["validation_bits"] == pytest.approx(bits, rel=0.02)
     assert bits < 0.9 * math.log2(len(model.vocabulary))
 

@@ -12,6 +12,7 @@ from conftest import COMMAND
 
 import chargen
 from chargen.checkpoint.directory import Checkpoint
+from chargen.checkpoint.sources import Sources
 from chargen.data.corpus import read_ids
 from chargen.errors import CheckpointError, CorpusError, OptionError, TrainingError, VocabularyError
 from chargen.training.plan import default_checkpoint
@@ -157,10 +158,10 @@ def test_resume_takes_the_automatic_precision_that_the_run_was_started_with(
 def test_a_held_out_file_must_stay_the_same(trained: Trained, tmp_path: Path):
     path = trained(validation="other.txt").copy(tmp_path)
     other = tmp_path / "other.txt"
-    assert len(Checkpoint.open(path).held_out_ids()) == 19
+    assert len(Sources(Checkpoint.open(path)).held_out_ids()) == 19
     other.write_text("The heron said no.\n")
     with pytest.raises(CorpusError, match="is not the text that the run in"):
-        Checkpoint.open(path).held_out_ids()
+        Sources(Checkpoint.open(path)).held_out_ids()
     with pytest.raises(TrainingError, match="is not the text that this run held out"):
         chargen.train(checkpoint=path, resume=True, epochs=3)
 

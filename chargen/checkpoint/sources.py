@@ -1,0 +1,126 @@
+"""The texts of a checkpoint's run, which its configuration names, read again from where they were.
+
+A checkpoint may come from a stranger, so what it names is only read if it is a regular file.
+"""
+
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from chargen.checkpoint.directory import Checkpoint
+from chargen.data.corpus import (
+    STANDARD_INPUT,
+    Corpus,
+    Ids,
+    fingerprint,
+    read_corpus,
+    read_ids,
+    read_text,
+    split_into_parts,
+)
+from chargen.errors import CorpusError, shortened
+
+__all__ = ["Sources"]
+
+
+class Sources:
+    """The texts that a run was started with.
+
+    Args:
+        checkpoint: the run's checkpoint.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._path, self._record = checkpoint.path, checkpoint.corpus
+        self._training, self._vocabulary = checkpoint.training, checkpoint.vocabulary
+
+    def corpus(self, sources: Sequence[str] = ()) -> Corpus:
+        """Read the text that the run was started with again, and check that it is the same.
+
+        Args:
+            sources: where the text is now; empty if it is still where it was.
+
+        Raises:
+            CorpusError: the text cannot be read, or is a different one.
+        """
+        if not sources and STANDARD_INPUT in self._record.texts:
+            raise CorpusError(
+                f"the run in {self._path} read its text from standard input, which cannot be read "
+                "again; give the whole text again to train, or the TEXT to score to evaluate"
+            )
+        validation = self._training.validation
+        held_out = [validation] if isinstance(validation, str) else []
+        self._check_named(held_out if sources else [*self._record.texts, *held_out])
+        corpus = read_corpus(
+            sources or self._record.texts,
+            encoding=self._training.encoding,
+            min_count=self._training.min_count,
+        )
+        if corpus.sha256 != self._record.sha256:
+            raise CorpusError(
+                f"this is not the text that the run in {self._path} was started with: that text "
+                f"had {self._record.characters:,} characters, this one has {len(corpus.ids):,}, "
+                "and they are not the same; give that text, or start a new run"
+            )
+        return corpus
+
+    def train_ids(self) -> Ids:
+        """Read the text that the run was trained on again, from where it was.
+
+        Raises:
+            CorpusError: the text is missing or a different one.
+        """
+        corpus, validation = self.corpus(), self._training.validation
+        return corpus.ids if isinstance(validation, str) else corpus.split(validation)[0]
+
+    def held_out_ids(self) -> Ids:
+        """Read the run's own validation text again, from where it was.
+
+        Raises:
+            CorpusError: nothing was held out, or the text is missing or a different one.
+        """
+        if not self._record.validation_characters:
+            raise CorpusError(f"the run in {self._path} held nothing out; name a TEXT to score")
+        validation, encoding = self._training.validation, self._training.encoding
+        if not isinstance(validation, str):
+            return self.corpus().split(validation)[1]
+        self._check_named([validation])
+        ids = read_ids([validation], self._vocabulary, encoding)
+        if fingerprint(ids) != self._record.validation_sha256:
+            raise CorpusError(
+                f"{validation} is not the text that the run in {self._path} held out; name the "
+                "TEXT to score"
+            )
+        return ids
+
+    def _check_named(self, texts: Sequence[str]) -> None:
+        """Refuse anything that a stranger's checkpoint may name but a file, such as a device.
+
+        Raises:
+            CorpusError: a text exists but is not a regular file, or its name cannot be a file's.
+        """
+        for text in texts:
+            try:
+                is_file = stat.S_ISREG(Path(text).stat().st_mode)
+            except FileNotFoundError:
+                continue  # reading it will report that
+            except (OSError, ValueError):
+                is_file = False
+            if not is_file:
+                raise CorpusError(
+                    f"{shortened(text)}, which the checkpoint {self._path} names as its text, is "
+                    "not a regular file; name the TEXT"
+                )
+
+    def held_out_parts(self, characters: int) -> Iterator[str]:
+        """Yield the text of `held_out_ids` in parts of about `characters` characters.
+
+        In a share of the corpus, the characters that `min_count` replaced are U+FFFD.
+        """
+        ids = self.held_out_ids()
+        if isinstance(self._training.validation, str):
+            text = read_text([self._training.validation], self._training.encoding)
+            yield from split_into_parts(text, characters)
+            return
+        for start in range(0, len(ids), characters):
+            yield self._vocabulary.decode(ids[start : start + characters])
