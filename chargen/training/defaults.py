@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, cast
 
-from chargen.checkpoint.architecture import GATES, parameter_count
 from chargen.config import (
     MAX_COUNT,
     TRAIN_OPTIONS,
@@ -20,8 +19,8 @@ from chargen.config import (
     draw_random_seed,
 )
 from chargen.data.windows import epoch_size
-from chargen.errors import TrainingError
-from chargen.training.machine import Machine, memory_bytes
+from chargen.training.limits import TextSize, check_length, check_memory, check_text
+from chargen.training.machine import Machine
 
 __all__ = [
     "EVALUATIONS",
@@ -30,27 +29,11 @@ __all__ = [
     "REACHES",
     "Rung",
     "Settings",
-    "TextSize",
-    "check_memory",
     "check_options",
     "default_validation",
     "settle",
     "with_preset",
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextSize:
-    """The sizes of a text that its settings follow from, in characters."""
-
-    vocabulary: int
-    """The number of distinct characters."""
-    characters: int
-    """The length of the whole text."""
-    train: int
-    """The length of the part to learn from."""
-    validation: int
-    """The length of the held-out part, or of the validation file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,10 +172,6 @@ MANY_EPOCHS = 45
 MANY_EPOCHS_DROPOUT, MANY_EPOCHS_WEIGHT_DROP = 0.2, 0.4
 """With more than `MANY_EPOCHS` epochs, a network of 512 units is better with more dropout."""
 
-WEIGHT_COPIES = 5
-"""The least number of copies of the weights in memory: the weights, their gradients, Adam's two
-moments, and the exported model."""
-
 PRESETS: dict[str, dict[str, Any]] = {
     # Exactly what the usual first tutorial on RNN text generation does.
     "tutorial": {
@@ -270,16 +249,7 @@ def settle(
         TrainingError: the text is too short for the options, or the memory is too small.
     """
     chosen = with_preset(options) | {"validation": validation}
-    if text.train < 2:
-        raise TrainingError(
-            f"the text to learn from has {text.train} character(s); training needs at least 2, one "
-            "to read and one to predict: give a longer text"
-        )
-    if text.vocabulary < 2:
-        raise TrainingError(
-            "the text has only one distinct character, so there is nothing to predict; give "
-            "another text, or a lower --min-count if that has replaced the others"
-        )
+    check_text(text)
     rung = next(rung for rung in LADDER if text.characters <= rung.characters)
     last = chosen.get("predict", ModelConfig.predict) == "last"
     if last:
@@ -289,7 +259,7 @@ def settle(
     _set_sizes(chosen, rung, last, text)
     model: ModelConfig = _build(ModelConfig, chosen, vocabulary_size=text.vocabulary)
     batch_size: int = chosen["batch_size"]
-    _check_length(model, batch_size, text.train)
+    check_length(model, batch_size, text.train)
     check_memory(model, batch_size)
     _set_steps(chosen, model, rung)
     chosen.setdefault("random_seed", draw_random_seed())
@@ -377,44 +347,6 @@ def _set_steps(chosen: dict[str, Any], model: ModelConfig, rung: Rung) -> None:
 def _build(kind: Any, chosen: Mapping[str, Any], **more: Any) -> Any:
     names = [field.name for field in fields(kind) if field.name in chosen]
     return kind(**{name: chosen[name] for name in names}, **more)
-
-
-def _check_length(model: ModelConfig, batch_size: int, train_characters: int) -> None:
-    if train_characters <= model.window:
-        raise TrainingError(
-            f"the text to learn from has {train_characters:,} characters; a window of "
-            f"{model.window:,} needs {model.window + 1:,}: give a longer text, or --window "
-            f"{train_characters - 1} or less"
-        )
-    needed = batch_size * model.window + 1
-    if model.predict == "all" and train_characters < needed:
-        raise TrainingError(
-            f"the text to learn from has {train_characters:,} characters; {batch_size:,} "
-            f"streams of {model.window:,} need {needed:,}: give a longer text, or --batch-size "
-            f"{(train_characters - 1) // model.window} or less"
-        )
-
-
-def check_memory(model: ModelConfig, batch_size: int) -> None:
-    """Refuse a run that cannot fit into memory, before the system kills this process or another.
-
-    Args:
-        model: the network.
-        batch_size: windows learned from at a time.
-
-    Raises:
-        TrainingError: the machine has less memory than the run needs at the least.
-    """
-    # Each layer keeps its gates for every time step of every row.
-    layers = model.layers * (2 if model.bidirectional else 1) * GATES[model.cell] * model.units
-    activations = batch_size * model.window * (layers + model.vocabulary_size)
-    needed, there = 4 * (WEIGHT_COPIES * parameter_count(model) + activations), memory_bytes()
-    if needed > there:
-        raise TrainingError(
-            f"training this network takes at least {needed / 1e9:,.1f} GB of memory, and this "
-            f"machine has {there / 1e9:,.1f} GB; choose fewer --units or --layers, a smaller "
-            "--batch-size or a shorter --window"
-        )
 
 
 def _evaluate_every(chosen: Mapping[str, Any], model: ModelConfig, text: TextSize) -> int:

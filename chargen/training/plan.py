@@ -24,13 +24,8 @@ from chargen.data.vocabulary import Vocabulary, log_frequencies
 from chargen.errors import CheckpointError, OptionError, TrainingError, VocabularyError
 from chargen.fields import flag_of
 from chargen.training import runtime
-from chargen.training.defaults import (
-    TextSize,
-    check_memory,
-    default_validation,
-    settle,
-    with_preset,
-)
+from chargen.training.defaults import default_validation, settle, with_preset
+from chargen.training.limits import TextSize, check_memory
 from chargen.training.machine import this_machine, training_throughput
 
 __all__ = ["Plan", "default_checkpoint", "plan_new", "plan_resumed"]

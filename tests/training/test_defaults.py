@@ -10,12 +10,12 @@ from chargen.config import ModelConfig, TrainConfig, check_network
 from chargen.errors import OptionError, TrainingError
 from chargen.training.defaults import (
     PRESETS,
-    TextSize,
     check_options,
     default_validation,
     with_preset,
 )
 from chargen.training.defaults import settle as settle_text
+from chargen.training.limits import TextSize
 from chargen.training.machine import Machine
 
 
