@@ -40,28 +40,35 @@ def test_training_prints_the_path_and_nothing_else_on_standard_output(
     assert info["model"]["units"] == 9
 
 
+def stopped(arguments: list[str], number: int, cwd: Path) -> tuple[int, bytes, bytes, bytes]:
+    """Send a signal when the first step is due; the status, the output, and the messages so far
+    and from then on.
+    """
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    try:
+        heading = b""
+        while b"char/s" not in heading:  # the table's heading is written then
+            heading += process.stderr.readline()
+            assert process.poll() is None
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=HANG)
+    finally:
+        process.kill()
+    return process.returncode, output, heading, errors
+
+
 def test_signals_save_a_run_that_resume_continues(run: Run, tmp_path: Path):
     options = ["--units", "8", "--epochs", "3000", "--patience", "0"]
     begin = ["train", str(ROOT / "corpora" / "tunes.abc"), "-o", "ck", *options]
     resume = ["train", "--resume", "-o", "ck"]
     for arguments, number, status in ((begin, signal.SIGINT, 130), (resume, signal.SIGTERM, 143)):
-        process = subprocess.Popen(
-            [*COMMAND, *arguments], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        assert process.stderr is not None
-        try:
-            # The table's heading is written when the first step is due.
-            heading = b""
-            while b"char/s" not in heading:
-                heading += process.stderr.readline()
-                assert process.poll() is None
-            assert b"\n* marks the best so far" in heading
-            process.send_signal(number)
-            output, errors = process.communicate(timeout=HANG)
-        finally:
-            process.kill()
-        assert process.returncode == status
+        code, output, heading, errors = stopped(arguments, number, tmp_path)
+        assert code == status
         assert output == b""
+        assert b"\n* marks the best so far" in heading
         assert b"resume with: chargen train --resume -o ck" in errors
         assert b"Traceback" not in errors
         assert (tmp_path / "ck" / "history.jsonl").exists()
@@ -164,18 +171,6 @@ def test_a_run_goes_on_when_nobody_reads_its_messages(tmp_path: Path):
 def test_a_closed_terminal_saves_the_run(tmp_path: Path):
     text = str(ROOT / "corpora" / "tunes.abc")
     arguments = ["train", text, "-o", "ck", "--units", "8", "--epochs", "3000", "--patience", "0"]
-    process = subprocess.Popen(
-        [*COMMAND, *arguments], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert process.stderr is not None
-    try:
-        heading = b""
-        while b"char/s" not in heading:
-            heading += process.stderr.readline()
-            assert process.poll() is None
-        process.send_signal(signal.SIGHUP)
-        _, errors = process.communicate(timeout=HANG)
-    finally:
-        process.kill()
-    assert process.returncode == -signal.SIGHUP
+    code, _, _, errors = stopped(arguments, signal.SIGHUP, tmp_path)
+    assert code == -signal.SIGHUP
     assert b"and saved" in errors
