@@ -45,7 +45,12 @@ def stopped(arguments: list[str], number: int, cwd: Path) -> tuple[int, bytes, b
     and from then on.
     """
     process = subprocess.Popen(
-        [*COMMAND, *arguments], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*COMMAND, *arguments],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Under nohup, for one, the tests ignore it, and so would the process.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     assert process.stderr is not None
     try:
