@@ -143,8 +143,9 @@ def restrict(logits: Floats, config: SampleConfig) -> None:
     top_k = config.top_k if config.top_k is not None and config.top_k < size else None
     top_p = config.top_p if config.top_p is not None and config.top_p < 1 else None
     kept: NDArray[np.bool_] | None = None
-    if top_k is not None:
+    if top_k is not None or top_p is not None:
         ranks = _ranks(logits)
+    if top_k is not None:
         kept = ranks >= np.partition(ranks, size - top_k, axis=1)[:, size - top_k, None]
     if top_p is not None or config.min_p is not None:
         # Subtracted before dividing: a temperature near 0 then gives -inf and never NaN.
@@ -155,7 +156,7 @@ def restrict(logits: Floats, config: SampleConfig) -> None:
         if kept is not None:
             p *= kept
         if top_p is not None:
-            p *= _reaching(top_p, p, _ranks(logits))
+            p *= _reaching(top_p, p, ranks)
         kept = p >= config.min_p if config.min_p else p > 0
     if kept is not None:
         logits[~kept] = -np.inf
