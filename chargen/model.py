@@ -125,7 +125,8 @@ class Model(LanguageModel):
 
         max_copy = check_max_copy(max_copy)  # before the texts are read
         sources = [fspath(texts)] if isinstance(texts, str | PathLike) else texts
-        return CopyIndex(read_ids(sources, self.vocabulary, encoding), max_copy)
+        ids = read_ids(sources, self.vocabulary, encoding)
+        return CopyIndex(ids, max_copy, len(self.vocabulary))
 
     def evaluate(self, text: str) -> "Score":
         """Score a text: how well the model predicts it, in bits per character."""

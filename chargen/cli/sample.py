@@ -229,7 +229,7 @@ def command(
         copies = (
             model.copy_index(corpus, max_copy, encoding)
             if text is None
-            else CopyIndex(model.vocabulary.encode(text), max_copy)
+            else CopyIndex(model.vocabulary.encode(text), max_copy, len(model.vocabulary))
         )
     base = draw_random_seed() if random_seed is None else random_seed
     if jsonl or not text_filter.is_free:

@@ -70,17 +70,21 @@ class CopyIndex:
     Args:
         corpus: ids (N,).
         length: the number of consecutive characters that must not be copied; 2 or more.
+        size: V, the number of characters in the vocabulary. Ids from V on stand for characters that
+            the model does not know and cannot write: passages that end in one need no watching.
 
     Raises:
         OptionError: `length` is below 2.
     """
 
-    def __init__(self, corpus: Ids, length: int) -> None:
+    def __init__(self, corpus: Ids, length: int, size: int) -> None:
         check_max_copy(length)
         self.length = length
         ends = corpus[length - 1 :]
         blocks = [np.zeros(0, np.uint64), *window_hashes(corpus, length - 1)]
         hashes = np.concatenate(blocks)[: len(ends)]
+        writable = ends < size
+        hashes, ends = hashes[writable], ends[writable]
         order = np.lexsort((ends, hashes))
         hashes, ends = hashes[order], ends[order]
         distinct = np.ones(len(hashes), np.bool_)

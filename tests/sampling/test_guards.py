@@ -42,12 +42,17 @@ def test_a_rolling_hash_is_that_of_the_window(ids: list[int], length: int):
 def test_what_would_complete_a_copy_is_forbidden_and_nothing_else(
     corpus: list[int], text: list[int], length: int
 ):
-    guard = Guard(99, copies=CopyIndex(np.array(corpus, np.uint8), length))
+    size = 3  # so that 3 is a character that the model does not know
+    guard = Guard(size, copies=CopyIndex(np.array(corpus, np.uint8), length, size))
     passages = {tuple(corpus[k : k + length]) for k in range(len(corpus) - length + 1)}
     for place, index in enumerate(text):
         context = tuple(text[max(0, place - length + 1) : place])
-        expected = {c for c in range(4) if (*context, c) in passages}
-        assert set(guard.banned()) == expected
+        expected = {c for c in range(size) if (*context, c) in passages}
+        if len(expected) == size:
+            with pytest.raises(OptionError, match="--max-copy"):
+                guard.banned()
+        else:
+            assert set(guard.banned()) == expected
         guard.accept(index)
 
 
@@ -105,8 +110,17 @@ def test_no_passage_is_copied_alone_or_together(
         assert_same_text(model.checkpoint, prompt_ids, config, 1 + number, alone, written, copies)
 
 
+def test_a_corpus_may_have_characters_that_the_model_does_not_know(model: Model, tmp_path: Path):
+    known = text_of(30)
+    text = "".join(pair for character in known for pair in (character, "é"))
+    (tmp_path / "corpus").write_text(text + known)
+    written = model.sample(length=150, copies=model.copy_index(tmp_path / "corpus", 2))
+    assert len(written) == 150
+    assert not set(passages(written, 2)) & set(passages(known, 2))
+
+
 def test_an_index_of_copies_can_be_pickled():
-    index = CopyIndex(np.array([0, 1, 0, 1, 1, 2, 0, 1]), 3)
+    index = CopyIndex(np.array([0, 1, 0, 1, 1, 2, 0, 1]), 3, 3)
     again = pickle.loads(pickle.dumps(index))
     assert again.length == 3
     assert again.nbytes == index.nbytes
