@@ -8,6 +8,9 @@ goes first changes from round to round. Both use checkpoints that the old versio
 are the medians, the median of the ratios of each round (above 1: the new version is faster), and
 the lowest and the highest of these: a difference within that spread says nothing.
 
+`training` has two runs that take turns: each learns for a second while the other waits. Such a pair
+differs far less than two runs of half a minute do, so give it more rounds: 24, say.
+
 Only the command line and the documented Python interface are used, so that versions can be far
 apart. `--quick` tries whether it works at all.
 """
@@ -19,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -55,6 +59,7 @@ TRAINING = [
     ("lstm", 128, 4),
     ("rnn", 128, 4),
 ]
+TRAINING_WINDOW = 64
 ALPHABETS = [65, 1000, 5000, 10_000]
 """Numbers of distinct characters."""
 SEEDED = ["--random-seed", "0"]
@@ -64,12 +69,15 @@ class Bench:
     """What all measurements share.
 
     Args:
+        old: the checkout that the other one is compared with.
+        new: the other one.
         folder: where checkpoints and texts are, and where processes run.
         text: what is learned from and scored.
         quick: whether to measure too little for a figure.
     """
 
-    def __init__(self, folder: Path, text: Path, *, quick: bool) -> None:
+    def __init__(self, old: Path, new: Path, folder: Path, text: Path, *, quick: bool) -> None:
+        self.old, self.new = old, new
         self.folder, self.text, self.quick = folder, text.resolve(), quick
         self.seconds = 0.2 if quick else 1.5
 
@@ -109,9 +117,8 @@ class Bench:
 
     def worker(self, checkout: Path, *arguments: object) -> float:
         """The number that a function of `WORKERS` prints."""
-        command = [sys.executable, __file__, str(checkout), "--worker", *map(str, arguments)]
         output = subprocess.run(
-            [*command, "--seconds", str(self.seconds)],
+            self._worker_command(checkout, *arguments),
             cwd=self.folder,
             env=environment(checkout),
             check=True,
@@ -119,6 +126,38 @@ class Bench:
             text=True,
         ).stdout
         return float(output.split()[-1])
+
+    @contextmanager
+    def waiting_workers(self, *arguments: object) -> Iterator[Measure]:
+        """Workers that go on, one for each checkout, whenever a line is sent to them."""
+        workers: dict[Path, subprocess.Popen[str]] = {}
+
+        def measure(checkout: Path) -> float:
+            if checkout not in workers:
+                workers[checkout] = subprocess.Popen(
+                    self._worker_command(checkout, *arguments),
+                    cwd=self.folder,
+                    env=environment(checkout),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            worker = workers[checkout]
+            assert worker.stdin is not None
+            assert worker.stdout is not None
+            print(file=worker.stdin, flush=True)
+            return float(worker.stdout.readline())
+
+        try:
+            yield measure
+        finally:
+            for worker in workers.values():
+                worker.kill()
+                worker.communicate()
+
+    def _worker_command(self, checkout: Path, *arguments: object) -> list[str]:
+        command = [sys.executable, __file__, str(checkout), "--worker", *map(str, arguments)]
+        return [*command, "--seconds", str(self.seconds)]
 
 
 def sampling(bench: Bench) -> Iterator[tuple[str, str, Measure]]:
@@ -173,17 +212,13 @@ def _milliseconds(bench: Bench, arguments: list[object], checkout: Path) -> floa
 
 
 def training(bench: Bench) -> Iterator[tuple[str, str, Measure]]:
-    """A run of `chargen train`, from one evaluation to another."""
+    """A run, a second or more at a time."""
     for cell, units, size in TRAINING:
         name = f"{cell} 1x{units}" + (f", batch {size}" if size != 64 else "")
-        yield name, "characters/s", partial(_training, bench, cell, units, size)
-
-
-def _training(bench: Bench, cell: str, units: int, size: int, checkout: Path) -> float:
-    network = ["--cell", cell, "--units", str(units), "--window", "64", "--batch-size", str(size)]
-    plain = ["--dropout", "0", "--weight-drop", "0", "--average", "0", "--weight-decay", "0"]
-    options = [*network, *plain, "--epochs", "1000000", *SEEDED]
-    return training_rate(bench.text, options, "15s" if bench.quick else "30s", checkout)
+        with bench.waiting_workers("train", bench.text, cell, units, size) as measure:
+            for checkout in (bench.old, bench.new):
+                measure(checkout)  # the first time compiles
+            yield name, "characters/s", measure
 
 
 def alphabets(bench: Bench) -> Iterator[tuple[str, str, Measure]]:
@@ -250,9 +285,53 @@ def evaluate_in_process(seconds: float, checkpoint: str, text: str) -> float:
     return done / elapsed
 
 
+def train_in_turns(seconds: float, text: str, cell: str, units: str, batch: str) -> float:
+    """Characters a second of a run that goes on for so long whenever a line comes in.
+
+    The run waits in the function to which it reports its progress.
+    """
+    import chargen
+
+    resumed: tuple[float, int] | None = None
+
+    def report(event: object) -> None:
+        nonlocal resumed
+        if type(event).__name__ != "Progressed":
+            return
+        step, now = int(getattr(event, "step", 0)), time.perf_counter()
+        if resumed is not None:
+            began, first = resumed
+            if now - began < seconds:
+                return
+            print((step - first) * int(batch) * TRAINING_WINDOW / (now - began), flush=True)
+        if not sys.stdin.readline():
+            sys.exit()
+        resumed = time.perf_counter(), step
+
+    with tempfile.TemporaryDirectory() as folder:
+        chargen.train(
+            text,
+            checkpoint=Path(folder) / "ck",
+            report=report,
+            cell=cell,  # type: ignore[arg-type]
+            units=int(units),
+            batch_size=int(batch),
+            window=TRAINING_WINDOW,
+            dropout=0.0,
+            weight_drop=0.0,
+            average=0.0,
+            weight_decay=0.0,
+            validation=0,
+            epochs=10**6,
+            random_seed=0,
+        )
+    raise AssertionError("a run of a million epochs does not end")
+
+
 WORKERS: dict[str, Callable[..., float]] = {
     "sample": sample_in_process,
     "evaluate": evaluate_in_process,
+    "train": train_in_turns,
 }
 
 
@@ -301,7 +380,7 @@ def main() -> None:
         return
     headings = (f"old ({commit(old)})", f"new ({commit(new)})")
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), chosen.text, quick=chosen.quick)
+        bench = Bench(old, new, Path(folder), chosen.text, quick=chosen.quick)
         if set(chosen.only) - {"training", "alphabets"}:
             for name in MODELS:
                 bench.make_checkpoint(name, old)
