@@ -179,6 +179,28 @@ class TrainingDisplay:
                     f"stopped at step {event.step:,} and saved{best}; resume with: "
                     f"chargen train --resume -o {path}"
                 )
+        self._show_comparison(event)
+
+    def _show_comparison(self, event: Stopped) -> None:
+        """Say what the model has learned beyond what a count of the text knows."""
+        run, best = self._run, event.best
+        if run is None or best is None or best["validation_bits"] is None:
+            return
+        if run.unigram_bits is None or run.sixgram_bits is None:
+            return
+        bits = best["validation_bits"]
+        self._print(
+            f"bits per held-out character: this model {bits:.3f}, 6-grams {run.sixgram_bits:.3f}, "
+            f"frequencies alone {run.unigram_bits:.3f}"
+        )
+        if bits >= run.sixgram_bits:
+            more = (
+                f"{run.checkpoint.corpus.train_characters:,} characters are little to learn from: "
+                "add more text"
+                if event.reason in ("finished", "patience")
+                else "train longer"
+            )
+            self._print(f"6-grams, which only count, predict the text better: {more}", "yellow")
 
 
 def _clock(seconds: float) -> str:

@@ -196,7 +196,7 @@ def _training_text(model: "Model") -> "Ids":
 
 def _baselines(model: "Model", train: "Ids", text: str) -> dict[str, float]:
     """Return the bits per character without a network; `order` is that of the best n-grams."""
-    from chargen.scoring.baselines import compressed_bits, ngram_bits
+    from chargen.scoring.baselines import compressed_bits, mean_ngram_bits
     from chargen.scoring.tally import round_figure
 
     vocabulary = model.vocabulary
@@ -204,8 +204,7 @@ def _baselines(model: "Model", train: "Ids", text: str) -> dict[str, float]:
     known = ids != vocabulary.unknown
     if not known.any():
         raise CorpusError("the model knows no character of this text; score another TEXT")
-    size = max(len(vocabulary), vocabulary.unknown + 1)
-    orders = [float(bits[known].mean()) for bits in ngram_bits(train, ids, size)]
+    orders = mean_ngram_bits(train, ids, vocabulary)
     best = min(range(1, len(orders)), key=orders.__getitem__)
     found = {"order_0": round_figure(orders[0]), "ngram": round_figure(orders[best]), "order": best}
     # The network and the n-grams say nothing about unknown characters, so neither may these.

@@ -4,6 +4,7 @@ Both have seen the text that the network was trained on, and predict the same te
 """
 
 import bz2
+import itertools
 import lzma
 import math
 import zlib
@@ -12,9 +13,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from chargen.data.vocabulary import Ids
+from chargen.data.vocabulary import Ids, Vocabulary
 
-__all__ = ["HIGHEST_ORDER", "MOST_TRAINING", "compressed_bits", "ngram_bits"]
+__all__ = ["HIGHEST_ORDER", "MOST_TRAINING", "compressed_bits", "mean_ngram_bits", "ngram_bits"]
 
 
 HIGHEST_ORDER = 8
@@ -22,11 +23,35 @@ HIGHEST_ORDER = 8
 MOST_TRAINING = 1 << 25
 """The most characters of a training text that are used, from its end: 33 million, which takes a
 minute or two and 3 GB to count. Most compressors look back less far."""
+LARGEST_NUMBER = (1 << 63) - 1
+"""The largest number of a context and a character: that of an int64."""
 ZSTD_LEVEL = 19
 """The highest level that zstd's own command offers without --ultra."""
 WINDOW_LOG = 27
 """A window of 2**27 bytes, which holds `MOST_TRAINING` characters of up to four bytes, and is the
 largest that zstd's decoder accepts by default."""
+
+
+def mean_ngram_bits(
+    train: Ids, text: Ids, vocabulary: Vocabulary, highest: int = HIGHEST_ORDER
+) -> list[float]:
+    """Return the bits per known character of a text by n-grams of order 0, 1, ... `highest`.
+
+    Args:
+        train: ids (N,), the text in which n-grams are counted.
+        text: ids (M,), the text to predict.
+        vocabulary: what the ids mean; characters that it lacks do not count.
+        highest: the longest context, in characters; at most `HIGHEST_ORDER`.
+
+    Returns:
+        Means, each NaN if no character is known.
+    """
+    known = text != vocabulary.unknown
+    if not known.any():
+        return [math.nan] * (highest + 1)
+    size = max(len(vocabulary), vocabulary.unknown + 1)
+    orders = itertools.islice(ngram_bits(train, text, size), highest + 1)
+    return [float(bits[known].mean()) for bits in orders]
 
 
 def ngram_bits(
@@ -52,81 +77,83 @@ def ngram_bits(
     """
     # Probabilities (M,) of the order below, which the next order is interpolated with.
     shorter = np.full(len(text), 1 / size)
-    # The number of the context before each place among the contexts of `train`, or -1 if it is not
-    # one of them. At order 0 the context is empty everywhere, and has number 0.
-    numbers, looked_up = np.zeros(len(train), np.int64), np.zeros(len(text), np.int64)
+    # A number for the context of each place: its characters as digits, the last one the lowest. At
+    # order 0 the context is empty everywhere, and its number 0 is the only one.
+    in_train, in_text, numbers = np.zeros(len(train), np.int64), np.zeros(len(text), np.int64), 1
+    pairs, counts = np.unique(train.astype(np.int64), return_counts=True)
     for order in range(HIGHEST_ORDER + 1):
-        wanted = np.where(looked_up >= 0, looked_up * size + text, -1)
-        seen = numbers >= 0
-        pairs, counts = np.unique(numbers[seen] * size + train[seen], return_counts=True)
-        yield -np.log2(_interpolated(pairs, counts, looked_up, wanted, shorter, size, discount))
+        wanted = in_text * size + text[order:]
+        yield -np.log2(_interpolated(pairs, counts, wanted, shorter, size, discount))
         if order == HIGHEST_ORDER:
             return
-        numbers, keys = _extend_contexts(numbers, train, order, size)
-        seen = numbers >= 0
-        longer = np.unique(numbers[seen] * size + train[seen])
-        pairs, counts = np.unique(
-            keys[longer // size] // size * size + longer % size, return_counts=True
+        if numbers * size * size > LARGEST_NUMBER:
+            numbers, in_train, in_text = _renumbered(in_train, in_text)
+            wanted = in_text * size + text[order:]
+        in_train, in_text = (
+            ids[: max(0, len(ids) - order - 1)].astype(np.int64) * numbers + known[1:]
+            for ids, known in ((train, in_train), (text, in_text))
         )
-        shorter = _interpolated(pairs, counts, looked_up, wanted, shorter, size, discount)
-        looked_up = _look_up_contexts(looked_up, text, order, size, keys)
+        pairs, counts = np.unique(in_train * size + train[order + 1 :], return_counts=True)
+        # Without its first character, a pair is one of the order below: counted as often as there
+        # are characters before it.
+        below, kinds_before = np.unique(pairs % (numbers * size), return_counts=True)
+        shorter = _interpolated(below, kinds_before, wanted, shorter, size, discount)
+        numbers *= size
 
 
 def _interpolated(
     pairs: NDArray[np.int64],
     counts: NDArray[np.int64],
-    contexts: NDArray[np.int64],
     wanted: NDArray[np.int64],
     shorter: NDArray[np.float64],
     size: int,
     discount: float | None,
 ) -> NDArray[np.float64]:
-    """Return probabilities (M,) from the counts of sorted pairs, context * size + character."""
+    """Return the probabilities (M,) of the characters of a text.
+
+    Args:
+        pairs: contexts and what followed them, context * size + character; sorted, all different.
+        counts: how often each pair counts.
+        wanted: the pairs of the text's last characters; those before have no context as long.
+        shorter: the probabilities (M,) by the contexts that are one character shorter.
+        size: V, the number of characters.
+        discount: from 0 to 1; None estimates it.
+    """
     if not len(pairs):
         return shorter
     if discount is None:
         ones, twos = (float(np.count_nonzero(counts == n)) for n in (1, 2))
         discount = ones / (ones + 2 * twos) if ones else 0.5
     holders = pairs // size
-    totals, kinds = np.bincount(holders, weights=counts), np.bincount(holders)
-    known = (contexts >= 0) & (contexts < len(totals))
-    known[known] = totals[contexts[known]] > 0
-    at = contexts[known]
-    places = np.minimum(np.searchsorted(pairs, wanted[known]), len(pairs) - 1)
-    count = np.where(pairs[places] == wanted[known], counts[places], 0)
+    first_pairs = np.flatnonzero(np.append(True, holders[1:] != holders[:-1]))
+    totals = np.add.reduceat(counts, first_pairs)
+    kinds = np.diff(first_pairs, append=len(pairs))
+    at, known = _places(holders[first_pairs], wanted // size)
+    at = at[known]
+    pair, found = _places(pairs, wanted[known])
+    count = np.where(found, counts[pair], 0)
     probability = shorter.copy()
-    probability[known] = (
-        np.maximum(count - discount, 0) + discount * kinds[at] * shorter[known]
+    longer = np.flatnonzero(known) + len(shorter) - len(wanted)
+    probability[longer] = (
+        np.maximum(count - discount, 0) + discount * kinds[at] * shorter[longer]
     ) / totals[at]
     return probability
 
 
-def _extend_contexts(
-    numbers: NDArray[np.int64], ids: Ids, order: int, size: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Number the contexts that are one character longer, -1 where none fits; return their keys."""
-    keys = _keys(numbers, ids, order, size)
-    table = np.unique(keys[keys >= 0])
-    return np.where(keys >= 0, np.searchsorted(table, keys), -1), table
+def _places(
+    table: NDArray[np.int64], wanted: NDArray[np.int64]
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return where numbers are in a sorted table that is not empty, and which are there at all."""
+    places = np.minimum(np.searchsorted(table, wanted), len(table) - 1)
+    return places, table[places] == wanted
 
 
-def _look_up_contexts(
-    numbers: NDArray[np.int64], ids: Ids, order: int, size: int, table: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Return the numbers that training gave to longer contexts, -1 where it has no such context."""
-    keys = _keys(numbers, ids, order, size)
-    places = np.minimum(np.searchsorted(table, keys), max(0, len(table) - 1))
-    found = (keys >= 0) & (table[places] == keys) if len(table) else np.zeros(len(ids), np.bool_)
-    return np.where(found, places, -1)
-
-
-def _keys(numbers: NDArray[np.int64], ids: Ids, order: int, size: int) -> NDArray[np.int64]:
-    """Return the key of each context of `order` + 1: shorter context * size + character, or -1."""
-    keys = np.full(len(ids), -1, np.int64)
-    before = ids[: max(0, len(ids) - order - 1)].astype(np.int64)
-    part = numbers[order + 1 :]
-    keys[order + 1 :] = np.where(part >= 0, part * size + before, -1)
-    return keys
+def _renumbered(
+    in_train: NDArray[np.int64], in_text: NDArray[np.int64]
+) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
+    """Number the contexts that occur from 0 on; return how many there are, and the numbers."""
+    found, numbers = np.unique(np.concatenate([in_train, in_text]), return_inverse=True)
+    return len(found), numbers[: len(in_train)], numbers[len(in_train) :]
 
 
 def compressed_bits(context: str, text: str) -> Iterator[tuple[str, float]]:

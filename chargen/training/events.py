@@ -31,6 +31,10 @@ class Started:
         first_step: how many steps earlier sessions have taken.
         epoch_steps: steps in an epoch.
         total_steps: steps in all epochs.
+        unigram_bits: bits per held-out character if each is predicted from the frequencies of the
+            training text alone; None if nothing is held out.
+        sixgram_bits: the same from the five characters before it, by counting; see
+            `chargen.scoring.baselines`.
     """
 
     checkpoint: Checkpoint
@@ -38,6 +42,8 @@ class Started:
     first_step: int
     epoch_steps: int
     total_steps: int
+    unigram_bits: float | None
+    sixgram_bits: float | None
 
 
 @dataclass(frozen=True)

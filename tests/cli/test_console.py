@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, make_checkpoint
 
+from chargen.cli.console import TrainingDisplay
+from chargen.training.events import Reason, Started, Stopped
 from cli.conftest import on_terminal
 
 
@@ -18,3 +20,37 @@ def test_a_terminal_shows_a_bar_and_colours_unless_told_otherwise(tmp_path: Path
     assert b"\x1b[1;32m" in shown
     plain = on_terminal(arguments, tmp_path, NO_COLOR="1")[1]
     assert b"\x1b[1;32m" not in plain
+
+
+def closing_lines(
+    folder: Path, capfd: pytest.CaptureFixture[str], reason: Reason, bits: float
+) -> list[str]:
+    """What is shown when a run has ended whose 6-grams need 2 bits."""
+    checkpoint = make_checkpoint(folder / "ck")
+    with TrainingDisplay(quiet=False) as display:
+        display.report(Started(checkpoint, 9, 0, 5, 10, unigram_bits=4.25, sixgram_bits=2.0))
+        capfd.readouterr()
+        best = {"validation_bits": bits, "step": 10}
+        display.report(Stopped(reason, checkpoint.path, 10, 60.0, best))
+    return capfd.readouterr().err.splitlines()
+
+
+def test_a_run_ends_with_its_figure_beside_those_of_counting(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    ended, compared = closing_lines(tmp_path, capfd, "finished", 1.5)
+    assert ended == "finished in 1:00; best: 1.500 bits per character at step 10"
+    assert compared == (
+        "bits per held-out character: this model 1.500, 6-grams 2.000, frequencies alone 4.250"
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"), [("finished", "add more text"), ("budget", "train longer")]
+)
+def test_a_model_that_counting_beats_is_told_so_with_a_remedy(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], reason: Reason, remedy: str
+):
+    *_, advice = closing_lines(tmp_path, capfd, reason, 2.5)
+    assert advice.startswith("6-grams, which only count, predict the text better: ")
+    assert advice.endswith(remedy)

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from conftest import FABLES
 
-from chargen.scoring.baselines import HIGHEST_ORDER, compressed_bits, ngram_bits
+from chargen.data.vocabulary import Vocabulary
+from chargen.scoring import baselines
+from chargen.scoring.baselines import (
+    HIGHEST_ORDER,
+    compressed_bits,
+    mean_ngram_bits,
+    ngram_bits,
+)
 
 pytestmark = pytest.mark.numeric
 
@@ -38,6 +45,25 @@ def test_a_character_is_predicted_from_those_before_it_and_no_others():
     whole = list(ngram_bits(train, text, 4))
     for order, bits in enumerate(ngram_bits(train, text[:40], 4)):
         np.testing.assert_array_equal(bits, whole[order][:40])
+
+
+def test_characters_that_are_not_in_the_vocabulary_do_not_count():
+    vocabulary = Vocabulary("ab")
+    train, text = vocabulary.encode("abba" * 9), vocabulary.encode("abxbxxa")
+    means = mean_ngram_bits(train, text, vocabulary, 3)
+    whole = list(ngram_bits(train, text, 3))[:4]
+    assert means == [pytest.approx(bits[[0, 1, 3, 6]].mean()) for bits in whole]
+    assert np.isnan(mean_ngram_bits(train, text[2:3], vocabulary, 3)).all()
+    assert len(mean_ngram_bits(train, text[:0], vocabulary)) == HIGHEST_ORDER + 1
+
+
+def test_contexts_whose_numbers_grow_too_large_are_numbered_anew(monkeypatch: pytest.MonkeyPatch):
+    rng = np.random.default_rng(2)
+    train, text = (rng.integers(0, 4, n).astype(np.uint16) for n in (900, 200))
+    plain = list(ngram_bits(train, text, 4))
+    monkeypatch.setattr(baselines, "LARGEST_NUMBER", 4**4)
+    for one, two in zip(plain, ngram_bits(train, text, 4), strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ import chargen
 from chargen.checkpoint.directory import Checkpoint
 from chargen.checkpoint.sources import Sources
 from chargen.errors import CheckpointError, TrainingError
-from chargen.scoring.baselines import ngram_bits
+from chargen.scoring.baselines import mean_ngram_bits, ngram_bits
 from chargen.scoring.tally import round_figure
 from chargen.training.events import Evaluated, Event, Progressed, Recovered, Started, Stopped
 from training.conftest import DEEP, SAVE_EVERY, SMALL, TEXT, Trained, begin, history, stop_when
@@ -548,6 +548,22 @@ def test_the_first_guess_is_the_frequencies_of_the_text(trained: Trained):
     bits = next(ngram_bits(train, held_out, len(model.vocabulary))).mean()
     assert history(path)[0]["validation_bits"] == pytest.approx(bits, rel=0.02)
     assert bits < 0.9 * math.log2(len(model.vocabulary))
+
+
+def test_a_run_says_what_counting_knows_of_the_held_out_text(trained: Trained):
+    run = trained()
+    checkpoint = Checkpoint.open(run.path)
+    sources = Sources(checkpoint)
+    bits = mean_ngram_bits(sources.train_ids(), sources.held_out_ids(), checkpoint.vocabulary, 5)
+    started = run.events[0]
+    assert isinstance(started, Started)
+    assert (started.unigram_bits, started.sixgram_bits) == (bits[0], bits[5])
+
+
+def test_without_a_held_out_text_there_is_nothing_to_compare(trained: Trained):
+    started = trained(validation=0.0, epochs=1).events[0]
+    assert isinstance(started, Started)
+    assert started.unigram_bits is started.sixgram_bits is None
 
 
 def test_a_preset_and_given_weights_begin_with_their_own_bias(trained: Trained, tmp_path: Path):
