@@ -35,7 +35,6 @@ from harness import (
     rate,
     save,
     table,
-    training_rate,
 )
 
 Measure = Callable[[Path], float]
@@ -128,8 +127,9 @@ class Bench:
         return float(output.split()[-1])
 
     @contextmanager
-    def waiting_workers(self, *arguments: object) -> Iterator[Measure]:
-        """Workers that go on, one for each checkout, whenever a line is sent to them."""
+    def learners(self, text: Path, cell: str, units: int, batch: int) -> Iterator[Measure]:
+        """Two runs, one for each checkout, each of which goes on only while it is measured."""
+        arguments = ["train", text, cell, units, batch]
         workers: dict[Path, subprocess.Popen[str]] = {}
 
         def measure(checkout: Path) -> float:
@@ -149,6 +149,8 @@ class Bench:
             return float(worker.stdout.readline())
 
         try:
+            for checkout in (self.old, self.new):
+                measure(checkout)  # the first time compiles
             yield measure
         finally:
             for worker in workers.values():
@@ -215,22 +217,16 @@ def training(bench: Bench) -> Iterator[tuple[str, str, Measure]]:
     """A run, a second or more at a time."""
     for cell, units, size in TRAINING:
         name = f"{cell} 1x{units}" + (f", batch {size}" if size != 64 else "")
-        with bench.waiting_workers("train", bench.text, cell, units, size) as measure:
-            for checkout in (bench.old, bench.new):
-                measure(checkout)  # the first time compiles
+        with bench.learners(bench.text, cell, units, size) as measure:
             yield name, "characters/s", measure
 
 
 def alphabets(bench: Bench) -> Iterator[tuple[str, str, Measure]]:
     """LSTM 1x256 with other numbers of characters: training, writing and scoring."""
     network = ["--cell", "lstm", "--units", "256", "--window", "64"]
-    plain = ["--dropout", "0", "--weight-drop", "0", "--average", "0", "--weight-decay", "0"]
     for alphabet in ALPHABETS:
-        text = bench.make_text(alphabet, 400_000)
-        options = [*network, *plain, "--batch-size", "32", "--epochs", "1000000", *SEEDED]
-        budget = "20s" if bench.quick else "40s"
-        learned = partial(training_rate, text, options, budget)
-        yield f"{alphabet:,}, training", "characters/s", learned
+        with bench.learners(bench.make_text(alphabet, 400_000), "lstm", 256, 32) as measure:
+            yield f"{alphabet:,}, training", "characters/s", measure
         name = f"alphabet-{alphabet}"
         little = bench.make_text(alphabet, max(5000, 2 * alphabet))
         size = ["--batch-size", 4, "--epochs", 1, "--validation", 0]

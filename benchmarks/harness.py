@@ -133,7 +133,12 @@ def save(name: str, rows: Sequence[Mapping[str, object]], keys: Sequence[str] = 
     if keys and file.exists():
         before = json.loads(file.read_text())
         new = {tuple(row[key] for key in keys) for row in rows}
-        others = [row for row in before["rows"] if tuple(row[key] for key in keys) not in new]
+        # Rows of an earlier form of the table lack a key, and go.
+        others = [
+            row
+            for row in before["rows"]
+            if set(keys) <= row.keys() and tuple(row[key] for key in keys) not in new
+        ]
         if others:
             commands = list(dict.fromkeys([*before["command"].split("; "), *commands]))
         rows = [*others, *rows]

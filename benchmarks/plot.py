@@ -220,11 +220,9 @@ def draw_same_text(axes: Axes, rows: Sequence[Row]) -> None:
 
 def draw_overhead(axes: Axes, rows: Sequence[Row]) -> None:
     """What surrounds a step."""
-    named = [row | {"model": f"{row['model']}, batch {row.get('batch', 64)}"} for row in rows]
-    columns = {"bare step, ms": "bare step", "under fit, ms": "under fit"}
-    columns |= {"in a run, ms": "in a run"}
-    present = {key: label for key, label in columns.items() if any(key in row for row in rows)}
-    dots(present, "milliseconds a step")(axes, named)
+    named = [row | {"model": f"{row['model']}, batch {row['batch']}"} for row in rows]
+    columns = {"bare step, ms": "bare step", "in a run, ms": "in a run"}
+    dots(columns, "milliseconds a step")(axes, named)
 
 
 def draw_quality() -> Figure | None:
