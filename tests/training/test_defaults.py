@@ -86,6 +86,15 @@ def test_a_budget_chooses_by_what_can_be_learnt_from_in_it(
     assert (training.weight_drop > 0) == drops
 
 
+def test_a_large_alphabet_shortens_the_reach_of_a_budget():
+    def drop(vocabulary_size: int) -> float:
+        options = {"budget": 100.0}
+        return settle(options, 1_000_000, vocabulary_size, throughput=10**5)[1].weight_drop
+
+    assert drop(60) > 0  # read nine times
+    assert drop(9_000) == 0  # read twice: not memorised
+
+
 def test_more_is_dropped_where_a_long_budget_reads_a_text_very_often():
     def drops(reach: float) -> tuple[float, float]:
         model, training = settle({"budget": 100.0}, 1_100_000, throughput=reach / 100)
