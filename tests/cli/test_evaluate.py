@@ -1,6 +1,9 @@
 """`chargen evaluate` scores a text, its lines and its characters."""
 
 import json
+import os
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 from conftest import (
     CLOSE,
+    COMMAND,
+    HANG,
     ROOT,
     SCORE_NAMES,
     TINY_SHAKESPEARE,
@@ -159,3 +164,32 @@ def test_tinyshakespeare_splits_and_scores_as_published(
     monkeypatch.setattr(score_module, "FEWEST_CHARACTERS", 10**9)
     one = chargen.load(tmp_path / "ck").evaluate((tmp_path / "tail").read_text())
     assert one.bits_per_character == pytest.approx(score["bits_per_character"], abs=0.001)
+
+
+def test_a_training_text_that_is_gone_is_reported_before_the_text_is_read(
+    checkpoint: Path, tmp_path: Path
+):
+    arguments = [*COMMAND, "evaluate", "-", "-c", str(checkpoint), "--baselines"]
+    with subprocess.Popen(
+        arguments, cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.wait(HANG) == 1  # though nothing was piped in, and the pipe is still open
+        assert process.stderr is not None
+        assert process.stderr.read().count(b"\n") == 1
+
+
+def test_a_pipe_that_does_not_block_is_read_to_its_end(checkpoint: Path, tmp_path: Path):
+    """Other programs that share a pipe may have made it so; then a read may find nothing yet."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    arguments = [*COMMAND, "evaluate", "-", "-c", str(checkpoint), "--json"]
+    with subprocess.Popen(
+        arguments, cwd=tmp_path, stdin=reading, stdout=subprocess.PIPE
+    ) as process:
+        os.close(reading)
+        for _ in range(3):
+            time.sleep(0.3)
+            os.write(writing, b"abc\n")
+        os.close(writing)
+        output, _ = process.communicate(timeout=HANG)
+    assert json.loads(output)["characters"] == 12
