@@ -12,6 +12,7 @@ from rich.text import Text
 
 from chargen.checkpoint.architecture import title
 from chargen.cli.plain import visible
+from chargen.training.defaults import SMALLEST_SPLIT
 from chargen.training.events import Evaluated, Event, Progressed, Recovered, Started, Stopped
 
 __all__ = ["TrainingDisplay"]
@@ -101,6 +102,12 @@ class TrainingDisplay:
             f"{corpus.characters:,} characters, {len(checkpoint.vocabulary):,} distinct; "
             f"{corpus.train_characters:,} to learn from, {held_out}"
         )
+        if corpus.characters < SMALLEST_SPLIT:
+            self._print(
+                "so short a text is memorised, and samples will repeat it: add more text; with "
+                f"{SMALLEST_SPLIT:,} characters a tenth is held out to judge by",
+                "yellow",
+            )
         most = "" if training.budget is None else f"{_clock(training.budget)} in all, at most "
         self._print(
             f"{title(checkpoint.model)}, {event.parameters:,} parameters; "

@@ -1,5 +1,6 @@
 """What a person sees of a training run on a terminal."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,27 @@ def test_a_terminal_shows_a_bar_and_colours_unless_told_otherwise(tmp_path: Path
     assert b"\x1b[1;32m" in shown
     plain = on_terminal(arguments, tmp_path, NO_COLOR="1")[1]
     assert b"\x1b[1;32m" not in plain
+
+
+@pytest.mark.parametrize(("characters", "warned"), [(999, True), (1_000, False)])
+def test_a_text_that_will_be_memorised_is_called_too_short(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], characters: int, warned: bool
+):
+    checkpoint = make_checkpoint(tmp_path / "ck")
+    corpus = replace(checkpoint.corpus, characters=characters)
+    with TrainingDisplay(quiet=False) as display:
+        display.report(
+            Started(
+                replace(checkpoint, corpus=corpus),
+                9,
+                0,
+                5,
+                10,
+                unigram_bits=None,
+                sixgram_bits=None,
+            )
+        )
+    assert ("so short a text is memorised" in capfd.readouterr().err) == warned
 
 
 def closing_lines(
