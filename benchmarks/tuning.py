@@ -32,6 +32,7 @@ CELLS = "chargen.network.cells"
 WRITING = "chargen.sampling.generate"
 SCORING = "chargen.scoring.score"
 PRODUCTS = "chargen.models.products"
+LOSS = "chargen.models.loss"
 SHARDS = "chargen.training.machine"
 LOOP = "chargen.training.loop"
 RUNTIME = "chargen.training.runtime"
@@ -68,6 +69,7 @@ PLACES: dict[str, list[tuple[str, str]]] = {
     "RAGGED_STEPS": [(SCORING, "RAGGED_STEPS")],
     "FEWEST_CHARACTERS": [(SCORING, "FEWEST_CHARACTERS")],
     "INNER_SIZE": [(PRODUCTS, "INNER_SIZE")],
+    "LANES": [(LOSS, "LANES")],
     "FEWEST_ROWS": [(SHARDS, "FEWEST_ROWS")],
     "BLOCK_STEPS of training": [(LOOP, "BLOCK_STEPS")],
     "BLOCK_SECONDS": [(LOOP, "BLOCK_SECONDS")],
@@ -366,6 +368,8 @@ def training_rows() -> Iterator[Row]:
         )
 
     yield learned("INNER_SIZE", {"256": 256, "one piece": 1 << 20}, "lstm 1x512", 64, step)
+    for name in ("lstm 1x128", "rnn 1x128"):
+        yield learned("LANES", {"1: not padded": 1}, name, 64, step)
     yield learned("FEWEST_ROWS", {"16: one shard": 16}, "lstm 1x128", 16, step)
     yield learned("FEWEST_ROWS", {"4: two shards": 4}, "lstm 1x128", 8, step)
     yield learned("FEWEST_ROWS", {"4: two shards": 4}, "lstm 1x512", 8, step)
