@@ -102,7 +102,7 @@ class TrainingDisplay:
             f"{corpus.characters:,} characters, {len(checkpoint.vocabulary):,} distinct; "
             f"{corpus.train_characters:,} to learn from, {held_out}"
         )
-        if corpus.characters < SMALLEST_SPLIT:
+        if corpus.characters < SMALLEST_SPLIT and not corpus.validation_characters:
             self._print(
                 "so short a text is memorised, and samples will repeat it: add more text; with "
                 f"{SMALLEST_SPLIT:,} characters a tenth is held out to judge by",

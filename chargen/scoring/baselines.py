@@ -15,11 +15,20 @@ from numpy.typing import NDArray
 
 from chargen.data.vocabulary import Ids, Vocabulary
 
-__all__ = ["HIGHEST_ORDER", "MOST_TRAINING", "compressed_bits", "mean_ngram_bits", "ngram_bits"]
+__all__ = [
+    "HIGHEST_ORDER",
+    "MOST_TRAINING",
+    "SIXGRAM_ORDER",
+    "compressed_bits",
+    "mean_ngram_bits",
+    "ngram_bits",
+]
 
 
 HIGHEST_ORDER = 8
 """The longest context counted, in characters."""
+SIXGRAM_ORDER = 5
+"""The context of a 6-gram: the characters before its last one."""
 MOST_TRAINING = 1 << 25
 """The most characters of a training text that are used, from its end: 33 million, which takes a
 minute or two and 3 GB to count. Most compressors look back less far."""

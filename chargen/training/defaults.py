@@ -163,8 +163,9 @@ REACHES: tuple[tuple[float, Settings], ...] = (
 """Settings for longer texts, by the reach of the budget: the most characters that an LSTM of 256
 units could learn from on this machine in that time, repeated ones included."""
 LARGE_VOCABULARY = 2_100
-"""The number of distinct characters at which the output layer and the loss take as long as the rest
-of an LSTM of 256 units: 38 of 53 milliseconds of a shard at 5,387, measured with AMX."""
+"""The number of distinct characters at which the output layer and the loss take about as long as
+the rest of an LSTM of 256 units. With AMX, one core took 75 ms for them with 2,048 rows and 5,387
+characters, and about 30 ms for the rest."""
 MOST_EPOCHS = 60
 """The most epochs of a longer text within a budget; more never helped."""
 FEW_EPOCHS = 3
@@ -294,7 +295,8 @@ def _within(rung: Rung, text: TextSize, reach: float) -> Rung:
         reach: how many characters an LSTM of 256 units could learn from, if there were few distinct
             ones.
     """
-    characters, reach = text.characters, reach / (1 + text.vocabulary / LARGE_VOCABULARY)
+    characters = text.characters
+    reach /= 1 + text.vocabulary / LARGE_VOCABULARY
     if characters <= SMALL_TEXT:
         if characters < GENEROUS_TEXT or reach < GENEROUS_REACH * characters:
             return rung

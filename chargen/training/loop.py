@@ -36,7 +36,7 @@ from chargen.models.saving import save_model
 from chargen.network.language_model import LanguageModel
 from chargen.network.network import Network
 from chargen.sampling.generate import write
-from chargen.scoring.baselines import mean_ngram_bits
+from chargen.scoring.baselines import SIXGRAM_ORDER, mean_ngram_bits
 from chargen.scoring.score import score_ids
 from chargen.scoring.tally import Score
 from chargen.training import state
@@ -64,11 +64,9 @@ REPORT_SECONDS = 0.2
 """The time between two reports of progress, which is as often as the eye can follow."""
 SAMPLE_LENGTH = 100
 """The number of characters written at each evaluation, about a line of a terminal."""
-SIXGRAM_CONTEXT = 5
-"""The number of characters before the one that a 6-gram ends with."""
 MOST_COUNTED = 1 << 22
 """The most characters of the training text whose n-grams are counted, from its end: counting four
-million takes a second or two, which a budget has to pay for."""
+million took three seconds, which a budget has to pay for."""
 MOST_RECOVERIES = 5
 """How often a run may recover. If it still diverges at a 32nd of its learning rate, something else
 is the cause."""
@@ -165,9 +163,9 @@ class _Trainer:
             plan.train_ids[-MOST_COUNTED:],
             plan.validation_ids,
             checkpoint.vocabulary,
-            SIXGRAM_CONTEXT,
+            SIXGRAM_ORDER,
         )
-        self._ngram_bits = [None if math.isnan(each) else each for each in bits]
+        self._ngram_bits = None if math.isnan(bits[0]) else bits  # by order
         self._saved_step = self.state.step
         self._saved_at = self._reported_at = time.monotonic()
 
@@ -297,14 +295,15 @@ class _Trainer:
     def started(self) -> Started:
         """Return the event that opens a session."""
         parameters, clock = parameter_count(self._checkpoint.model), self.clock
+        bits = self._ngram_bits
         return Started(
             self._checkpoint,
             parameters,
             self.state.step,
             clock.epoch_steps,
             clock.total_steps,
-            unigram_bits=self._ngram_bits[0],
-            sixgram_bits=self._ngram_bits[SIXGRAM_CONTEXT],
+            unigram_bits=bits[0] if bits else None,
+            sixgram_bits=bits[SIXGRAM_ORDER] if bits else None,
         )
 
     @property
