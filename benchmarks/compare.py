@@ -28,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 from harness import (
+    PLAIN,
     ROOT,
     environment,
     parser,
@@ -313,13 +314,7 @@ def train_in_turns(seconds: float, text: str, cell: str, units: str, batch: str)
             units=int(units),
             batch_size=int(batch),
             window=TRAINING_WINDOW,
-            dropout=0.0,
-            weight_drop=0.0,
-            average=0.0,
-            weight_decay=0.0,
-            validation=0,
-            epochs=10**6,
-            random_seed=0,
+            **PLAIN,  # type: ignore[arg-type]
         )
     raise AssertionError("a run of a million epochs does not end")
 

@@ -26,6 +26,16 @@ RESULTS = Path(__file__).parent / "results"
 SHARED_TEXT = ROOT.parent / "shared" / "data" / "tinyshakespeare.txt"
 TELLING_FEATURES = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "sve", "asimd")
 """Features of a processor that decide how fast products are, the fastest first."""
+PLAIN = {
+    "dropout": 0.0,
+    "weight_drop": 0.0,
+    "average": 0.0,
+    "weight_decay": 0.0,
+    "validation": 0,
+    "epochs": 10**6,
+    "random_seed": 0,
+}
+"""Options of a run that takes steps, with nothing beside them, until it is stopped."""
 HELD_OUT = 111_540  # tinyshakespeare's last tenth
 
 

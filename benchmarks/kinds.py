@@ -29,9 +29,6 @@ COMMAND = [sys.executable, "-m", "chargen"]
 RIVAL = [sys.executable, str(ROOT / "benchmarks" / "rivals" / "gpt_torch.py")]
 SAME = ("text", "budget", "options", "seed")
 """What tells one run from another."""
-SIXGRAM_CONTEXT = 5
-MOST_COUNTED = 1 << 23
-"""The most characters in which n-grams are counted, from the end of the training text."""
 
 
 def main() -> None:
@@ -92,16 +89,16 @@ def count(path: Path, checkpoint: Path) -> dict[str, float]:
     """Nats per held-out character by counting: unigrams, 6-grams, and the best n-grams."""
     from chargen.checkpoint.directory import Checkpoint
     from chargen.checkpoint.sources import Sources
-    from chargen.scoring.baselines import mean_ngram_bits
+    from chargen.scoring.baselines import MOST_TRAINING, SIXGRAM_ORDER, mean_ngram_bits
 
     opened = Checkpoint.open(checkpoint)
     sources = Sources(opened)
-    train = sources.train_ids()[-MOST_COUNTED:]
+    train = sources.train_ids()[-MOST_TRAINING:]
     bits = mean_ngram_bits(train, sources.held_out_ids(), opened.vocabulary)
     nats = [each * float(np.log(2)) for each in bits]
     return {
         "unigrams": nats[0],
-        "6-grams": nats[SIXGRAM_CONTEXT],
+        "6-grams": nats[SIXGRAM_ORDER],
         "best n-grams": min(nats),
         "best order": nats.index(min(nats)),
     }

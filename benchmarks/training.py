@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from harness import parser, race, save, training_rate
+from harness import PLAIN, parser, race, save, training_rate
 
 SIZES = ["1x128", "1x256", "1x512", "2x256"]
 BATCH, WINDOW = 64, 64
@@ -253,19 +253,13 @@ def ours(
             checkpoint=Path(folder) / "ck",
             report=note,
             budget=BUDGET_SECONDS,
-            validation=0,
             cell=cell,  # type: ignore[arg-type]
             layers=int(layers),
             units=int(units),
             precision=precision,  # type: ignore[arg-type]
             batch_size=int(batch),
             window=WINDOW,
-            dropout=0.0,
-            weight_drop=0.0,
-            average=0.0,
-            weight_decay=0.0,
-            epochs=10**6,
-            random_seed=0,
+            **PLAIN,  # type: ignore[arg-type]
         )
     progress = [k for k, (kind, *_) in enumerate(events) if kind == "Progressed"]
     warm = events[progress[0]][1] + 1  # by then blocks have their length

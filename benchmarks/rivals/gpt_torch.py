@@ -29,14 +29,14 @@ from torch import Tensor
 from torch.nn import LayerNorm, Linear, Module, ModuleList, Parameter
 from torch.nn import functional as F  # noqa: N812, its usual name
 
+from chargen.data.corpus import read_corpus
+from chargen.training.defaults import SMALLEST_SPLIT, default_validation
+
 LAYERS, HEADS, WIDTH, CONTEXT, BATCH = 4, 4, 128, 64, 12
 HIGHEST_RATE, LOWEST_RATE, WARM_UP_STEPS = 1e-3, 1e-4, 100
 BETAS, WEIGHT_DECAY, CLIP_NORM = (0.9, 0.99), 0.1, 1.0
 INITIAL_DEVIATION = 0.02
 
-HELD_OUT, MOST_HELD_OUT = 0.1, 1_000_000  # the same as in chargen/training/defaults.py
-SHORTEST_TEXT = 1_000
-"""As for chargen, which holds out nothing of a shorter one."""
 STRIDE = CONTEXT // 2
 """From one window of the final score to the next."""
 SCORED_BATCH = 64
@@ -99,10 +99,13 @@ def main() -> None:
     options = parse_options()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     rng = torch.Generator().manual_seed(options.random_seed)
-    ids, vocabulary_size = read_ids(options.text)
-    cut = int(len(ids) * (1 - min(HELD_OUT, MOST_HELD_OUT / len(ids))))
+    corpus = read_corpus([str(options.text)])
+    if len(corpus.ids) < SMALLEST_SPLIT:
+        sys.exit(f"{options.text} has {len(corpus.ids):,} characters, of which none is held out")
+    learned, _ = corpus.split(default_validation(len(corpus.ids), {}))
+    ids, cut = torch.from_numpy(corpus.ids.astype(np.int64)), len(learned)
     held_out = ids[cut - 1 :]  # and the character before, from which the first one is predicted
-    model = Gpt(vocabulary_size, rng)
+    model = Gpt(len(corpus.vocabulary), rng)
     steps = train(model, ids[:cut], held_out[: EVALUATED + 1], options, rng)
     seconds = process_seconds()
     result = {
@@ -118,7 +121,7 @@ def parse_options() -> Namespace:
     """Read the command line."""
     description, *_ = (__doc__ or "").splitlines()
     parser = ArgumentParser(description=description)
-    parser.add_argument("text", type=Path, help=f"UTF-8, at least {SHORTEST_TEXT:,} characters")
+    parser.add_argument("text", type=Path, help=f"UTF-8, at least {SMALLEST_SPLIT:,} characters")
     parser.add_argument("--budget", type=duration, default="74s", help="such as 74s, 10m or 1h")
     parser.add_argument("--random-seed", type=int, default=1)
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
@@ -138,17 +141,6 @@ def process_seconds() -> float:
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
     return time.clock_gettime(time.CLOCK_BOOTTIME) - started
-
-
-def read_ids(text: Path) -> tuple[Tensor, int]:
-    """Return a text as ids of its own characters in sorted order, and the number of those."""
-    decoded = text.read_bytes().decode("utf-8-sig")
-    if len(decoded) < SHORTEST_TEXT:
-        sys.exit(f"{text} has {len(decoded):,} characters; give at least {SHORTEST_TEXT:,}")
-    points = np.frombuffer(decoded.encode("utf-32-le"), np.uint32)
-    present = np.zeros(sys.maxunicode + 1, np.bool_)
-    present[points] = True
-    return torch.from_numpy(present.cumsum()[points] - 1), int(present.sum())
 
 
 def train(
