@@ -9,8 +9,9 @@ DEMO := checkpoints/fables
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Kernels of NumPy's BLAS, which round differently, each with the feature that the processor must have.
-# With AVX-512 the default is a fourth one, SkylakeX. NumPy's wheels use Haswell's on Zen.
-KERNELS := Haswell:avx2 Sandybridge:avx Nehalem:sse4_2
+# With AVX-512 the default is a third one, SkylakeX. NumPy's wheels use Haswell's on Zen. TensorFlow's wheels
+# need AVX, so only chargen-light meets older ones; try those with `make kernels KERNELS=Nehalem:sse4_2`.
+KERNELS := Haswell:avx2 Sandybridge:avx
 
 .PHONY: help demo test slow kernels lint types check light versions arm dist clean
 
