@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from argparse import ArgumentParser
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,25 +53,27 @@ def main() -> None:
 
 
 def measure(path: Path, budget: str, seed: int, options: str) -> dict[str, Any]:
-    """Train by the command, and score what it held out; seconds are of the whole command."""
-    given = ["--budget", budget, "--random-seed", str(seed), *options.split()]
+    """Train by the command, and score what it held out."""
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "ck"
-        started = time.perf_counter()
-        train = [*COMMAND, "train", path.resolve(), "-q", "-o", checkpoint, *given]
-        subprocess.run(train, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        seconds = time.perf_counter() - started
-        score, info = (
-            json.loads(subprocess.check_output([*COMMAND, *command, "--json"], cwd=ROOT))
-            for command in (["evaluate", "-c", checkpoint], ["info", checkpoint])
-        )
-        history = [json.loads(line) for line in (checkpoint / "history.jsonl").open()]
-        counted = count(path, checkpoint)
+        given = ["--budget", budget, "--random-seed", str(seed), *options.split()]
+        learned = train(path, checkpoint, given) | count(checkpoint)
+    return {"budget": budget, "options": options, "seed": seed} | learned
+
+
+def train(path: Path, checkpoint: Path, options: Sequence[str]) -> dict[str, Any]:
+    """Train by the command, and say what came of it; seconds are of the whole command."""
+    started = time.perf_counter()
+    command = [*COMMAND, "train", path.resolve(), "-q", "-o", checkpoint, *options]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    seconds = time.perf_counter() - started
+    score, info = (
+        json.loads(subprocess.check_output([*COMMAND, *command, "--json"], cwd=ROOT))
+        for command in (["evaluate", "-c", checkpoint], ["info", checkpoint])
+    )
+    history = [json.loads(line) for line in (checkpoint / "history.jsonl").open()]
     model, training, corpus = info["model"], info["training"], info["corpus"]
     return {
-        "budget": budget,
-        "options": options,
-        "seed": seed,
         "characters": corpus["characters"],
         "distinct": model["vocabulary_size"],
         "network": f"{model['cell'].upper()} {model['layers']}x{model['units']}",
@@ -82,10 +84,10 @@ def measure(path: Path, budget: str, seed: int, options: str) -> dict[str, Any]:
         "epochs": history[-1]["epoch"],
         "train nats": history[-1]["train_nats"],
         "nats": score["nats_per_character"],
-    } | counted
+    }
 
 
-def count(path: Path, checkpoint: Path) -> dict[str, float]:
+def count(checkpoint: Path) -> dict[str, float]:
     """Nats per held-out character by counting: unigrams, 6-grams, and the best n-grams."""
     from chargen.checkpoint.directory import Checkpoint
     from chargen.checkpoint.sources import Sources

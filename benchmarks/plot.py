@@ -257,6 +257,19 @@ def draw_quality() -> Figure | None:
     return figure
 
 
+def draw_kinds(axes: Axes, rows: Sequence[Row]) -> None:
+    """Validation loss of each text in 74 seconds, of the first random seed."""
+    first = min(row["seed"] for row in rows)
+    shown = [row for row in rows if (row["budget"], row["seed"]) == ("74s", first)]
+    named = [
+        row | {"text": f"{row['text']} ({row['kind']}, {row['script']})"}
+        for row in sorted(shown, key=lambda row: row["nats"])
+        if not row["options"]
+    ]
+    columns = {"nats": "chargen", "GPT nats": "small GPT", "best n-grams": "n-grams"}
+    dots(columns, "nats per held-out character", "text")(axes, named)
+
+
 def draw_memory(axes: Axes, rows: Sequence[Row]) -> None:
     """Peak memory against the length of the text."""
     if "text, MB" in rows[0]:
@@ -364,6 +377,7 @@ CLAIMS: dict[str, Callable[[], Figure | None]] = {
         [("training_overhead", "Around the steps", draw_overhead)], height=by_row
     ),
     "quality": draw_quality,
+    "kinds": lambda: panels([("kinds_runs", "In 74 seconds", draw_kinds)], height=by_row),
     "memory": lambda: panels(
         [
             ("scoring_memory", "chargen evaluate on a pipe", draw_memory),

@@ -162,7 +162,7 @@ class ModelConfig(Config):
             "network",
             at_least=0,
             at_most=MAX_UNITS,
-            default="0, or 64 above 256 distinct characters",
+            default="0, or half of the units above 256 distinct characters",
         ),
     ] = 0
     # LSTM and GRU keep tanh, which Keras' fast kernels need.

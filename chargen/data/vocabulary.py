@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 from chargen.config import UNKNOWNS
 from chargen.errors import CorpusError, OptionError, VocabularyError
 
-__all__ = ["REPLACEMENT", "Ids", "Vocabulary", "code_points", "log_frequencies", "smallest_dtype"]
+__all__ = ["REPLACEMENT", "Ids", "Vocabulary", "code_points", "smallest_dtype"]
 
 Ids = NDArray[np.integer]
 """Ids of characters, in any integer type."""
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 LAST_CODE_POINT = 0x10FFFF
-COUNTED = 1 << 20
-"""Characters counted at a time: NumPy turns them into integers of eight bytes."""
 PROMPT_SHOWN = 60
 """Characters of a prompt that an error quotes: it has to fit on a line."""
 
@@ -184,25 +182,6 @@ class Vocabulary:
             if index is not None:
                 ids.append(index)
         return ids
-
-
-def log_frequencies(ids: Ids, size: int) -> NDArray[np.float32]:
-    """Return the logarithm of each character's share of a text, float32 (size,).
-
-    An optimizer such as Adam moves a weight by at most the learning rate at each step. So an output
-    bias of zero would need a thousand steps to come to that of a rare character, and the other
-    weights would have to make up for it meanwhile.
-
-    Args:
-        ids: (N,), the text. Each character counts once more than it occurs, so that none is taken
-            for impossible.
-        size: V, the number of characters.
-    """
-    counts = np.ones(size, np.int64)
-    for start in range(0, len(ids), COUNTED):
-        counts += np.bincount(ids[start : start + COUNTED], minlength=size)
-    logarithms: NDArray[np.float32] = np.log(counts / counts.sum()).astype(np.float32)
-    return logarithms
 
 
 def _beginning(prompt: str) -> str:

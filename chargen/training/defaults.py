@@ -121,7 +121,9 @@ text needs a fair number of steps."""
 EMBEDDING_ABOVE = 256
 """The number of distinct characters above which an embedding is used: one-hot inputs then cost more
 than they are worth."""
-EMBEDDING = 64
+EMBEDDING_SHARE = 2
+"""An embedding is this part of the units wide. A wider one learns more in as many steps, and as
+much in the same time."""
 
 SMALLEST_SPLIT = 1_000
 """The shortest text of which a part is held out. A tenth of a shorter one is too little to judge
@@ -137,8 +139,21 @@ TRAINED_PER_HELD_OUT = 5
 """The fewest characters to learn from between evaluations, for each held-out character. Reading
 takes about a third of the time of learning, so evaluations take at most a fifteenth."""
 
+STARTUP_SECONDS = 10
+"""The part of a budget in which nothing is learned: TensorFlow is loaded, XLA compiles, and at the
+end the held-out part is read."""
 SMALL_TEXT = 300_000
 """Up to this length the text determines when to stop, and a budget can only shorten the run."""
+SHORT_READINGS: tuple[tuple[float, Settings], ...] = (
+    (8, Settings(units=128, batch_size=16, average=0.98)),
+    (45, Settings(units=128, batch_size=16, dropout=0.2, weight_drop=0.2, average=0.98)),
+    (160, Settings(units=256, dropout=0.2, weight_drop=0.3, average=0.99)),
+)
+"""Settings for a small text in a short budget, by the most epochs that an LSTM of 256 units could
+read of it. A small network that has read a text twenty times knows more of it than a large one that
+has read it five times, and needs less dropout."""
+SHORTENED_ABOVE = 10_000
+"""The longest text that keeps its settings in a short budget: its network is small already."""
 GENEROUS_TEXT = 100_000
 GENEROUS_EPOCHS = 60
 GENEROUS_REACH = 250
@@ -166,6 +181,27 @@ LARGE_VOCABULARY = 2_100
 """The number of distinct characters at which the output layer and the loss take about as long as
 the rest of an LSTM of 256 units. With AMX, one core took 75 ms for them with 2,048 rows and 5,387
 characters, and about 30 ms for the rest."""
+MANY_KINDS = 60
+"""The perplexity of the characters above which each says so much, and most are so rare, that a text
+is soon memorised: Chinese, Japanese and Korean, unless half of it is markup."""
+MANY_KINDS_READINGS: tuple[tuple[float, Settings], ...] = (
+    (12, Settings(units=256, dropout=0.4, weight_drop=0.1, average=0.99, weight_decay=0.2)),
+    (math.inf, Settings(units=384, dropout=0.6, weight_drop=0.3, average=0.99, weight_decay=0.2)),
+)
+"""Settings for such a text, by the most epochs that an LSTM of 256 units could read of it."""
+SMALL_MANY_KINDS_READINGS: tuple[tuple[float, Settings], ...] = (
+    (
+        100,
+        Settings(
+            units=256, batch_size=16, dropout=0.4, weight_drop=0.3, average=0.99, weight_decay=0.2
+        ),
+    ),
+    (math.inf, Settings(units=384, dropout=0.6, weight_drop=0.5, average=0.99, weight_decay=0.3)),
+)
+"""The same for a small text that is longer than `SMALLEST_MANY_KINDS`, if that network could read
+it more than `FEWEST_SMALL_READINGS` times."""
+SMALLEST_MANY_KINDS = 30_000
+FEWEST_SMALL_READINGS = 25
 MOST_EPOCHS = 60
 """The most epochs of a longer text within a budget; more never helped."""
 FEW_EPOCHS = 3
@@ -259,7 +295,9 @@ def settle(
     if last:
         rung = _for_last(rung, text.characters)
     elif (budget := chosen.get("budget")) is not None:
-        rung = _within(rung, text, budget * throughput)
+        rung = _within(rung, text, max(0, budget - STARTUP_SECONDS) * throughput)
+    else:
+        rung = _for_many_kinds(rung, text, math.inf)
     _set_sizes(chosen, rung, last, text)
     model: ModelConfig = _build(ModelConfig, chosen, vocabulary_size=text.vocabulary)
     batch_size: int = chosen["batch_size"]
@@ -297,13 +335,19 @@ def _within(rung: Rung, text: TextSize, reach: float) -> Rung:
     """
     characters = text.characters
     reach /= 1 + text.vocabulary / LARGE_VOCABULARY
+    epochs = reach / characters
     if characters <= SMALL_TEXT:
-        if characters < GENEROUS_TEXT or reach < GENEROUS_REACH * characters:
-            return rung
-        return replace(rung, **asdict(GENEROUS), epochs=GENEROUS_EPOCHS)
+        short = next((each for most, each in SHORT_READINGS if epochs <= most), None)
+        if short and characters > SHORTENED_ABOVE:
+            rung = replace(rung, **asdict(short), epochs=MOST_EPOCHS)
+        elif characters >= GENEROUS_TEXT and epochs >= GENEROUS_REACH:
+            rung = replace(rung, **asdict(GENEROUS), epochs=GENEROUS_EPOCHS)
+        return _for_many_kinds(rung, text, epochs)
+    if text.perplexity > MANY_KINDS and epochs > FEW_EPOCHS:
+        return _for_many_kinds(replace(rung, epochs=MOST_EPOCHS), text, epochs)
     settings = next(settings for most, settings in REACHES if reach <= most)
     # A step's work grows with the square of the units.
-    epochs = reach * min(1, (256 / settings.units) ** 2) / characters
+    epochs *= min(1, (256 / settings.units) ** 2)
     if epochs > MANY_EPOCHS and settings is REACHES[-1][1]:
         settings = replace(
             settings, dropout=MANY_EPOCHS_DROPOUT, weight_drop=MANY_EPOCHS_WEIGHT_DROP
@@ -317,6 +361,25 @@ def _within(rung: Rung, text: TextSize, reach: float) -> Rung:
             rate_factor=FEW_EPOCHS_RATE_FACTOR,
         )
     return replace(rung, **asdict(settings), epochs=MOST_EPOCHS)
+
+
+def _for_many_kinds(rung: Rung, text: TextSize, epochs: float) -> Rung:
+    """Return a rung changed for its text if that has many kinds of characters and is read often.
+
+    Args:
+        rung: the settings for other texts.
+        text: the sizes of the text.
+        epochs: how often an LSTM of 256 units could read it; infinity without a budget.
+    """
+    if text.perplexity <= MANY_KINDS or min(epochs, rung.epochs) <= FEW_EPOCHS:
+        return rung
+    readings = MANY_KINDS_READINGS
+    if text.characters <= SMALL_TEXT:
+        if text.characters <= SMALLEST_MANY_KINDS or epochs <= FEWEST_SMALL_READINGS:
+            return rung
+        readings = SMALL_MANY_KINDS_READINGS
+    settings = next(settings for most, settings in readings if epochs <= most)
+    return replace(rung, **asdict(settings))
 
 
 def _for_last(rung: Rung, characters: int) -> Rung:
@@ -337,7 +400,8 @@ def _for_last(rung: Rung, characters: int) -> Rung:
 def _set_sizes(chosen: dict[str, Any], rung: Rung, last: bool, text: TextSize) -> None:
     for name in ("units", "dropout", "weight_drop", "average", "epochs"):
         chosen.setdefault(name, getattr(rung, name))
-    chosen.setdefault("embedding", EMBEDDING if text.vocabulary > EMBEDDING_ABOVE else 0)
+    embedding = math.ceil(chosen["units"] / EMBEDDING_SHARE)
+    chosen.setdefault("embedding", embedding if text.vocabulary > EMBEDDING_ABOVE else 0)
     chosen.setdefault("window", min(rung.window, text.train - 1))
     fewest, most = LAST_BATCH_SIZES
     # There are fewer streams than the rung's if a chosen window is too long for so many.

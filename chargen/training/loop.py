@@ -144,6 +144,8 @@ class _Trainer:
         self.state = state.RunState()
         if plan.output_bias is not None:
             self._learner.assign_output_bias(plan.output_bias)
+        if plan.embeddings is not None:
+            self._learner.assign_embeddings(plan.embeddings)
         if plan.initial_weights is not None:
             self._learner.assign(plan.initial_weights)
         if plan.resumed:

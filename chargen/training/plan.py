@@ -20,9 +20,11 @@ from chargen.checkpoint.directory import (
 from chargen.checkpoint.sources import Sources
 from chargen.config import DEFAULT_FOLDER, TrainConfig, TrainOptions, check_network
 from chargen.data.corpus import DECOMPRESSORS, STANDARD_INPUT, Ids, fingerprint, read_corpus
-from chargen.data.vocabulary import Vocabulary, log_frequencies
+from chargen.data.statistics import character_vectors, log_frequencies, perplexity
+from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, OptionError, TrainingError, VocabularyError
 from chargen.fields import flag_of
+from chargen.network.threads import computing
 from chargen.training import runtime
 from chargen.training.defaults import default_validation, settle, with_preset
 from chargen.training.limits import TextSize, check_memory
@@ -49,6 +51,8 @@ class Plan:
         train_ids: the text to learn from.
         validation_ids: the held-out text; may be empty.
         output_bias: float32 (V,), with which the output layer starts; None leaves it at zero.
+        embeddings: float32 (V, D), with which the embedding starts; None draws it at random. If D
+            is less than the embedding's size, the rest of it is drawn.
         initial_weights: float32 arrays in the order of
             `chargen.checkpoint.architecture.describe`; None draws them at random.
         resumed: whether the directory holds a run to be continued.
@@ -59,6 +63,7 @@ class Plan:
     train_ids: Ids
     validation_ids: Ids
     output_bias: NDArray[np.float32] | None = None
+    embeddings: NDArray[np.float32] | None = None
     initial_weights: Sequence[NDArray[np.float32]] | None = None
     resumed: bool = False
     extended: bool = False
@@ -124,6 +129,7 @@ def plan_new(
         options,
         TextSize(
             vocabulary=len(corpus.vocabulary),
+            perplexity=perplexity(train_ids, len(corpus.vocabulary)),
             characters=len(corpus.ids),
             train=len(train_ids),
             validation=len(validation_ids),
@@ -142,10 +148,20 @@ def plan_new(
     )
     versions = runtime.library_versions()
     checkpoint = Checkpoint(folder, model, training, record, versions, corpus.vocabulary)
-    bias = None
-    if weights is None and "preset" not in options:  # a preset is a recipe to the letter
-        bias = log_frequencies(train_ids, len(corpus.vocabulary))
-    return Plan(checkpoint, train_ids, validation_ids, bias, weights)
+    plan = Plan(checkpoint, train_ids, validation_ids, initial_weights=weights)
+    # A preset is a recipe to the letter.
+    return plan if weights or "preset" in options else _informed(plan)
+
+
+def _informed(plan: Plan) -> Plan:
+    """Return the plan of a run that starts from what can be counted in its text."""
+    size, width = plan.checkpoint.model.vocabulary_size, plan.checkpoint.model.embedding
+    embeddings = None
+    if width:
+        with computing():  # with one thread, so that each number of threads finds the same
+            embeddings = character_vectors(plan.train_ids, size, width)
+    bias = log_frequencies(plan.train_ids, size)
+    return replace(plan, output_bias=bias, embeddings=embeddings)
 
 
 def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) -> Plan:

@@ -77,7 +77,7 @@ AS_OWNER = ["unshare", "--user"] if os.geteuid() == 0 else []
 
 
 def may_be_owner() -> bool:
-    """Return whether this Python can be started so. An emulated one can be started by no program."""
+    """Return whether this Python can be started so; no program can start an emulated one."""
     command = [*AS_OWNER, sys.executable, "-c", ""]
     try:
         return subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -5,12 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargen.data import vocabulary as vocabulary_module
 from chargen.data.vocabulary import (
     REPLACEMENT,
     Vocabulary,
     code_points,
-    log_frequencies,
     smallest_dtype,
 )
 from chargen.errors import VocabularyError
@@ -99,14 +97,3 @@ def test_code_points_refuse_lone_surrogates():
     assert code_points("a🙂").tolist() == [0x61, 0x1F642]
     with pytest.raises(UnicodeEncodeError):
         code_points("\ud800")
-
-
-def test_frequencies_are_those_of_the_text_with_each_character_counted_once_more(
-    monkeypatch: pytest.MonkeyPatch,
-):
-    monkeypatch.setattr(vocabulary_module, "COUNTED", 3)
-    ids = np.array([0, 2, 2, 0, 2, 2, 2], np.uint8)
-    expected = np.log(np.array([3, 1, 6, 1]) / 11)
-    found = log_frequencies(ids, 4)
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
-    assert found.dtype == np.float32

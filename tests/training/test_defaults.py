@@ -28,6 +28,7 @@ def settle(
     held_out = round(characters * validation) if isinstance(validation, float) else 1000
     size = TextSize(
         vocabulary=vocabulary_size,
+        perplexity=vocabulary_size / 2,
         characters=characters,
         train=characters - held_out,
         validation=held_out,
@@ -74,7 +75,11 @@ def test_larger_texts_get_larger_networks_and_more_learning():
         (11_000_000, 10**7, 256, 60, False),  # read once: not memorised
         (11_000_000, 10**8, 512, 60, False),  # by 512 units twice
         (45_000, 10**9, 256, 60, True),  # the text says when to stop
-        (140_000, 10**7, 384, 50, True),
+        (140_000, 10**6, 128, 60, False),  # read only a few times
+        (45_000, 10**6, 128, 60, True),
+        (8_000, 10**5, 128, 18, False),  # its network is small already
+        (140_000, 10**7, 256, 60, True),
+        (140_000, 3 * 10**7, 384, 50, True),
         (140_000, 10**8, 512, 60, True),
     ],
 )
@@ -84,6 +89,36 @@ def test_a_budget_chooses_by_what_can_be_learnt_from_in_it(
     model, training = settle({"budget": 100.0}, characters, throughput=reach / 100)
     assert (model.units, training.epochs) == (units, epochs)
     assert (training.weight_drop > 0) == drops
+
+
+def test_a_budget_that_is_spent_on_starting_up_learns_with_the_smallest_network():
+    model, training = settle({"budget": 10.0}, throughput=10**9)
+    assert (model.units, training.batch_size, training.weight_drop) == (128, 16, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("characters", "budget", "units", "dropout", "decay"),
+    [
+        (100_000, None, 384, 0.6, 0.3),
+        (1_000_000, None, 384, 0.6, 0.2),
+        (1_000_000, 50.0, 256, 0.4, 0.2),  # read eight times
+        (1_000_000, 100.0, 384, 0.6, 0.2),
+        (1_000_000, 20.0, 256, 0.0, 0.0),  # read twice: not memorised
+        (100_000, 13.0, 128, 0.0, 0.0),
+        (100_000, 20.0, 128, 0.2, 0.0),  # read twenty times
+        (100_000, 25.0, 256, 0.4, 0.2),
+        (100_000, 100.0, 384, 0.6, 0.3),
+        (20_000, None, 256, 0.4, 0.0),
+        (10**7, None, 512, 0.0, 0.0),
+    ],
+)
+def test_more_is_dropped_where_characters_are_of_many_kinds(
+    characters: int, budget: float | None, units: int, dropout: float, decay: float
+):
+    options = {} if budget is None else {"budget": budget}
+    model, training = settle(options, characters, 600, throughput=3 * 10**5)
+    assert (model.units, model.dropout, training.weight_decay) == (units, dropout, decay)
+    assert model.embedding == units / 2
 
 
 def test_a_large_alphabet_shortens_the_reach_of_a_budget():
@@ -166,7 +201,8 @@ def test_how_much_is_held_out_follows_from_the_text():
 
 def test_many_characters_are_embedded():
     assert settle({}, vocabulary_size=256)[0].embedding == 0
-    assert settle({}, vocabulary_size=257)[0].embedding == 64
+    assert settle({"units": 33}, vocabulary_size=257)[0].embedding == 17
+    assert settle({"units": 1}, vocabulary_size=257)[0].embedding == 1
     assert settle({"embedding": 0}, vocabulary_size=3000)[0].embedding == 0
 
 

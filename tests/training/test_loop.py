@@ -20,6 +20,7 @@ from safetensors.numpy import load_file
 import chargen
 from chargen.checkpoint.directory import Checkpoint
 from chargen.checkpoint.sources import Sources
+from chargen.data.statistics import character_vectors
 from chargen.errors import CheckpointError, TrainingError
 from chargen.scoring.baselines import mean_ngram_bits, ngram_bits
 from chargen.scoring.tally import round_figure
@@ -558,6 +559,14 @@ def test_the_first_guess_is_the_frequencies_of_the_text(trained: Trained):
     assert bits < 0.9 * math.log2(len(model.vocabulary))
 
 
+def test_an_embedding_starts_from_the_neighbours_of_each_character(text: Path, tmp_path: Path):
+    begin(text, checkpoint=tmp_path / "ck", **SMALL | {"embedding": 6})
+    checkpoint = Checkpoint.open(tmp_path / "ck")
+    ids, size = Sources(checkpoint).train_ids(), len(checkpoint.vocabulary)
+    expected = character_vectors(ids, size, 6)
+    np.testing.assert_allclose(checkpoint.weights()[0], expected, atol=1e-4)
+
+
 def test_a_run_says_what_counting_knows_of_the_held_out_text(trained: Trained):
     run = trained()
     checkpoint = Checkpoint.open(run.path)
@@ -574,10 +583,17 @@ def test_without_a_held_out_text_there_is_nothing_to_compare(trained: Trained):
     assert started.unigram_bits is started.sixgram_bits is None
 
 
-def test_a_preset_and_given_weights_begin_with_their_own_bias(trained: Trained, tmp_path: Path):
+def test_a_preset_and_given_weights_begin_as_they_are(trained: Trained, tmp_path: Path):
     text = trained().folder / "fables.txt"
     begin(text, checkpoint=tmp_path / "preset", preset="tutorial")
     assert not Checkpoint.open(tmp_path / "preset").weights()[-1].any()
+    options = {"preset": "tutorial", "embedding": 6}
+    drawn = []
+    for seed in (1, 2):
+        path = tmp_path / f"preset{seed}"
+        begin(text, checkpoint=path, random_seed=seed, **options)
+        drawn.append(Checkpoint.open(path).weights()[0])
+    assert (drawn[0] != drawn[1]).any()
     begin(text, checkpoint=tmp_path / "more", init_from=trained().path)
     expected = Checkpoint.open(trained().path).weights()
     for one, two in zip(Checkpoint.open(tmp_path / "more").weights(), expected, strict=True):
