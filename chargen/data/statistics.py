@@ -20,8 +20,8 @@ OFFSETS = (1, -1, 2, -2)
 MOST_NEIGHBOURS = 1_024
 """How many of the commonest characters are counted as neighbours. Rare ones would describe little,
 and the work grows with their number."""
-MOST_CELLS = 1 << 24
-"""The most counts for one offset, which then take 128 MB: V times the number of neighbours."""
+MOST_CELLS = 1 << 23
+"""The most counts for one offset, which then take 64 MB: V times the number of neighbours."""
 SPREAD = 0.29
 """The standard deviation of the vectors' numbers, that of numbers drawn evenly from -0.5 to 0.5."""
 OVERSAMPLING, ITERATIONS = 16, 3
@@ -76,18 +76,22 @@ def character_vectors(ids: Ids, size: int, width: int) -> NDArray[np.float32]:
     common = np.argsort(-counts, kind="stable")[: min(MOST_NEIGHBOURS, max(1, MOST_CELLS // size))]
     column = np.full(size, -1)
     column[common] = np.arange(len(common))
-    chance = np.maximum(1, counts[:, None]) * (np.maximum(1, counts[common]) / max(1, len(ids)))
+    # How often each pair would occur by chance is the product of these two.
+    rows = np.maximum(1, counts)[:, None].astype(np.float32)
+    columns = (np.maximum(1, counts[common]) / max(1, len(ids))).astype(np.float32)
     parts = []
     for offset in OFFSETS:
         pairs = np.zeros(size * len(common), np.int64)
         for start in range(0, len(ids), COUNTED):
             # Each part brings the characters that the offset reaches beyond it.
             places = np.arange(max(start, -offset), min(start + COUNTED, len(ids) - max(0, offset)))
-            columns = column[ids[places + offset]]
-            numbers = ids[places].astype(np.int64) * len(common) + columns
-            pairs += np.bincount(numbers[columns >= 0], minlength=len(pairs))
-        ratios = pairs.reshape(size, -1) / chance
-        parts.append(np.log(np.maximum(1, ratios)).astype(np.float32))
+            neighbours = column[ids[places + offset]]
+            numbers = ids[places].astype(np.int64) * len(common) + neighbours
+            pairs += np.bincount(numbers[neighbours >= 0], minlength=len(pairs))
+        ratios = pairs.reshape(size, -1).astype(np.float32)
+        ratios /= rows
+        ratios /= columns
+        parts.append(np.log(np.maximum(1, ratios, out=ratios), out=ratios))
     vectors = _left_singular_vectors(np.concatenate(parts, axis=1), width)
     return vectors * np.float32(SPREAD * np.sqrt(size))
 

@@ -67,7 +67,7 @@ def test_only_common_characters_describe_others(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(statistics, "MOST_NEIGHBOURS", 1_024)
     monkeypatch.setattr(statistics, "MOST_CELLS", 20 * 21)
     np.testing.assert_array_equal(character_vectors(ids, 21, 3), expected)
-    monkeypatch.setattr(statistics, "MOST_CELLS", 1 << 24)
+    monkeypatch.setattr(statistics, "MOST_CELLS", 1 << 23)
     assert (character_vectors(ids, 21, 3) != expected).any()
 
 
