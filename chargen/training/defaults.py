@@ -185,7 +185,7 @@ MANY_KINDS = 60
 """The perplexity of the characters above which each says so much, and most are so rare, that a text
 is soon memorised: Chinese, Japanese and Korean, unless half of it is markup."""
 MANY_KINDS_READINGS: tuple[tuple[float, Settings], ...] = (
-    (12, Settings(units=256, dropout=0.4, weight_drop=0.1, average=0.99, weight_decay=0.2)),
+    (25, Settings(units=256, dropout=0.4, weight_drop=0.1, average=0.99, weight_decay=0.2)),
     (math.inf, Settings(units=384, dropout=0.6, weight_drop=0.3, average=0.99, weight_decay=0.2)),
 )
 """Settings for such a text, by the most epochs that an LSTM of 256 units could read of it."""

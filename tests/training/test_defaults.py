@@ -102,7 +102,7 @@ def test_a_budget_that_is_spent_on_starting_up_learns_with_the_smallest_network(
         (100_000, None, 384, 0.6, 0.3),
         (1_000_000, None, 384, 0.6, 0.2),
         (1_000_000, 50.0, 256, 0.4, 0.2),  # read eight times
-        (1_000_000, 100.0, 384, 0.6, 0.2),
+        (1_000_000, 150.0, 384, 0.6, 0.2),
         (1_000_000, 20.0, 256, 0.0, 0.0),  # read twice: not memorised
         (100_000, 13.0, 128, 0.0, 0.0),
         (100_000, 20.0, 128, 0.2, 0.0),  # read twenty times
