@@ -41,15 +41,14 @@ def log_frequencies(ids: Ids, size: int) -> NDArray[np.float32]:
     return logarithms
 
 
-def perplexity(ids: Ids, size: int) -> float:
+def perplexity(logarithms: NDArray[np.float32]) -> float:
     """Return how many equally frequent characters would be as hard to guess as those of a text.
 
     Args:
-        ids: (N,), the text.
-        size: V, the number of characters.
+        logarithms: (V,), from `log_frequencies`.
     """
-    logarithms = log_frequencies(ids, size).astype(np.float64)
-    return float(np.exp(-np.exp(logarithms) @ logarithms))
+    exact = logarithms.astype(np.float64)
+    return float(np.exp(-np.exp(exact) @ exact))
 
 
 def character_vectors(ids: Ids, size: int, width: int) -> NDArray[np.float32]:

@@ -122,8 +122,8 @@ EMBEDDING_ABOVE = 256
 """The number of distinct characters above which an embedding is used: one-hot inputs then cost more
 than they are worth."""
 EMBEDDING_SHARE = 2
-"""An embedding is this part of the units wide. A wider one learns more in as many steps, and as
-much in the same time."""
+"""What the units are divided by for the size of an embedding. A larger one learns more in as many
+steps, and as much in the same time."""
 
 SMALLEST_SPLIT = 1_000
 """The shortest text of which a part is held out. A tenth of a shorter one is too little to judge

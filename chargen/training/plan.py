@@ -125,11 +125,12 @@ def plan_new(
             "give another file"
         )
     threads = options.get("threads")
+    frequencies = log_frequencies(train_ids, len(corpus.vocabulary))
     model, training = settle(
         options,
         TextSize(
             vocabulary=len(corpus.vocabulary),
-            perplexity=perplexity(train_ids, len(corpus.vocabulary)),
+            perplexity=perplexity(frequencies),
             characters=len(corpus.ids),
             train=len(train_ids),
             validation=len(validation_ids),
@@ -148,20 +149,13 @@ def plan_new(
     )
     versions = runtime.library_versions()
     checkpoint = Checkpoint(folder, model, training, record, versions, corpus.vocabulary)
-    plan = Plan(checkpoint, train_ids, validation_ids, initial_weights=weights)
-    # A preset is a recipe to the letter.
-    return plan if weights or "preset" in options else _informed(plan)
-
-
-def _informed(plan: Plan) -> Plan:
-    """Return the plan of a run that starts from what can be counted in its text."""
-    size, width = plan.checkpoint.model.vocabulary_size, plan.checkpoint.model.embedding
+    if weights or "preset" in options:  # a preset is a recipe to the letter
+        return Plan(checkpoint, train_ids, validation_ids, initial_weights=weights)
     embeddings = None
-    if width:
+    if model.embedding:
         with computing():  # with one thread, so that each number of threads finds the same
-            embeddings = character_vectors(plan.train_ids, size, width)
-    bias = log_frequencies(plan.train_ids, size)
-    return replace(plan, output_bias=bias, embeddings=embeddings)
+            embeddings = character_vectors(train_ids, model.vocabulary_size, model.embedding)
+    return Plan(checkpoint, train_ids, validation_ids, frequencies, embeddings)
 
 
 def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) -> Plan:
