@@ -13,12 +13,25 @@ from rich.text import Text
 from chargen.checkpoint.architecture import title
 from chargen.cli.plain import visible
 from chargen.training.defaults import SMALLEST_SPLIT
-from chargen.training.events import Evaluated, Event, Progressed, Recovered, Started, Stopped
+from chargen.training.events import (
+    COPIED_LENGTH,
+    Evaluated,
+    Event,
+    Progressed,
+    Recovered,
+    Started,
+    Stopped,
+)
 
 __all__ = ["TrainingDisplay"]
 
 SAMPLE_SHOWN = 80
 """Characters shown of an evaluation's sample: what fits on a line."""
+MUCH_COPIED = 0.25
+"""The share of copied characters from which on a person would see that the text repeats another."""
+MORE_COPIED = 1.5
+"""How many times the share of the held-out text that must be. Passages of prose hardly ever recur,
+while those of music, tables and source code do."""
 NATS_PER_BIT = math.log(2)
 ROW = "{epoch:>6} {step:>9} {throughput:>8}  {train:>6} {validation:>8}  {accuracy:>8} {left:>7}"
 HEADER = ROW.format(
@@ -187,6 +200,7 @@ class TrainingDisplay:
                     f"chargen train --resume -o {path}"
                 )
         self._show_comparison(event)
+        self._show_copying(event)
 
     def _show_comparison(self, event: Stopped) -> None:
         """Say what the model has learned beyond what a count of the text knows."""
@@ -208,6 +222,22 @@ class TrainingDisplay:
                 else "train longer"
             )
             self._print(f"6-grams, which only count, predict the text better: {more}", "yellow")
+
+    def _show_copying(self, event: Stopped) -> None:
+        """Say so if the model repeats its text more than the held-out part does."""
+        share, usual = event.copied, event.usual
+        if (
+            self._run is None
+            or share is None
+            or share < max(MUCH_COPIED, MORE_COPIED * (usual or 0))
+        ):
+            return
+        beside = "" if usual is None else f" (of the held-out text {usual:.0%})"
+        self._print(
+            f"memorised: {share:.0%} of what it writes stands word for word in the text learned "
+            f"from{beside}; more text helps, and sample --max-copy {COPIED_LENGTH} avoids it",
+            "yellow",
+        )
 
 
 def _clock(seconds: float) -> str:

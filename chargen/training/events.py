@@ -10,6 +10,7 @@ from chargen.checkpoint.directory import Checkpoint
 Reason = Literal["finished", "budget", "patience", "interrupted"]
 
 __all__ = [
+    "COPIED_LENGTH",
     "Evaluated",
     "Event",
     "Progressed",
@@ -19,6 +20,9 @@ __all__ = [
     "Started",
     "Stopped",
 ]
+
+COPIED_LENGTH = 20
+"""The length in characters from which on a passage counts as copied: about four words."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,10 @@ class Stopped:
         step: how many steps were taken in all.
         seconds: time spent over all sessions.
         best: the line of `history.jsonl` for the best weights; None before an evaluation.
+        copied: the share of a text by the best weights, from 0 to 1, in passages of
+            `COPIED_LENGTH` characters or more that stand word for word in the text learned from;
+            None if that was not looked at.
+        usual: the same share of the held-out text; None if nothing is held out.
     """
 
     reason: Reason
@@ -116,6 +124,8 @@ class Stopped:
     step: int
     seconds: float
     best: dict[str, Any] | None
+    copied: float | None = None
+    usual: float | None = None
 
 
 Event = Started | Progressed | Evaluated | Recovered | Stopped

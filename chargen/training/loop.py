@@ -28,8 +28,9 @@ from chargen.checkpoint.atomic import (
 )
 from chargen.checkpoint.directory import FILES, HISTORY, HISTORY_FIELDS, MODEL, best_of
 from chargen.config import SampleConfig
+from chargen.data.passages import copied
 from chargen.data.windows import make_windows
-from chargen.errors import NumericalError, TrainingError
+from chargen.errors import CheckpointError, NumericalError, TrainingError
 from chargen.models.factory import build_learner, build_model
 from chargen.models.learner import EXPLODED
 from chargen.models.saving import save_model
@@ -42,6 +43,7 @@ from chargen.scoring.tally import Score
 from chargen.training import state
 from chargen.training.clock import Clock
 from chargen.training.events import (
+    COPIED_LENGTH,
     Evaluated,
     Event,
     Progressed,
@@ -64,6 +66,10 @@ REPORT_SECONDS = 0.2
 """The time between two reports of progress, which is as often as the eye can follow."""
 SAMPLE_LENGTH = 100
 """The number of characters written at each evaluation, about a line of a terminal."""
+COPIED_SAMPLE = 2_000
+"""The number of characters written to see how much of them is copied."""
+MOST_MEMORISED = 1_000_000
+"""The longest text learned from, in characters, that the runs of `LADDER` could memorise."""
 MOST_COUNTED = 1 << 22
 """The most characters of the training text whose n-grams are counted, from its end: counting four
 million took three seconds, which a budget has to pay for."""
@@ -327,10 +333,35 @@ class _Trainer:
 
     def stopped(self, reason: Reason) -> Stopped:
         """Return the event that closes a session."""
-        progress = self.state
-        return Stopped(
-            reason, self._checkpoint.path, progress.step, progress.seconds, best_of(self._history)
+        progress, best = self.state, best_of(self._history)
+        looked_at = best is not None and reason != "interrupted"
+        copied, usual = self._copied_shares() if looked_at else (None, None)
+        path = self._checkpoint.path
+        return Stopped(reason, path, progress.step, progress.seconds, best, copied, usual)
+
+    def _copied_shares(self) -> tuple[float | None, float | None]:
+        """Return the shares that are copied of a text by the best weights and of the held-out text.
+
+        Both are None where the text is too long to be memorised, or the weights are gone.
+        """
+        checkpoint, train, held_out = (
+            self._checkpoint,
+            self._plan.train_ids,
+            self._plan.validation_ids,
         )
+        if len(train) > MOST_MEMORISED:
+            return None, None
+        try:
+            network = Network(checkpoint.model, checkpoint.weights())
+        except CheckpointError:
+            return None, None
+        model = LanguageModel(network, checkpoint.vocabulary, checkpoint.training.threads)
+        written = self._written(model, COPIED_SAMPLE)
+        shares = [
+            float(copied(ids, train, COPIED_LENGTH).mean()) if len(ids) else None
+            for ids in (checkpoint.vocabulary.encode(written), held_out)
+        ]
+        return shares[0], shares[1]
 
     def _score_and_sample(self) -> tuple[Score | None, str]:
         """Return the score of the held-out text, if any of it can be scored, and a short sample.
@@ -344,10 +375,7 @@ class _Trainer:
         model = LanguageModel(
             Network(checkpoint.model, weights), checkpoint.vocabulary, checkpoint.training.threads
         )
-        # Every evaluation has another random seed, and the same run has the same ones.
-        random_seed = checkpoint.training.random_seed + self.state.step
-        ((_, pieces),) = write(model, [""], SampleConfig(length=SAMPLE_LENGTH), random_seed)
-        sample = "".join(pieces)
+        sample = self._written(model, SAMPLE_LENGTH)
         score = score_ids(model, self._plan.validation_ids)
         if math.isnan(score.nats_per_character):
             return None, sample
@@ -355,6 +383,12 @@ class _Trainer:
         if score.nats_per_character > EXPLODED * math.log(len(checkpoint.vocabulary)):
             raise NumericalError("the loss of the held-out text has exploded")
         return score, sample
+
+    def _written(self, model: LanguageModel, length: int) -> str:
+        # Every evaluation has another random seed, and the same run has the same ones.
+        random_seed = self._checkpoint.training.random_seed + self.state.step
+        ((_, pieces),) = write(model, [""], SampleConfig(length=length), random_seed)
+        return "".join(pieces)
 
     def _when_fields(self, step: int, seconds: float) -> dict[str, Any]:
         """Return the fields of a line of the history that say when it was written."""

@@ -45,7 +45,11 @@ def test_a_text_that_will_be_memorised_is_called_too_short(
 
 
 def closing_lines(
-    folder: Path, capfd: pytest.CaptureFixture[str], reason: Reason, bits: float
+    folder: Path,
+    capfd: pytest.CaptureFixture[str],
+    reason: Reason,
+    bits: float,
+    *shares: float | None,
 ) -> list[str]:
     """What is shown when a run has ended whose 6-grams need 2 bits."""
     checkpoint = make_checkpoint(folder / "ck")
@@ -53,7 +57,7 @@ def closing_lines(
         display.report(Started(checkpoint, 9, 0, 5, 10, unigram_bits=4.25, sixgram_bits=2.0))
         capfd.readouterr()
         best = {"validation_bits": bits, "step": 10}
-        display.report(Stopped(reason, checkpoint.path, 10, 60.0, best))
+        display.report(Stopped(reason, checkpoint.path, 10, 60.0, best, *shares))
     return capfd.readouterr().err.splitlines()
 
 
@@ -76,3 +80,25 @@ def test_a_model_that_counting_beats_is_told_so_with_a_remedy(
     *_, advice = closing_lines(tmp_path, capfd, reason, 2.5)
     assert advice.startswith("6-grams, which only count, predict the text better: ")
     assert advice.endswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("copied", "usual", "said"),
+    [
+        (0.54, 0.1, "54% of what it writes stands word for word in the text learned from (of the "),
+        (0.54, None, "54% of what it writes stands word for word in the text learned from; more "),
+        (0.54, 0.4, ""),  # tables and tunes repeat themselves
+        (0.2, 0.0, ""),
+        (None, None, ""),
+    ],
+)
+def test_a_model_that_copies_more_than_its_text_does_is_told_so(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    copied: float | None,
+    usual: float | None,
+    said: str,
+):
+    lines = closing_lines(tmp_path, capfd, "finished", 1.5, copied, usual)[2:]
+    assert len(lines) == bool(said)
+    assert said in "".join(lines)

@@ -20,11 +20,20 @@ from safetensors.numpy import load_file
 import chargen
 from chargen.checkpoint.directory import Checkpoint
 from chargen.checkpoint.sources import Sources
+from chargen.data.passages import copied
 from chargen.data.statistics import character_vectors
 from chargen.errors import CheckpointError, TrainingError
 from chargen.scoring.baselines import mean_ngram_bits, ngram_bits
 from chargen.scoring.tally import round_figure
-from chargen.training.events import Evaluated, Event, Progressed, Recovered, Started, Stopped
+from chargen.training.events import (
+    COPIED_LENGTH,
+    Evaluated,
+    Event,
+    Progressed,
+    Recovered,
+    Started,
+    Stopped,
+)
 from training.conftest import DEEP, SAVE_EVERY, SMALL, TEXT, Trained, begin, history, stop_when
 
 BOTH_WAYS: dict[str, Any] = {
@@ -581,6 +590,26 @@ def test_without_a_held_out_text_there_is_nothing_to_compare(trained: Trained):
     started = trained(validation=0.0, epochs=1).events[0]
     assert isinstance(started, Started)
     assert started.unigram_bits is started.sixgram_bits is None
+
+
+def test_a_run_says_how_much_it_copies(trained: Trained, tmp_path: Path):
+    stopped = trained().events[-1]
+    assert isinstance(stopped, Stopped)
+    assert stopped.copied == 0  # two epochs of eight units know no twenty characters of a text
+    sources = Sources(Checkpoint.open(trained().path))
+    expected = copied(sources.held_out_ids(), sources.train_ids(), COPIED_LENGTH).mean()
+    assert stopped.usual == pytest.approx(expected)
+    (tmp_path / "play.txt").write_text("All work and no play. " * 200)
+    events: list[Event] = []
+    chargen.train(
+        tmp_path / "play.txt", checkpoint=tmp_path / "ck", report=events.append, validation=0.0,
+        units=32, window=22, batch_size=4, epochs=10, learning_rate=0.02, random_seed=1,
+    )  # fmt: skip
+    stopped = events[-1]
+    assert isinstance(stopped, Stopped)
+    assert stopped.copied is not None
+    assert stopped.copied > 0.9
+    assert stopped.usual is None
 
 
 def test_a_preset_and_given_weights_begin_as_they_are(trained: Trained, tmp_path: Path):
