@@ -278,8 +278,8 @@ class TrainConfig(Config):
     schedule: Annotated[
         Schedule,
         Option(
-            "cosine: the learning rate rises for 3 % of the steps, then falls to 2 % of its peak; "
-            "constant: it stays the same.",
+            "cosine: the learning rate rises for a tenth of the steps, then falls to 2 % of its "
+            "peak; constant: it stays the same.",
             "learning",
         ),
     ] = "cosine"

@@ -10,7 +10,7 @@ from chargen.training.state import RunState
 
 __all__ = ["Clock"]
 
-WARM_UP_SHARE = 0.03
+WARM_UP_SHARE = 0.1
 """Share of the run in which the learning rate rises, because Adam's first estimates are poor."""
 FINAL_RATE_FACTOR = 0.02
 """Share of the learning rate that the cosine ends at: the last steps settle, but still learn."""

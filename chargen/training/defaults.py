@@ -5,9 +5,9 @@ A value comes from the first of these that has one: the caller's options, the pr
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from chargen.config import (
     MAX_COUNT,
@@ -35,6 +35,8 @@ __all__ = [
     "with_preset",
 ]
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -46,9 +48,14 @@ class Settings:
     weight_drop: float = 0.0
     average: float = 0.0
     weight_decay: float = 0.0
-    """For Adam with a gated cell; AdamW has its own value, and the other optimizers have none."""
+    """For Adam; AdamW has its own value, and the other optimizers have none."""
     rate_factor: float = 1.0
-    """A factor on `LEARNING_RATES`: greater for larger batches and for few epochs."""
+    """A factor on `LEARNING_RATES`."""
+
+
+HIGH_RATE = 4 / 3
+"""A factor on the learning rate where little is dropped. With much, a plain step is safer: dropped
+weights make the others larger, and the gradients explode sooner."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,29 +85,35 @@ LADDER = (
     Rung(characters=300_000, units=384, epochs=50, dropout=0.3, weight_drop=0.5, average=0.99),
     Rung(
         characters=3_000_000, units=512, epochs=15, batch_size=64,
-        dropout=0.1, weight_drop=0.3, average=0.998, rate_factor=1.3,
+        dropout=0.1, weight_drop=0.3, average=0.998, rate_factor=HIGH_RATE,
     ),
     Rung(
         characters=30_000_000, units=512, epochs=2, batch_size=64,
-        weight_drop=0.1, average=0.998, rate_factor=1.3,
+        weight_drop=0.1, average=0.998, rate_factor=HIGH_RATE,
     ),
-    Rung(characters=math.inf, units=512, epochs=1, batch_size=64, average=0.998, rate_factor=1.3),
+    Rung(
+        characters=math.inf, units=512, epochs=1, batch_size=64,
+        average=0.998, rate_factor=HIGH_RATE,
+    ),
 )  # fmt: skip
 
 # The peak learning rate, with Adam and up to 256 units.
 LEARNING_RATES = {
     # Gates damp what a high rate does over many time steps; a plain RNN has none.
-    "lstm": 1.2e-2,
-    "gru": 1e-2,
-    "rnn": 3e-3,
+    "lstm": 2.4e-2,
+    "gru": 1.6e-2,
+    "rnn": 8e-3,
 }
 OPTIMIZER_FACTORS = {
     "adam": 1.0,
     "adamw": 1.0,
-    "rmsprop": 0.5,  # its steps are as long as Adam's, but less smooth
-    "sgd": 100.0,  # its steps are as long as the gradient, which is clipped to a norm of 1
+    "rmsprop": 0.25,  # its steps are as long as Adam's, but less smooth
+    "sgd": 50.0,  # its steps are as long as the gradient, which is clipped to a norm of 1
 }
-ADAMW_DECAY = 0.1
+RNN_WEIGHT_DROP = 0.1
+"""The most weight drop of a plain RNN, which has no cell state to remember by, but only the weights
+that are dropped. Weight decay made it worse too, and it has none."""
+ADAMW_DECAY = 0.05
 """The default weight decay with AdamW, which is chosen for its decay."""
 LAST_RATE_FACTOR = 1 / 3
 """The factor on the learning rate for `predict="last"`. Each window has one target there, so the
@@ -111,8 +124,16 @@ LAST_WINDOW = 24
 LAST_UNITS = 128
 LAST_DROPOUT = 0.4
 """The most units and dropout for `predict="last"`, as it learns more slowly and in fewer epochs."""
-LAST_EPOCHS = ((999, 100), (3_000, 15), (10_000, 12), (30_000, 10), (300_000, 5), (3_000_000, 2))
-"""Epochs for `predict="last"`, by the longest text in characters; longer texts get one epoch."""
+LAST_EPOCHS = (
+    (999, 100),
+    (3_000, 15),
+    (10_000, 12),
+    (30_000, 10),
+    (300_000, 5),
+    (3_000_000, 2),
+    (math.inf, 1),
+)
+"""Epochs for `predict="last"`, by the longest text in characters."""
 LAST_BATCH_SIZES = (8, 128)
 """The smallest and the largest batch for `predict="last"`; between them it is a hundredth of the
 text. A window has one target, so a step needs many windows to be worth its overhead, while a short
@@ -144,10 +165,11 @@ STARTUP_SECONDS = 10
 end the held-out part is read."""
 SMALL_TEXT = 300_000
 """Up to this length the text determines when to stop, and a budget can only shorten the run."""
-SHORT_READINGS: tuple[tuple[float, Settings], ...] = (
+SHORT_READINGS: tuple[tuple[float, Settings | None], ...] = (
     (8, Settings(units=128, batch_size=16, average=0.98)),
     (45, Settings(units=128, batch_size=16, dropout=0.2, weight_drop=0.2, average=0.98)),
     (160, Settings(units=256, dropout=0.2, weight_drop=0.3, average=0.99)),
+    (math.inf, None),
 )
 """Settings for a small text in a short budget, by the most epochs that an LSTM of 256 units could
 read of it. A small network that has read a text twenty times knows more of it than a large one that
@@ -163,15 +185,25 @@ GENEROUS = Settings(units=512, dropout=0.4, weight_drop=0.5, average=0.99)
 `GENEROUS_EPOCHS` with them take as long as 240 with 256. Shorter texts gain nothing from them."""
 REACHES: tuple[tuple[float, Settings], ...] = (
     (1_500_000, Settings(units=128)),
-    (30_000_000, Settings(units=256, weight_drop=0.1, average=0.99, weight_decay=0.05)),
+    (
+        30_000_000,
+        Settings(
+            units=256, weight_drop=0.1, average=0.99, weight_decay=0.02, rate_factor=HIGH_RATE
+        ),
+    ),
     (
         60_000_000,
-        Settings(units=384, dropout=0.1, weight_drop=0.3, average=0.998, weight_decay=0.05),
+        Settings(units=384, dropout=0.1, weight_drop=0.3, average=0.998, weight_decay=0.02),
     ),
     (
         math.inf,
         Settings(
-            units=512, batch_size=64, dropout=0.1, weight_drop=0.3, average=0.998, rate_factor=1.3
+            units=512,
+            batch_size=64,
+            dropout=0.1,
+            weight_drop=0.3,
+            average=0.998,
+            rate_factor=HIGH_RATE,
         ),
     ),
 )
@@ -184,20 +216,41 @@ characters, and about 30 ms for the rest."""
 MANY_KINDS = 60
 """The perplexity of the characters above which each says so much, and most are so rare, that a text
 is soon memorised: Chinese, Japanese and Korean, unless half of it is markup."""
+MANY_KINDS_RATE = 1 / 2
+"""The factor on the learning rate for such a text: a higher one only memorises it sooner."""
 MANY_KINDS_READINGS: tuple[tuple[float, Settings], ...] = (
-    (25, Settings(units=256, dropout=0.4, weight_drop=0.1, average=0.99, weight_decay=0.2)),
-    (math.inf, Settings(units=384, dropout=0.6, weight_drop=0.3, average=0.99, weight_decay=0.2)),
-)
+    (
+        25,
+        Settings(
+            units=256, dropout=0.4, weight_drop=0.1, average=0.99,
+            weight_decay=0.2, rate_factor=MANY_KINDS_RATE,
+        ),
+    ),
+    (
+        math.inf,
+        Settings(
+            units=384, dropout=0.6, weight_drop=0.3, average=0.99,
+            weight_decay=0.2, rate_factor=MANY_KINDS_RATE,
+        ),
+    ),
+)  # fmt: skip
 """Settings for such a text, by the most epochs that an LSTM of 256 units could read of it."""
 SMALL_MANY_KINDS_READINGS: tuple[tuple[float, Settings], ...] = (
     (
         100,
         Settings(
-            units=256, batch_size=16, dropout=0.4, weight_drop=0.3, average=0.99, weight_decay=0.2
+            units=256, batch_size=16, dropout=0.4, weight_drop=0.3, average=0.99,
+            weight_decay=0.2, rate_factor=MANY_KINDS_RATE,
         ),
     ),
-    (math.inf, Settings(units=384, dropout=0.6, weight_drop=0.5, average=0.99, weight_decay=0.3)),
-)
+    (
+        math.inf,
+        Settings(
+            units=384, dropout=0.6, weight_drop=0.5, average=0.99,
+            weight_decay=0.3, rate_factor=MANY_KINDS_RATE,
+        ),
+    ),
+)  # fmt: skip
 """The same for a small text that is longer than `SMALLEST_MANY_KINDS`, if that network could read
 it more than `FEWEST_SMALL_READINGS` times."""
 SMALLEST_MANY_KINDS = 30_000
@@ -205,9 +258,8 @@ FEWEST_SMALL_READINGS = 25
 MOST_EPOCHS = 60
 """The most epochs of a longer text within a budget; more never helped."""
 FEW_EPOCHS = 3
-"""The most epochs in which a text is not memorised. Dropout and decay would only slow the learning,
-and larger steps get further."""
-FEW_EPOCHS_RATE_FACTOR = 4 / 3
+"""The most epochs in which a text is not memorised. Dropout and decay would only slow the
+learning."""
 MANY_EPOCHS = 45
 MANY_EPOCHS_DROPOUT, MANY_EPOCHS_WEIGHT_DROP = 0.2, 0.4
 """With more than `MANY_EPOCHS` epochs, a network of 512 units is better with more dropout."""
@@ -298,6 +350,9 @@ def settle(
         rung = _within(rung, text, max(0, budget - STARTUP_SECONDS) * throughput)
     else:
         rung = _for_many_kinds(rung, text, math.inf)
+    if chosen.get("cell", ModelConfig.cell) == "rnn":
+        drop = min(rung.weight_drop, RNN_WEIGHT_DROP)
+        rung = replace(rung, weight_drop=drop, weight_decay=0.0)
     _set_sizes(chosen, rung, last, text)
     model: ModelConfig = _build(ModelConfig, chosen, vocabulary_size=text.vocabulary)
     batch_size: int = chosen["batch_size"]
@@ -337,7 +392,7 @@ def _within(rung: Rung, text: TextSize, reach: float) -> Rung:
     reach /= 1 + text.vocabulary / LARGE_VOCABULARY
     epochs = reach / characters
     if characters <= SMALL_TEXT:
-        short = next((each for most, each in SHORT_READINGS if epochs <= most), None)
+        short = _row(SHORT_READINGS, epochs)
         if short and characters > SHORTENED_ABOVE:
             rung = replace(rung, **asdict(short), epochs=MOST_EPOCHS)
         elif characters >= GENEROUS_TEXT and epochs >= GENEROUS_REACH:
@@ -345,7 +400,7 @@ def _within(rung: Rung, text: TextSize, reach: float) -> Rung:
         return _for_many_kinds(rung, text, epochs)
     if text.perplexity > MANY_KINDS and epochs > FEW_EPOCHS:
         return _for_many_kinds(replace(rung, epochs=MOST_EPOCHS), text, epochs)
-    settings = next(settings for most, settings in REACHES if reach <= most)
+    settings = _row(REACHES, reach)
     # A step's work grows with the square of the units.
     epochs *= min(1, (256 / settings.units) ** 2)
     if epochs > MANY_EPOCHS and settings is REACHES[-1][1]:
@@ -358,7 +413,7 @@ def _within(rung: Rung, text: TextSize, reach: float) -> Rung:
             dropout=0.0,
             weight_drop=0.0,
             weight_decay=0.0,
-            rate_factor=FEW_EPOCHS_RATE_FACTOR,
+            rate_factor=HIGH_RATE,
         )
     return replace(rung, **asdict(settings), epochs=MOST_EPOCHS)
 
@@ -378,8 +433,12 @@ def _for_many_kinds(rung: Rung, text: TextSize, epochs: float) -> Rung:
         if text.characters <= SMALLEST_MANY_KINDS or epochs <= FEWEST_SMALL_READINGS:
             return rung
         readings = SMALL_MANY_KINDS_READINGS
-    settings = next(settings for most, settings in readings if epochs <= most)
-    return replace(rung, **asdict(settings))
+    return replace(rung, **asdict(_row(readings, epochs)))
+
+
+def _row(table: Iterable[tuple[float, T]], size: float) -> T:
+    """Return the first row of a table that is for sizes up to `size` or more."""
+    return next(row for most, row in table if size <= most)
 
 
 def _for_last(rung: Rung, characters: int) -> Rung:
@@ -388,7 +447,7 @@ def _for_last(rung: Rung, characters: int) -> Rung:
         rung,
         units=min(rung.units, LAST_UNITS),
         window=min(rung.window, LAST_WINDOW),
-        epochs=next((epochs for most, epochs in LAST_EPOCHS if characters <= most), 1),
+        epochs=_row(LAST_EPOCHS, characters),
         dropout=min(rung.dropout, LAST_DROPOUT),
         weight_drop=0.0,
         average=0.0,
@@ -411,8 +470,7 @@ def _set_sizes(chosen: dict[str, Any], rung: Rung, last: bool, text: TextSize) -
 
 def _set_steps(chosen: dict[str, Any], model: ModelConfig, rung: Rung) -> None:
     optimizer = chosen.get("optimizer", TrainConfig.optimizer)
-    rung_decay = rung.weight_decay if model.cell != "rnn" else 0.0  # a plain RNN got worse
-    decay = {"adam": rung_decay, "adamw": ADAMW_DECAY}.get(optimizer, 0.0)
+    decay = {"adam": rung.weight_decay, "adamw": ADAMW_DECAY}.get(optimizer, 0.0)
     chosen.setdefault("weight_decay", decay)
     factor = OPTIMIZER_FACTORS.get(optimizer, 1.0)
     # Wider and deeper networks need smaller steps; the rates were found at 1x256, 1x512 and 2x192.

@@ -145,7 +145,7 @@ def test_the_rate_climbs_and_falls_or_stays_and_is_halved_by_recoveries(
 ):
     run = RunState()
     clock = make_clock(run, hand.now, learning_rate=0.01, schedule=schedule)
-    found = [clock.learning_rate(step) for step in (0, 0.03 * 30, 0.515 * 30, 30)]
+    found = [clock.learning_rate(step) for step in (0, 0.1 * 30, 0.55 * 30, 30)]
     assert found == pytest.approx(rates)
     run.recoveries = 2
     assert clock.learning_rate(30) == pytest.approx(rates[-1] / 4)

@@ -145,14 +145,23 @@ def test_weights_decay_where_a_text_is_read_often_in_a_budget_and_with_adamw():
         options |= {"budget": 100.0}
         return settle(options, 1_100_000, throughput=reach / 100)[1].weight_decay
 
-    assert decay(12_000_000) == 0.05
+    assert decay(12_000_000) == 0.02
     assert decay(2_000_000) == 0
-    assert decay(12_000_000, cell="gru") == 0.05
+    assert decay(12_000_000, cell="gru") == 0.02
     assert decay(12_000_000, cell="rnn") == 0
     assert decay(12_000_000, optimizer="sgd") == 0
     assert decay(12_000_000, weight_decay=0.2) == 0.2
-    assert decay(2_000_000, optimizer="adamw") == 0.1
+    assert decay(2_000_000, optimizer="adamw") == 0.05
     assert settle({}, 1_100_000)[1].weight_decay == 0
+
+
+@pytest.mark.parametrize("predict", ["all", "last"])
+def test_a_plain_rnn_keeps_nearly_all_of_its_recurrent_weights(predict: Any):
+    for characters in (20_000, 50_000, 200_000):
+        _, training = settle({"cell": "rnn", "predict": predict}, characters)
+        assert training.weight_drop == (0.1 if predict == "all" else 0)
+        assert settle({"cell": "gru"}, characters)[1].weight_drop > 0.4
+    assert settle({"cell": "rnn", "weight_drop": 0.5})[1].weight_drop == 0.5
 
 
 def test_options_come_before_the_preset_and_the_text():
