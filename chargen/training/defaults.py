@@ -172,8 +172,8 @@ SHORT_READINGS: tuple[tuple[float, Settings | None], ...] = (
     (math.inf, None),
 )
 """Settings for a small text in a short budget, by the most epochs that an LSTM of 256 units could
-read of it. A small network that has read a text twenty times knows more of it than a large one that
-has read it five times, and needs less dropout."""
+read of it; None means those that the text has without a budget. A small network that has read a text
+twenty times knows more of it than a large one that has read it five times, and needs less dropout."""
 SHORTENED_ABOVE = 10_000
 """The longest text that keeps its settings in a short budget: its network is small already."""
 GENEROUS_TEXT = 100_000
@@ -217,44 +217,26 @@ MANY_KINDS = 60
 """The perplexity of the characters above which each says so much, and most are so rare, that a text
 is soon memorised: Chinese, Japanese and Korean, unless half of it is markup."""
 MANY_KINDS_RATE = 1 / 2
-"""The factor on the learning rate for such a text: a higher one only memorises it sooner."""
+"""The factor on the learning rate for such a text, however often it is read: most of its characters
+are rare, and what little is seen of them is learned better in short steps."""
 MANY_KINDS_READINGS: tuple[tuple[float, Settings], ...] = (
-    (
-        25,
-        Settings(
-            units=256, dropout=0.4, weight_drop=0.1, average=0.99,
-            weight_decay=0.2, rate_factor=MANY_KINDS_RATE,
-        ),
-    ),
-    (
-        math.inf,
-        Settings(
-            units=384, dropout=0.6, weight_drop=0.3, average=0.99,
-            weight_decay=0.2, rate_factor=MANY_KINDS_RATE,
-        ),
-    ),
-)  # fmt: skip
+    (25, Settings(units=256, dropout=0.4, weight_drop=0.1, average=0.99, weight_decay=0.2)),
+    (math.inf, Settings(units=384, dropout=0.6, weight_drop=0.3, average=0.99, weight_decay=0.2)),
+)
 """Settings for such a text, by the most epochs that an LSTM of 256 units could read of it."""
 SMALL_MANY_KINDS_READINGS: tuple[tuple[float, Settings], ...] = (
     (
         100,
         Settings(
-            units=256, batch_size=16, dropout=0.4, weight_drop=0.3, average=0.99,
-            weight_decay=0.2, rate_factor=MANY_KINDS_RATE,
+            units=256, batch_size=16, dropout=0.4, weight_drop=0.3, average=0.99, weight_decay=0.2
         ),
     ),
-    (
-        math.inf,
-        Settings(
-            units=384, dropout=0.6, weight_drop=0.5, average=0.99,
-            weight_decay=0.3, rate_factor=MANY_KINDS_RATE,
-        ),
-    ),
-)  # fmt: skip
+    (math.inf, Settings(units=384, dropout=0.6, weight_drop=0.5, average=0.99, weight_decay=0.3)),
+)
 """The same for a small text that is longer than `SMALLEST_MANY_KINDS`, if that network could read
-it more than `FEWEST_SMALL_READINGS` times."""
+it more than `FEW_SMALL_READINGS` times."""
 SMALLEST_MANY_KINDS = 30_000
-FEWEST_SMALL_READINGS = 25
+FEW_SMALL_READINGS = 25
 MOST_EPOCHS = 60
 """The most epochs of a longer text within a budget; more never helped."""
 FEW_EPOCHS = 3
@@ -390,50 +372,46 @@ def _within(rung: Rung, text: TextSize, reach: float) -> Rung:
     """
     characters = text.characters
     reach /= 1 + text.vocabulary / LARGE_VOCABULARY
-    epochs = reach / characters
+    readings = reach / characters
     if characters <= SMALL_TEXT:
-        short = _row(SHORT_READINGS, epochs)
+        short = _row(SHORT_READINGS, readings)
         if short and characters > SHORTENED_ABOVE:
             rung = replace(rung, **asdict(short), epochs=MOST_EPOCHS)
-        elif characters >= GENEROUS_TEXT and epochs >= GENEROUS_REACH:
+        elif characters >= GENEROUS_TEXT and readings >= GENEROUS_REACH:
             rung = replace(rung, **asdict(GENEROUS), epochs=GENEROUS_EPOCHS)
-        return _for_many_kinds(rung, text, epochs)
-    if text.perplexity > MANY_KINDS and epochs > FEW_EPOCHS:
-        return _for_many_kinds(replace(rung, epochs=MOST_EPOCHS), text, epochs)
+        return _for_many_kinds(rung, text, readings)
     settings = _row(REACHES, reach)
     # A step's work grows with the square of the units.
-    epochs *= min(1, (256 / settings.units) ** 2)
+    epochs = readings * min(1, (256 / settings.units) ** 2)
     if epochs > MANY_EPOCHS and settings is REACHES[-1][1]:
         settings = replace(
             settings, dropout=MANY_EPOCHS_DROPOUT, weight_drop=MANY_EPOCHS_WEIGHT_DROP
         )
     if epochs <= FEW_EPOCHS:
         settings = replace(
-            settings,
-            dropout=0.0,
-            weight_drop=0.0,
-            weight_decay=0.0,
-            rate_factor=HIGH_RATE,
+            settings, dropout=0.0, weight_drop=0.0, weight_decay=0.0, rate_factor=HIGH_RATE
         )
-    return replace(rung, **asdict(settings), epochs=MOST_EPOCHS)
+    rung = replace(rung, **asdict(settings), epochs=MOST_EPOCHS)
+    return _for_many_kinds(rung, text, readings)
 
 
-def _for_many_kinds(rung: Rung, text: TextSize, epochs: float) -> Rung:
-    """Return a rung changed for its text if that has many kinds of characters and is read often.
+def _for_many_kinds(rung: Rung, text: TextSize, readings: float) -> Rung:
+    """Return a rung changed for its text if that has many kinds of characters.
 
     Args:
         rung: the settings for other texts.
         text: the sizes of the text.
-        epochs: how often an LSTM of 256 units could read it; infinity without a budget.
+        readings: how often an LSTM of 256 units could read it; infinity without a budget.
     """
-    if text.perplexity <= MANY_KINDS or min(epochs, rung.epochs) <= FEW_EPOCHS:
+    if text.perplexity <= MANY_KINDS:
         return rung
-    readings = MANY_KINDS_READINGS
-    if text.characters <= SMALL_TEXT:
-        if text.characters <= SMALLEST_MANY_KINDS or epochs <= FEWEST_SMALL_READINGS:
-            return rung
-        readings = SMALL_MANY_KINDS_READINGS
-    return replace(rung, **asdict(_row(readings, epochs)))
+    if text.characters > SMALL_TEXT:
+        table, fewest = MANY_KINDS_READINGS, FEW_EPOCHS
+    else:
+        table, fewest = SMALL_MANY_KINDS_READINGS, FEW_SMALL_READINGS
+    if min(readings, rung.epochs) > fewest and text.characters > SMALLEST_MANY_KINDS:
+        rung = replace(rung, **asdict(_row(table, readings)))
+    return replace(rung, rate_factor=MANY_KINDS_RATE)
 
 
 def _row(table: Iterable[tuple[float, T]], size: float) -> T:

@@ -119,6 +119,7 @@ def test_more_is_dropped_where_characters_are_of_many_kinds(
     model, training = settle(options, characters, 600, throughput=3 * 10**5)
     assert (model.units, model.dropout, training.weight_decay) == (units, dropout, decay)
     assert model.embedding == units / 2
+    assert training.learning_rate == pytest.approx(0.012 * min(1, 256 / units) ** 0.5)
 
 
 def test_a_large_alphabet_shortens_the_reach_of_a_budget():
