@@ -172,8 +172,9 @@ SHORT_READINGS: tuple[tuple[float, Settings | None], ...] = (
     (math.inf, None),
 )
 """Settings for a small text in a short budget, by the most epochs that an LSTM of 256 units could
-read of it; None means those that the text has without a budget. A small network that has read a text
-twenty times knows more of it than a large one that has read it five times, and needs less dropout."""
+read of it; None means those that the text has without a budget. A small network that has read a
+text twenty times knows more of it than a large one that has read it five times, and needs less
+dropout."""
 SHORTENED_ABOVE = 10_000
 """The longest text that keeps its settings in a short budget: its network is small already."""
 GENEROUS_TEXT = 100_000
