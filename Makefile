@@ -8,10 +8,12 @@ DEMO := checkpoints/fables
 # Two files of tests run at a time; --dist loadfile lets the tests of a file share their fixtures.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-# Kernels of NumPy's BLAS, which round differently, each with the feature that the processor must have.
-# With AVX-512 the default is a third one, SkylakeX. NumPy's wheels use Haswell's on Zen. TensorFlow's wheels
-# need AVX, so only chargen-light meets older ones; try those with `make kernels KERNELS=Nehalem:sse4_2`.
+# Kernels of NumPy's BLAS, which round differently, each with the feature that the processor must have. The
+# first one that is not this processor's own is tried; those are SkylakeX with AVX-512, and otherwise Haswell.
+# Try all others with `make kernels ALL=yes`. TensorFlow's wheels need AVX, so only chargen-light meets older
+# ones; try those with `make kernels KERNELS=Nehalem:sse4_2`.
 KERNELS := Haswell:avx2 Sandybridge:avx
+ALL :=
 
 .PHONY: help demo test slow kernels lint types check light versions arm dist clean
 
@@ -42,7 +44,7 @@ $(VENV)/dev.stamp: $(BIN)/python pyproject.toml
 demo: $(VENV)/run.stamp
 	$(BIN)/chargen train corpora/fables.txt -o $(DEMO) --force
 	@echo
-	$(BIN)/chargen sample -c $(DEMO) --prompt "The heron" --length 600
+	$(BIN)/chargen sample "The heron" -c $(DEMO) --length 600
 	@echo
 	$(BIN)/chargen evaluate -c $(DEMO)
 
@@ -54,10 +56,15 @@ slow: $(VENV)/dev.stamp
 	XLA_FLAGS= $(PYTEST) -m slow
 
 kernels: $(VENV)/dev.stamp
-	@for each in $(KERNELS); do \
+	@own=$$($(BIN)/python -c 'import numpy, threadpoolctl; \
+		print([each["architecture"] for each in threadpoolctl.threadpool_info()])'); \
+	for each in $(KERNELS); do \
 		kernel=$${each%:*}; feature=$${each#*:}; \
-		if grep -qw "$$feature" /proc/cpuinfo 2> /dev/null; then \
+		if echo "$$own" | grep -qw "$$kernel"; then \
+			echo "skipped: kernels: $$kernel, because it is this processor's own, which the other tests use"; \
+		elif grep -qw "$$feature" /proc/cpuinfo 2> /dev/null; then \
 			OPENBLAS_CORETYPE=$$kernel $(PYTEST) -m "numeric and not slow" || exit 1; \
+			[ "$(ALL)" ] || break; \
 		else \
 			echo "skipped: kernels: $$kernel, because this processor has no $$feature"; \
 		fi; \

@@ -1,5 +1,6 @@
 """What a run leaves behind when it is killed, or its disk fails: the last good state, readable."""
 
+import itertools
 import os
 import random
 import subprocess
@@ -97,30 +98,34 @@ def test_a_disk_that_fails_costs_nothing_that_was_saved(
 
 
 @pytest.mark.parametrize(
-    ("names", "content"),
+    ("turns", "content"),
     [
-        ([*FILES, "text"], None),
-        pytest.param([*FILES, "text"], b"somebody else's", marks=pytest.mark.slow),
-        *(pytest.param([name], None, marks=pytest.mark.slow) for name in FILES),
+        ([[*FILES, "text"]], None),
+        pytest.param([[*FILES, "text"]], b"somebody else's", marks=pytest.mark.slow),
+        pytest.param([[name] for name in FILES], None, marks=pytest.mark.slow),
     ],
+    ids=["all removed", "all changed", "each removed in turn"],
 )
 def test_files_removed_or_changed_under_a_run_are_written_again(
-    names: list[str], content: bytes | None, fables: Path, tmp_path: Path
+    turns: list[list[str]], content: bytes | None, fables: Path, tmp_path: Path
 ):
     path = tmp_path / "ck"
+    epochs = len(FILES) + 1
+    names = itertools.cycle(turns)
 
     def meddle(event: Event) -> None:
-        if isinstance(event, Evaluated) and event.record["step"] < 100:
-            for name in names:
+        if isinstance(event, Evaluated) and event.record["epoch"] < epochs:
+            for name in next(names):
                 file = (tmp_path if name == "text" else path) / name
                 file.unlink(missing_ok=True)
                 if content is not None:
                     file.write_bytes(content)
 
     (tmp_path / "copy").write_bytes(fables.read_bytes())
-    chargen.train(fables, checkpoint=path, report=meddle, validation=0.1, **SMALL_RUN)
+    options = SMALL_RUN | {"epochs": epochs}
+    chargen.train(fables, checkpoint=path, report=meddle, validation=0.1, **options)
     assert not unreadable(path)
-    chargen.train(tmp_path / "copy", checkpoint=path, resume=True, epochs=5)
+    chargen.train(tmp_path / "copy", checkpoint=path, resume=True, epochs=epochs + 1)
 
 
 @pytest.mark.slow
