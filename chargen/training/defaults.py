@@ -221,6 +221,7 @@ MANY_KINDS_RATE = 1 / 2
 """The factor on the learning rate for such a text, however often it is read: most of its characters
 are rare, and what little is seen of them is learned better in short steps."""
 MANY_KINDS_READINGS: tuple[tuple[float, Settings], ...] = (
+    (8, Settings(units=256, dropout=0.2, average=0.98, weight_decay=0.05)),
     (25, Settings(units=256, dropout=0.4, weight_drop=0.1, average=0.99, weight_decay=0.2)),
     (math.inf, Settings(units=384, dropout=0.6, weight_drop=0.3, average=0.99, weight_decay=0.2)),
 )
@@ -237,7 +238,7 @@ SMALL_MANY_KINDS_READINGS: tuple[tuple[float, Settings], ...] = (
 """The same for a small text that is longer than `SMALLEST_MANY_KINDS`, if that network could read
 it more than `FEW_SMALL_READINGS` times."""
 SMALLEST_MANY_KINDS = 30_000
-FEW_SMALL_READINGS = 25
+FEW_SMALL_READINGS = 5
 MOST_EPOCHS = 60
 """The most epochs of a longer text within a budget; more never helped."""
 FEW_EPOCHS = 3
