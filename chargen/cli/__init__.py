@@ -8,7 +8,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -16,6 +16,7 @@ import click
 
 from chargen import __version__
 from chargen.cli.plain import visible
+from chargen.cli.suggestions import COMMANDS_ELSEWHERE, OPTIONS_ELSEWHERE, suggestions
 from chargen.errors import ChargenError
 
 __all__ = ["cli", "main"]
@@ -46,6 +47,16 @@ class CommandGroup(click.Group):
         command: click.Command = import_module(f"chargen.cli.{COMMANDS[name]}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments name, or say which one they may have meant."""
+        name, *_ = args
+        if name not in COMMANDS and not name.startswith("-"):
+            meant = suggestions(name, [*COMMANDS, "--help"], COMMANDS_ELSEWHERE)
+            raise click.UsageError(f"No such command {name!r}{_did_you_mean(meant)}", ctx)
+        return super().resolve_command(ctx, args)
+
     def main(self, *args: Any, **options: Any) -> Any:
         """Run a command; nothing else writes an error or chooses the exit status."""
         try:
@@ -56,6 +67,9 @@ class CommandGroup(click.Group):
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message(), err=True)
             status = 2
+        except click.NoSuchOption as error:
+            where = error.ctx.command_path if error.ctx else "chargen"
+            status = _fail(f"{_no_such_option(error)} (see {where} --help)", 2)
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "chargen"
             status = _fail(f"{_one_line(error.format_message())} (see {where} --help)", 2)
@@ -141,6 +155,33 @@ def _terminate(number: int, frame: object) -> None:
 def _fail(message: str, status: int) -> int:
     click.echo(f"chargen: error: {visible(message)}", err=True)
     return status
+
+
+def _no_such_option(error: click.NoSuchOption) -> str:
+    """Return what to say of an unknown option: what was meant, or whose option it is."""
+    message = f"No such option {error.option_name!r}"
+    name = error.option_name.lstrip("-")
+    context = error.ctx
+    if context is None or len(name) < 2:
+        return message
+    names = _long_options(context.command)
+    meant = suggestions(name, names, OPTIONS_ELSEWHERE)
+    if context.parent and name not in meant:
+        for other in COMMANDS:
+            command = cli.get_command(context.parent, other)
+            if command and name in _long_options(command):
+                return f"{message}; chargen {other} has it"
+    return message + _did_you_mean([f"--{each}" for each in meant])
+
+
+def _long_options(command: click.Command) -> list[str]:
+    """Return the names of a command's options, without dashes."""
+    names = [name for each in command.params for name in [*each.opts, *each.secondary_opts]]
+    return [name.removeprefix("--") for name in names if name.startswith("--")] + ["help"]
+
+
+def _did_you_mean(names: Sequence[str]) -> str:
+    return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
 def _one_line(message: str) -> str:
