@@ -1,6 +1,8 @@
 """`chargen info`: show what a checkpoint is."""
 
 import json
+import math
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,11 +19,26 @@ from chargen.cli.plain import figure, table, visible
 if TYPE_CHECKING:
     from chargen.checkpoint.architecture import LayerDescription
     from chargen.checkpoint.directory import Checkpoint
+    from chargen.fields import Config
 
 __all__ = ["command"]
 
 RECENT = 5
 """Evaluations shown; all of them are in history.jsonl."""
+SHOWN_ABOVE = ("vocabulary_size", "cell", "layers", "units", "bidirectional")
+"""Fields of the configuration that are shown with the layers and the text."""
+FEWEST_POINTS = 2
+"""Evaluations that make a curve."""
+HEIGHT = 10
+"""Lines of the curve."""
+AXIS_WIDTH = 16
+"""Columns that the axis of the curve takes."""
+LEAST_WIDTH, MOST_WIDTH = 20, 80
+"""Columns that the curve may have; on a wider terminal it would only be flatter."""
+MARGIN, LEAST_RANGE = 0.05, 0.01
+"""What is left free above and below the curve: a share of its range, or so many bits."""
+FINE = 1
+"""The range of an axis below which its labels have a second decimal."""
 
 
 @click.command(
@@ -95,29 +112,78 @@ def _page(
                 ("vocabulary", visible("".join(opened.vocabulary.characters))),
             ]
         ),
-        table([(name, visible(str(value))) for name, value in opened.training.to_json().items()]),
+        table(_settings(opened.model)),
+        table(_settings(opened.training)),
         table([(visible(name), visible(value)) for name, value in opened.versions.items()]),
         _history(history),
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join([part for part in [*parts, _curve(history)] if part])
+
+
+def _settings(config: "Config") -> list[tuple[str, str]]:
+    """Return the fields that are set, by name, with their values rounded."""
+    return [
+        (name, f"{value:.4g}" if isinstance(value, float) else visible(str(value)))
+        for name, value in config.to_json().items()
+        if value is not None and value is not False and name not in SHOWN_ABOVE
+    ]
 
 
 def _history(history: list[dict[str, Any]]) -> str:
     if not history:
         return "not evaluated yet"
-    rows = [("step", "epoch", "seconds", "train nats", "held-out nats", "held-out bits", "best")]
+    rows = [("step", "epoch", "seconds", "train bits", "held-out bits", "accuracy", "best")]
     for line in history[-RECENT:]:
         rows.append(
             (
                 figure(line["step"]),
                 figure(line["epoch"], 2),
                 figure(line["seconds"], 1),
-                figure(line["train_nats"]),
-                figure(line["validation_nats"]),
+                figure(_train_bits(line)),
                 figure(line["validation_bits"]),
+                figure(line["validation_accuracy"] or line["train_accuracy"]),
                 "*" if line["best"] else "",
             )
         )
     earlier = len(history) - len(rows) + 1
     note = f"\n({earlier} earlier in history.jsonl)" if earlier > 0 else ""
     return table(rows, right=range(6)) + note
+
+
+def _curve(history: list[dict[str, Any]]) -> str:
+    """Return a plot of the bits per character over the epochs; nothing for a single evaluation.
+
+    The bits are those of the held-out text, or of the training text if nothing is held out.
+    """
+    import plotille
+
+    held_out = [(line["epoch"], line["validation_bits"]) for line in history]
+    points = [point for point in held_out if point[1] is not None]
+    name = "held-out bits"
+    if not points:
+        points = [(line["epoch"], _train_bits(line)) for line in history]
+        name = "train bits"
+    points = [(epoch, bits) for epoch, bits in points if bits is not None]
+    if len(points) < FEWEST_POINTS:
+        return ""
+    epochs, bits = zip(*points, strict=True)
+    margin = max(MARGIN * (max(bits) - min(bits)), LEAST_RANGE)
+    plot = plotille.Figure()
+    plot.width = max(LEAST_WIDTH, min(shutil.get_terminal_size().columns, MOST_WIDTH) - AXIS_WIDTH)
+    plot.height = HEIGHT
+    plot.x_label, plot.y_label = "epoch", name
+    plot.set_x_limits(0, epochs[-1])
+    plot.set_y_limits(min(bits) - margin, max(bits) + margin)
+    plot.register_label_formatter(float, _axis_label)
+    plot.plot(epochs, bits)
+    return "\n".join(line.rstrip() for line in plot.show().splitlines())
+
+
+def _axis_label(value: float, chars: int, delta: float, left: bool = False) -> str:
+    label = f"{value:.2f}" if delta < FINE else f"{value:.1f}"
+    return label.ljust(chars) if left else label.rjust(chars)
+
+
+def _train_bits(line: dict[str, Any]) -> float | None:
+    nats = line["train_nats"]
+    return None if nats is None else nats / math.log(2)
