@@ -38,12 +38,14 @@ Activation = Literal["tanh", "relu", "sigmoid", "leaky_relu"]
 Predict = Literal["all", "last"]
 Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]
 Schedule = Literal["cosine", "constant"]
+Newlines = Literal["lf", "keep"]
 Unknown = Literal["error", "skip", "replace"]
 Preset = Literal["tutorial"]
 NumberFormat = Literal["float32", "bfloat16"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 UNKNOWNS: tuple[str, ...] = get_args(Unknown)
+NEWLINES: tuple[str, ...] = get_args(Newlines)
 
 # Sizes beyond these cannot be trained on one machine; as bounds they keep a mistyped option, or a
 # checkpoint made to harm, from asking for the machine's whole memory.
@@ -80,6 +82,7 @@ class TrainOptions(TypedDict, total=False):
     window: int
     validation: float | str
     encoding: str
+    newlines: Newlines
     min_count: int
     batch_size: int
     optimizer: Optimizer
@@ -263,6 +266,15 @@ class TrainConfig(Config):
     encoding: Annotated[
         str, Option("Encoding of the texts.", "text", wanted="a name", metavar="NAME")
     ] = "utf-8"
+    # What was trained before there was this field kept its newlines.
+    newlines: Annotated[
+        Newlines,
+        Option(
+            "Make CRLF and a lone CR one newline (lf), or keep them as they are.",
+            "text",
+            default="lf",
+        ),
+    ] = "keep"
     min_count: Annotated[
         int,
         Option(

@@ -1,10 +1,14 @@
 """A trained model as Python code uses it: sample, stream, evaluate, logits."""
 
+import math
 from collections.abc import Iterator, Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
+import numpy as np
+
+from chargen.checkpoint.architecture import title
 from chargen.checkpoint.directory import Checkpoint
 from chargen.config import (
     SAMPLE_OPTIONS,
@@ -18,6 +22,7 @@ from chargen.config import (
 )
 from chargen.errors import OptionError
 from chargen.fields import takes
+from chargen.network.cells import Floats
 from chargen.network.language_model import LanguageModel
 from chargen.network.network import Network
 from chargen.sampling.generate import write
@@ -58,6 +63,19 @@ class Model(LanguageModel):
         network = Network(checkpoint.model, checkpoint.weights())
         super().__init__(network, checkpoint.vocabulary, threads)
         self.checkpoint = checkpoint
+
+    def __repr__(self) -> str:
+        name, characters = title(self.checkpoint.model), len(self.vocabulary)
+        return f"<Model {self.checkpoint.path}: {name}, {characters:,} characters>"
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The evaluations of its run, oldest first: the lines of `history.jsonl`.
+
+        Raises:
+            CheckpointError: the file is missing or damaged.
+        """
+        return self.checkpoint.history()
 
     @takes(SAMPLE_OPTIONS)
     def sample(
@@ -117,15 +135,18 @@ class Model(LanguageModel):
     ) -> CopyIndex:
         """Read the texts that must not be copied, `max_copy` characters or more in a row.
 
+        Their newlines are treated as those of the text that the model learned from were.
+
         Raises:
             CorpusError: a text cannot be read.
             OptionError: `max_copy` is below 2.
         """
-        from chargen.data.corpus import read_ids
+        from chargen.data.corpus import TextFormat, read_ids
 
         max_copy = check_max_copy(max_copy)  # before the texts are read
         sources = [fspath(texts)] if isinstance(texts, str | PathLike) else texts
-        ids = read_ids(sources, self.vocabulary, encoding)
+        text_format = TextFormat(encoding, self.checkpoint.training.newlines)
+        ids = read_ids(sources, self.vocabulary, text_format)
         return CopyIndex(ids, max_copy, len(self.vocabulary))
 
     def evaluate(self, text: str) -> "Score":
@@ -133,6 +154,16 @@ class Model(LanguageModel):
         from chargen.scoring.score import score_ids  # here, so that `sample` starts without it
 
         return score_ids(self, self.vocabulary.encode(text))
+
+    def surprise(self, text: str) -> Floats:
+        """Return the bits that each character of a text costs: float32 (N,).
+
+        They are NaN for characters that the model does not know, and for a first one that it has
+        nothing to predict from, as the vocabulary has no newline. The mean of the others is the
+        `bits_per_character` of `evaluate`.
+        """
+        scores = self.scorer().score(self.vocabulary.encode(text))
+        return np.where(scores.scored, scores.nats / np.float32(math.log(2)), np.float32(np.nan))
 
     def scorer(self) -> "Scorer":
         """Return a scorer of each character, or of a text that comes in parts."""

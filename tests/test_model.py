@@ -1,13 +1,15 @@
 """`chargen.Model` samples and scores as it says, and refuses wrong calls."""
 
+import re
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_checkpoint
+from conftest import CLOSE, make_checkpoint
 
 import chargen
+from chargen.checkpoint.architecture import title
 from chargen.checkpoint.directory import Checkpoint
 from chargen.errors import (
     CheckpointError,
@@ -113,3 +115,43 @@ def test_logits_are_float32_rows_of_the_vocabulary(checkpoint: Path):
 def test_load_says_what_is_missing(tmp_path: Path):
     with pytest.raises(CheckpointError, match="no checkpoint at"):
         chargen.load(tmp_path / "nowhere")
+
+
+def test_surprise_is_what_each_character_costs(checkpoint: Path):
+    model = chargen.load(checkpoint)
+    text = "abc\ndXef" * 3
+    bits = model.surprise(text)
+    assert bits.dtype == np.float32
+    assert bits.shape == (len(text),)
+    assert [bool(each) for each in np.isnan(bits)] == [character == "X" for character in text]
+    score = model.evaluate(text)
+    assert np.nanmean(bits) == pytest.approx(score.bits_per_character, **CLOSE)
+    assert model.surprise("").shape == (0,)
+
+
+def test_the_first_character_costs_nothing_where_nothing_comes_before_it(tmp_path: Path):
+    model = chargen.load(make_checkpoint(tmp_path / "ck", "abc").path)  # which knows no newline
+    assert list(np.isnan(model.surprise("abc"))) == [True, False, False]
+
+
+def test_objects_say_what_they_are(checkpoint: Path, tmp_path: Path):
+    model = chargen.load(checkpoint)
+    name = title(model.checkpoint.model)
+    assert repr(model) == f"<Model {checkpoint}: {name}, {len(model.vocabulary)} characters>"
+    score = repr(model.evaluate("abcX" * 500))
+    assert re.fullmatch(
+        r"<Score \d\.\d{4} bits per character, accuracy 0\.\d{4}, 2,000 characters, 500 unknown>",
+        score,
+    )
+    assert "unknown" not in repr(model.evaluate("abc"))
+    assert "nan bits" in repr(model.evaluate(""))
+    (tmp_path / "text").write_text("abcdefghij" * 3)
+    index = model.copy_index(tmp_path / "text", 4)
+    assert repr(index) == f"<CopyIndex of 10 passages of 4 characters, {index.nbytes:,} bytes>"
+
+
+def test_the_history_is_that_of_the_run(tutorial: Path):
+    history = chargen.load(tutorial).history
+    assert len(history) == 100
+    assert history[-1]["step"] == 200
+    assert history == Checkpoint.open(tutorial).history()

@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from chargen.checkpoint.directory import Checkpoint
+from chargen.config import TrainConfig
 from chargen.data.corpus import (
     STANDARD_INPUT,
     Corpus,
     Ids,
+    TextFormat,
     fingerprint,
     read_corpus,
     read_ids,
@@ -20,7 +22,12 @@ from chargen.data.corpus import (
 )
 from chargen.errors import CorpusError, shortened
 
-__all__ = ["Sources"]
+__all__ = ["Sources", "text_format_of"]
+
+
+def text_format_of(training: TrainConfig) -> TextFormat:
+    """Return how a run reads its texts."""
+    return TextFormat(training.encoding, training.newlines)
 
 
 class Sources:
@@ -53,7 +60,7 @@ class Sources:
         self._check_named(held_out if sources else [*self._record.texts, *held_out])
         corpus = read_corpus(
             sources or self._record.texts,
-            encoding=self._training.encoding,
+            text_format_of(self._training),
             min_count=self._training.min_count,
         )
         if corpus.sha256 != self._record.sha256:
@@ -71,7 +78,11 @@ class Sources:
             CorpusError: the text is missing or a different one.
         """
         corpus, validation = self.corpus(), self._training.validation
-        return corpus.ids if isinstance(validation, str) else corpus.split(validation)[0]
+        return (
+            corpus.ids
+            if isinstance(validation, str)
+            else corpus.split(validation, text_format_of(self._training))[0]
+        )
 
     def held_out_ids(self) -> Ids:
         """Read the run's own validation text again, from where it was.
@@ -81,11 +92,11 @@ class Sources:
         """
         if not self._record.validation_characters:
             raise CorpusError(f"the run in {self._path} held nothing out; name a TEXT to score")
-        validation, encoding = self._training.validation, self._training.encoding
+        validation = self._training.validation
         if not isinstance(validation, str):
             return self.corpus().split(validation)[1]
         self._check_named([validation])
-        ids = read_ids([validation], self._vocabulary, encoding)
+        ids = read_ids([validation], self._vocabulary, text_format_of(self._training))
         if fingerprint(ids) != self._record.validation_sha256:
             raise CorpusError(
                 f"{validation} is not the text that the run in {self._path} held out; name the "
@@ -119,7 +130,7 @@ class Sources:
         """
         ids = self.held_out_ids()
         if isinstance(self._training.validation, str):
-            text = read_text([self._training.validation], self._training.encoding)
+            text = read_text([self._training.validation], text_format_of(self._training))
             yield from split_into_parts(text, characters)
             return
         for start in range(0, len(ids), characters):

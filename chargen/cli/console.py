@@ -11,12 +11,13 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from chargen.checkpoint.architecture import title
-from chargen.cli.plain import visible
+from chargen.cli.plain import steps_of, visible
 from chargen.training.defaults import SMALLEST_SPLIT
 from chargen.training.events import (
     COPIED_LENGTH,
     Evaluated,
     Event,
+    Noted,
     Progressed,
     Recovered,
     Started,
@@ -33,6 +34,12 @@ MORE_COPIED = 1.5
 """How many times the share of the held-out text that must be. Passages of prose hardly ever recur,
 while those of music, tables and source code do."""
 NATS_PER_BIT = math.log(2)
+LONGER = {
+    "finished": "more --epochs",
+    "budget": "a larger --budget",
+    "patience": "a larger --patience",
+}
+"""What makes a run that ended for a reason go on."""
 ROW = "{epoch:>6} {step:>9} {throughput:>8}  {train:>6} {validation:>8}  {accuracy:>8} {left:>7}"
 HEADER = ROW.format(
     epoch="epoch",
@@ -88,6 +95,8 @@ class TrainingDisplay:
     def report(self, event: Event) -> None:
         """Show one event."""
         match event:
+            case Noted():
+                self._print(visible(event.sentence))
             case Started():
                 self._run = event
                 self._show_start(event)
@@ -122,11 +131,8 @@ class TrainingDisplay:
                 "yellow",
             )
         most = "" if training.budget is None else f"{_clock(training.budget)} in all, at most "
-        self._print(
-            f"{title(checkpoint.model)}, {event.parameters:,} parameters; "
-            f"{most}{training.epochs:,} epochs of {event.epoch_steps:,} steps of "
-            f"{training.batch_size} windows of {checkpoint.model.window}"
-        )
+        self._print(f"{title(checkpoint.model)}, {event.parameters:,} parameters")
+        self._print(f"{most}{steps_of(event)}")
         if event.first_step:
             self._print(f"resuming at step {event.first_step:,} of {event.total_steps:,}")
         if corpus.validation_characters:
@@ -199,8 +205,14 @@ class TrainingDisplay:
                     f"stopped at step {event.step:,} and saved{best}; resume with: "
                     f"chargen train --resume -o {path}"
                 )
+        if self._run and event.step == self._run.first_step and event.reason in LONGER:
+            self._print(
+                f"nothing was left to do; to train on, give {LONGER[event.reason]}", "yellow"
+            )
         self._show_comparison(event)
         self._show_copying(event)
+        if event.reason != "interrupted":
+            self._print(f"write text with: chargen sample -c {path}")
 
     def _show_comparison(self, event: Stopped) -> None:
         """Say what the model has learned beyond what a count of the text knows."""

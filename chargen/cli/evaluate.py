@@ -5,6 +5,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
@@ -16,8 +17,11 @@ from chargen.cli.options import (
     encoding_option,
     find_checkpoint,
     json_option,
+    newlines_option,
     option,
     quiet_option,
+    reads_pipe,
+    text_format,
     threads_option,
 )
 from chargen.cli.plain import figure, json_line, table, visible
@@ -26,13 +30,18 @@ from chargen.errors import CorpusError, OptionError
 if TYPE_CHECKING:
     from chargen.data.vocabulary import Ids
     from chargen.model import Model
-    from chargen.scoring.tally import CharacterScores, Score
+    from chargen.scoring.tally import CharacterScores, Score, Tally
 
 __all__ = ["command"]
 
 MOST_RECORDS = 1 << 14
 """The most records in a group: a part of a text has millions of characters, and their records would
 take a gigabyte."""
+LINE_HEADING = ("line", "bits", "nats", "length", "unknown", "text")
+CHARACTER_HEADING = ("place", "bits", "text")
+"""Above the columns on a terminal, whose tab stops are eight columns apart."""
+NOT_OF_A_LINE = ("seconds", "characters_per_second")
+"""Figures of a text that a line has only a share of, as lines are scored together."""
 Records: TypeAlias = Iterator[list[dict[str, Any]]]
 """Records, in groups, each as soon as it is ready."""
 
@@ -46,6 +55,7 @@ Records: TypeAlias = Iterator[list[dict[str, Any]]]
 @click.argument("texts", nargs=-1, metavar="[TEXT]...", shell_complete=complete_file)
 @checkpoint_option
 @encoding_option("the texts", "text")
+@newlines_option("the texts", "text", "as the text was read that the model learned from")
 @option(
     "--per",
     type=click.Choice(["text", "line", "char"]),
@@ -71,13 +81,13 @@ Records: TypeAlias = Iterator[list[dict[str, Any]]]
     group="records",
     metavar="B",
     help="Write only lines of more than B bits per character: those that are unlike the text the "
-    "model learned. Lines in which the model knows no character are included.",
+    "model learned. Lines in which the model knows no character are included, empty lines are not.",
 )
 @option(
     "--rank",
     is_flag=True,
     group="records",
-    help="Sort the lines, most bits per character first, once all are read.",
+    help="Sort the lines, most bits per character first, once all are read. Empty lines come last.",
 )
 @option(
     "--invert",
@@ -106,29 +116,35 @@ def command(
     baselines: bool,
     as_json: bool,
     encoding: str,
+    newlines: str | None,
     threads: int | None,
     quiet: bool,
 ) -> None:
     """Score TEXT: how many bits the model needs for each character; fewer is better.
 
-    TEXT is a file or - for standard input; several are joined. With none, the text that the
-    training run held out is scored. The state is carried from the first character to the last.
-    Lines and characters are scored as they come: each line before the next one is sent.
+    TEXT is a file or - for standard input; several are joined. With none, what is piped in is
+    scored, or else the text that the training run held out. The state is carried from the first
+    character to the last. Lines and characters are scored as they come: each line before the next
+    one is sent.
     """
     _check(per, threshold, rank, invert, baselines)
 
     from chargen.checkpoint.sources import Sources
-    from chargen.data.corpus import read_text, split_into_parts
+    from chargen.data.corpus import STANDARD_INPUT, read_text, split_into_parts
     from chargen.model import load
     from chargen.scoring.score import PART
     from chargen.scoring.tally import Tally
 
     model = load(find_checkpoint(checkpoint, quiet=quiet), threads=threads)
+    if not texts and reads_pipe("the held-out text is scored", quiet=quiet):
+        texts = (STANDARD_INPUT,)
     # With one record for the whole text, nothing is gained by reading a pipe in the small pieces in
     # which it arrives.
     pauses = per != "text"
+    newlines = newlines or model.checkpoint.training.newlines
+    how = text_format(encoding, newlines, quiet=quiet)
     parts = (
-        split_into_parts(read_text(texts, encoding, pauses=pauses), PART)
+        split_into_parts(read_text(texts, how, pauses=pauses), PART)
         if texts
         else Sources(model.checkpoint).held_out_parts(PART)
     )
@@ -155,7 +171,9 @@ def command(
         records = _beyond(records, threshold, invert)
     if rank:
         lines = itertools.chain.from_iterable(records)
-        records = iter([sorted(lines, key=_bits, reverse=not invert)])
+        records = iter([sorted(lines, key=partial(_rank, invert=invert))])
+    if not as_json and sys.stdout.isatty():
+        click.echo("\t".join(LINE_HEADING if per == "line" else CHARACTER_HEADING))
     for group in records:
         for record in group:
             row = json_line(record) if as_json else _row(record)
@@ -246,7 +264,7 @@ def _lines(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
             line, tally = line + piece, tally + scores.tally(start, end)
             if start + len(piece) < len(text):
                 number += 1
-                group.append(_json(tally.score()) | {"line": number, "text": line})
+                group.append(_line(number, line, tally))
                 line, tally = "", Tally()
             start = end
             if len(group) == MOST_RECORDS:
@@ -254,7 +272,13 @@ def _lines(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
                 group = []
         yield group
     if line:
-        yield [_json(tally.score()) | {"line": number + 1, "text": line}]
+        yield [_line(number + 1, line, tally)]
+
+
+def _line(number: int, text: str, tally: "Tally") -> dict[str, Any]:
+    score = _json(tally.score())
+    figures = {name: value for name, value in score.items() if name not in NOT_OF_A_LINE}
+    return figures | {"line": number, "text": text}
 
 
 def _characters(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
@@ -281,7 +305,11 @@ def _characters(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
 def _beyond(records: Records, threshold: float, invert: bool) -> Records:
     """Yield the lines above the threshold, or the others."""
     for group in records:
-        yield [record for record in group if (_bits(record) > threshold) != invert]
+        yield [
+            record
+            for record in group
+            if (bool(record["text"]) and _bits(record) > threshold) != invert
+        ]
 
 
 def _bits(record: dict[str, Any]) -> float:
@@ -290,6 +318,11 @@ def _bits(record: dict[str, Any]) -> float:
     if bits is None:
         return math.inf if record["unknown_characters"] else -math.inf
     return bits
+
+
+def _rank(record: dict[str, Any], invert: bool) -> tuple[bool, float]:
+    """Return what lines are sorted by; an empty line has nothing to be judged by, and is last."""
+    return not record["text"], _bits(record) if invert else -_bits(record)
 
 
 def _json(score: "Score") -> dict[str, Any]:

@@ -10,8 +10,10 @@ from chargen.cli.options import (
     complete_file,
     encoding_option,
     json_option,
+    newlines_option,
     option,
     quiet_option,
+    text_format,
 )
 from chargen.cli.plain import figure, json_line, table, visible
 from chargen.errors import CorpusError
@@ -41,10 +43,16 @@ SHOWN = 60
     help="The text that may have been copied; may be given several times.",
 )
 @encoding_option("the texts", "text")
+@newlines_option("the texts", "text", "lf")
 @json_option
 @quiet_option
 def command(
-    texts: tuple[str, ...], corpus: tuple[str, ...], as_json: bool, encoding: str, quiet: bool
+    texts: tuple[str, ...],
+    corpus: tuple[str, ...],
+    as_json: bool,
+    encoding: str,
+    newlines: str | None,
+    quiet: bool,
 ) -> None:
     """Find the longest passage of TEXT that is also in the corpus, and how much is copied.
 
@@ -60,10 +68,11 @@ def command(
 
     if not (texts or quiet) and sys.stdin is not None and sys.stdin.isatty():
         click.echo("chargen: reading TEXT from standard input; end it with Ctrl-D", err=True)
-    text = "".join(read_text(texts or (STANDARD_INPUT,), encoding))
+    how = text_format(encoding, newlines or "lf", quiet=quiet)
+    text = "".join(read_text(texts or (STANDARD_INPUT,), how))
     points = code_points(text)
     corpus_points = np.concatenate(
-        [code_points(block) for block in read_text(corpus, encoding)] or [points[:0]]
+        [code_points(block) for block in read_text(corpus, how)] or [points[:0]]
     )
     if not text:
         raise CorpusError("no text to look at: 0 characters; name a TEXT, or pipe one in")

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from chargen.cli.plain import visible
-from chargen.config import DEFAULT_FOLDER, TrainConfig
-from chargen.errors import OptionError
+from chargen.config import DEFAULT_FOLDER, NEWLINES, TrainConfig
+from chargen.errors import CheckpointError, OptionError
 from chargen.fields import GROUPS, Field, Group, flag_of
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+    from chargen.data.corpus import TextFormat
 
 __all__ = [
     "Command",
@@ -27,13 +29,18 @@ __all__ = [
     "field_options",
     "find_checkpoint",
     "json_option",
+    "newlines_option",
     "option",
     "quiet_option",
+    "reads_pipe",
+    "text_format",
     "threads_option",
     "was_given",
 ]
 
 CHECKPOINT_VARIABLE = "CHARGEN_CHECKPOINT"
+MOST_OFFERED = 5
+"""The most checkpoints to name, the newest first, when one is not there."""
 WIDEST = 24
 """The most columns for an option beside its help: a longer one gets a line of its own."""
 
@@ -150,7 +157,7 @@ def checkpoint_option(command: Decorated) -> Decorated:
         metavar="DIR",
         shell_complete=complete_checkpoint,
         default_words="$CHARGEN_CHECKPOINT, else the newest under ./checkpoints",
-        help="The checkpoint to use.",
+        help="The checkpoint to use: a directory, or the name of one under ./checkpoints.",
     )(command)
 
 
@@ -190,6 +197,28 @@ def encoding_option(of: str, group: Group) -> Callable[[Decorated], Decorated]:
     )
 
 
+def newlines_option(of: str, group: Group, default: str) -> Callable[[Decorated], Decorated]:
+    """Make `--newlines`, whose help names the texts that it applies to and its default."""
+    return option(
+        "--newlines",
+        type=click.Choice(NEWLINES),
+        group=group,
+        default_words=default,
+        help=f"In {of}, make CRLF and a lone CR one newline (lf), or keep them as they are.",
+    )
+
+
+def text_format(encoding: str, newlines: Any, *, quiet: bool) -> "TextFormat":
+    """Return how texts are read; if one is changed by that, it is said on standard error."""
+    from chargen.data.corpus import TextFormat
+
+    def note(sentence: str) -> None:
+        if not quiet:
+            click.echo(f"chargen: {visible(sentence)}", err=True)
+
+    return TextFormat(encoding, newlines, note)
+
+
 def quiet_option(command: Decorated) -> Decorated:
     """Make `-q/--quiet`: nothing on standard error but errors."""
     return option(
@@ -225,20 +254,57 @@ def find_checkpoint(checkpoint: str | None, *, quiet: bool) -> Path:
         checkpoint: the name that was given.
         quiet: do not say which one is used if none was named.
 
+    Returns:
+        The path of what was named if it exists, else of the one under ./checkpoints of that name.
+
     Raises:
-        CheckpointError: none was named and there is none.
+        CheckpointError: there is none, or none of that name but others.
         OptionError: an empty name was given.
     """
-    from chargen.checkpoint.directory import newest_checkpoint
+    from chargen.checkpoint.directory import CONFIG, newest_checkpoint
 
     if checkpoint == "":
         raise OptionError("--checkpoint must name a directory; found an empty name")
     if named := checkpoint or os.environ.get(CHECKPOINT_VARIABLE):
-        return Path(named)
+        path, short = Path(named), DEFAULT_FOLDER / named
+        if not path.exists():
+            if (short / CONFIG).is_file():
+                return short
+            _offer_others(path)
+        return path
     found = newest_checkpoint()
     if not quiet:
         click.echo(f"chargen: using {visible(str(found))}", err=True)
     return found
+
+
+def _offer_others(path: Path) -> None:
+    """Refuse a checkpoint that does not exist by naming those that do, if there are any."""
+    from chargen.checkpoint.directory import find_checkpoints
+
+    others = [str(each) for each in reversed(find_checkpoints(DEFAULT_FOLDER))]
+    if others:
+        more = f" and {len(others) - MOST_OFFERED} more" if len(others) > MOST_OFFERED else ""
+        raise CheckpointError(
+            f"no checkpoint at {path}; there is {', '.join(others[:MOST_OFFERED])}{more}: name one "
+            f"of these, or train with `chargen train TEXT -o {path}`"
+        )
+
+
+def reads_pipe(instead: str, *, quiet: bool) -> bool:
+    """Return whether standard input holds a text, which is then meant to be read.
+
+    Args:
+        instead: what happens without a text, for the note that a pipe has sent nothing so far.
+        quiet: leave out that note.
+    """
+    from chargen.data.corpus import holds_input
+
+    found = holds_input()
+    if found is None and not quiet:
+        note = f"nothing has been piped in yet, so {instead}; give - to wait for a text"
+        click.echo(f"chargen: {note}", err=True)
+    return bool(found)
 
 
 def was_given(context: click.Context, name: str) -> bool:

@@ -3,8 +3,12 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-__all__ = ["figure", "harmless", "json_line", "table", "visible"]
+if TYPE_CHECKING:
+    from chargen.training.events import Started
+
+__all__ = ["counted", "figure", "harmless", "json_line", "steps_of", "table", "visible"]
 
 CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"
@@ -41,6 +45,20 @@ def json_line(record: Mapping[str, object]) -> str:
     """
     line = json.dumps(record, ensure_ascii=False)
     return line.encode(errors="backslashreplace").decode()
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, such as "1 epoch" or "1,200 steps"."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def steps_of(run: "Started") -> str:
+    """Return how many steps a run takes, and what each learns from."""
+    model, training = run.checkpoint.model, run.checkpoint.training
+    return (
+        f"{counted(training.epochs, 'epoch')} of {counted(run.epoch_steps, 'step')}, each of "
+        f"{counted(training.batch_size, 'window')} of {counted(model.window, 'character')}"
+    )
 
 
 def figure(value: float | None, digits: int = 4) -> str:

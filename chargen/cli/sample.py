@@ -1,8 +1,9 @@
 """`chargen sample`: write text with a checkpoint."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,12 +15,15 @@ from chargen.cli.options import (
     encoding_option,
     field_options,
     find_checkpoint,
+    newlines_option,
     option,
     quiet_option,
+    reads_pipe,
+    text_format,
     threads_option,
     was_given,
 )
-from chargen.cli.plain import harmless
+from chargen.cli.plain import harmless, visible
 from chargen.cli.texts import Output, stream, summarise, write_found, write_most_likely
 from chargen.config import (
     MAX_COPY,
@@ -30,7 +34,7 @@ from chargen.config import (
     check_random_seed,
     draw_random_seed,
 )
-from chargen.errors import OptionError
+from chargen.errors import OptionError, VocabularyError
 from chargen.fields import flag_of
 
 __all__ = ["command"]
@@ -39,6 +43,10 @@ TRIES = 100
 """The default of `--tries`: a command gives up if fewer than one text in a hundred is kept."""
 NOT_WITH_ENDLESS = ("length", "count", "seeds", "jsonl", "unique", "match", "reject", "beam")
 """Options that do not go with `--endless`."""
+NOT_WITH_INTERACTIVE = (
+    "seeds", "count", "endless", "jsonl", "beam", "unique", "match", "reject",
+)  # fmt: skip
+"""Options that do not go with `--interactive`."""
 NOT_WITH_BEAM = (
     "temperature", "top_k", "top_p", "min_p", "random_seed", "repetition_guard", "max_copy",
     "unique", "match", "reject",
@@ -50,18 +58,19 @@ NOT_WITH_BEAM = (
     "sample",
     cls=Command,
     short_help="Write text.",
-    epilog="Example: chargen sample --prompt 'Once upon' --length 300",
+    epilog="Example: chargen sample 'Once upon' --length 300",
 )
+@click.argument("prompt", required=False, metavar="[PROMPT]")
 @checkpoint_option
 @option(
     "-s",
     "--seed",
     "--prompt",
-    "prompt",
-    default="",
+    "seed",
     group="prompt",
-    default_words="a new line",
-    help="The prompt: what the text begins with.",
+    metavar="PROMPT",
+    default_words="what is piped in, else a new line",
+    help="What the text begins with: another way to give PROMPT.",
 )
 @option(
     "--seeds",
@@ -69,6 +78,14 @@ NOT_WITH_BEAM = (
     metavar="FILE|-",
     shell_complete=complete_file,
     help="Read prompts, one per line, and write a text for each.",
+)
+@option(
+    "-i",
+    "--interactive",
+    is_flag=True,
+    group="prompt",
+    help="Ask for prompts on the terminal, one after the other, and answer each; settings can be "
+    "changed in between.",
 )
 @option(
     "--unknown",
@@ -115,7 +132,8 @@ NOT_WITH_BEAM = (
     shell_complete=complete_file,
     help="The text for --max-copy and --unique; may be given several times.",
 )
-@encoding_option("--corpus and --seeds", "constraints")
+@encoding_option("--corpus, --seeds and what is piped in", "constraints")
+@newlines_option("--corpus", "constraints", "as the text was read that the model learned from")
 @option(
     "--unique",
     is_flag=True,
@@ -172,9 +190,11 @@ NOT_WITH_BEAM = (
 def command(
     context: click.Context,
     /,
+    prompt: str | None,
     checkpoint: str | None,
-    prompt: str,
+    seed: str | None,
     seeds: str | None,
+    interactive: bool,
     length: int | None,
     endless: bool,
     count: int,
@@ -188,6 +208,7 @@ def command(
     max_copy: int | None,
     corpus: tuple[str, ...],
     encoding: str,
+    newlines: str | None,
     unique: bool,
     match: str | None,
     reject: str | None,
@@ -195,43 +216,60 @@ def command(
     beam: int | None,
     **options: Any,
 ) -> None:
-    """Write text that continues a prompt.
+    """Write text that continues PROMPT.
 
+    Without PROMPT, what is piped in is the prompt, less a newline at its end; give - to wait for a
+    slow pipe.
     Text is written as it is made; a newline follows each text. Temperature, top-k, top-p and min-p
     are applied in that order, to the characters that the constraints allow.
     """
     _check(context)
     config = SampleConfig(length=None if endless else length, **options)
 
-    from chargen.data.corpus import read_text
+    from chargen.data.corpus import STANDARD_INPUT, read_ids, read_text
     from chargen.model import load
     from chargen.sampling.guards import CopyIndex
     from chargen.sampling.selection import Selector, TextFilter, pattern
 
-    # Read once for both: standard input cannot be read again.
-    text = "".join(read_text(corpus, encoding)) if unique else None
-    text_filter = TextFilter(
-        unique=unique,
-        lines=frozenset() if text is None else frozenset(text.split("\n")),
-        match=pattern("match", match),
-        reject=pattern("reject", reject),
-    )
+    patterns = {"match": pattern("match", match), "reject": pattern("reject", reject)}
     model = load(find_checkpoint(checkpoint, quiet=quiet), threads=threads)
-    groups = [[prompt]] if seeds is None else _read_prompts(seeds, encoding)
+    newlines = newlines or model.checkpoint.training.newlines
+    how = text_format(encoding, newlines, quiet=quiet)
+    # Read once for both: standard input cannot be read again.
+    text = "".join(read_text(corpus, how)) if unique else None
+    lines = frozenset() if text is None else frozenset(text.split("\n"))
+    text_filter = TextFilter(unique=unique, lines=lines, **patterns)
     shown = harmless if sys.stdout.isatty() and not raw else str
     output = Output(echo=echo, jsonl=jsonl, shown=shown)
+    base = draw_random_seed() if random_seed is None else random_seed
+    copies = None
+    if max_copy is not None:
+        vocabulary = model.vocabulary
+        ids = read_ids(corpus, vocabulary, how) if text is None else vocabulary.encode(text)
+        copies = CopyIndex(ids, max_copy, len(vocabulary))
+    if interactive:
+        from chargen.cli.interactive import Conversation
+
+        conversation = Conversation(model, config, base, unknown, copies, output)
+        conversation.hold(prompt if seed is None else seed, quiet=quiet)
+        return
+    if seeds is None:
+        if seed is None:
+            piped = STANDARD_INPUT not in corpus  # or it would be both
+            seed = _settle_prompt(prompt, piped, encoding, quiet)
+        groups: Iterable[list[str]] = [[seed]]
+    else:
+        groups = _read_prompts(seeds, encoding)
     if beam is not None:
         for each in chain.from_iterable(groups):
             write_most_likely(model, each, config, beam, count, unknown, output)
         return
-    copies = None
-    if max_copy is not None:
-        copies = (
-            model.copy_index(corpus, max_copy, encoding)
-            if text is None
-            else CopyIndex(model.vocabulary.encode(text), max_copy, len(model.vocabulary))
+    if count > 1 and not quiet and (config.temperature == 0 or config.top_k == 1):
+        click.echo(
+            f"chargen: the most likely character is always taken, so the {count:,} texts are the "
+            "same; give a --temperature above 0, or --beam for other likely texts",
+            err=True,
         )
-    base = draw_random_seed() if random_seed is None else random_seed
     if jsonl or not text_filter.is_free:
         selector = Selector(
             model,
@@ -248,27 +286,52 @@ def command(
         if not (quiet or text_filter.is_free):
             click.echo(summarise(output, selector, text_filter), err=True)
         return
+    typed = seeds == STANDARD_INPUT and sys.stdin.isatty()
     for group in groups:
-        stream(model, group, count, config, base, unknown, copies, output)
+        try:
+            stream(model, group, count, config, base, unknown, copies, output)
+        except VocabularyError as error:
+            if not typed:
+                raise
+            click.echo(f"chargen: {visible(str(error))}", err=True)
         base += len(group) * count
 
 
 def _check(context: click.Context) -> None:
     """Refuse options that are out of range or do not go together."""
+    from chargen.checkpoint.directory import CONFIG
+    from chargen.data.corpus import STANDARD_INPUT
+
     given = context.params
     filters = given["unique"] or given["match"] is not None or given["reject"] is not None
     if was_given(context, "tries") and not filters:
         raise OptionError("--tries is for --unique, --match and --reject; give one of them with it")
-    if was_given(context, "encoding") and not (given["corpus"] or given["seeds"]):
-        raise OptionError("--encoding is for --corpus and --seeds; give one of them with it")
+    typed = given["seed"] is not None or given["prompt"] not in (None, STANDARD_INPUT)
+    if was_given(context, "encoding") and typed and not given["corpus"]:
+        raise OptionError(
+            "--encoding is for --corpus, --seeds and what is piped in; give one of them with it"
+        )
     if given["jsonl"] and not given["echo"]:
         raise OptionError("--jsonl writes the prompt apart from its text; leave out --no-echo")
+    if given["interactive"]:
+        _check_apart(context, "interactive", "answers what is typed", NOT_WITH_INTERACTIVE)
+        if not (sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()):
+            raise OptionError(
+                "--interactive needs a terminal; to answer prompts from a pipe, give --seeds -"
+            )
     if given["endless"]:
         _check_apart(context, "endless", "writes one text without end", NOT_WITH_ENDLESS)
     if given["beam"] is not None:
         _check_apart(context, "beam", "searches for the most likely text", NOT_WITH_BEAM)
-    if given["seeds"] is not None and was_given(context, "prompt"):
-        raise OptionError("--seed and --seeds both say what to begin with; give one of them")
+    prompts = ["PROMPT"] if given["prompt"] is not None else []
+    prompts += [f"--{name}" for name in ("seed", "seeds") if given[name] is not None]
+    if len(prompts) > 1:
+        raise OptionError(f"{' and '.join(prompts)} both say what to begin with; give one of them")
+    if given["prompt"] and (Path(given["prompt"]) / CONFIG).is_file():
+        raise OptionError(
+            f"{given['prompt']} is a checkpoint, not a prompt; did you mean -c {given['prompt']}? "
+            "Give a prompt of that name with --seed"
+        )
     for name in ("count", "tries"):
         if given[name] < 1:
             raise OptionError(f"--{name} must be 1 or more; found {given[name]}")
@@ -291,12 +354,33 @@ def _check_apart(context: click.Context, option: str, what: str, others: Sequenc
             raise OptionError(f"{flag_of(option)} {what}; it does not go with {flag_of(name)}")
 
 
+def _settle_prompt(prompt: str | None, piped: bool, encoding: str, quiet: bool) -> str:
+    """Return the prompt that was given, else what is piped in, less a newline at its end.
+
+    Args:
+        prompt: the argument.
+        piped: whether standard input may be the prompt if there is no argument.
+        encoding: the encoding of standard input.
+        quiet: leave out the note that nothing was piped in.
+    """
+    from chargen.data.corpus import STANDARD_INPUT, TextFormat, read_text
+
+    if prompt not in (None, STANDARD_INPUT):
+        return prompt
+    if prompt is None and not (
+        piped and reads_pipe("the text begins with a new line", quiet=quiet)
+    ):
+        return ""
+    text = "".join(read_text([STANDARD_INPUT], TextFormat(encoding)))
+    return text.removesuffix("\n").removesuffix("\r")
+
+
 def _read_prompts(source: str, encoding: str) -> Iterator[list[str]]:
     """Yield the lines of a file or of standard input, in groups of those that have arrived."""
-    from chargen.data.corpus import read_text
+    from chargen.data.corpus import TextFormat, read_text
 
     rest = ""
-    for block in read_text([source], encoding, pauses=True):
+    for block in read_text([source], TextFormat(encoding), pauses=True):
         *lines, rest = (rest + block).split("\n")
         if lines:
             yield [line.removesuffix("\r") for line in lines]

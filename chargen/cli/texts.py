@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chargen.cli.plain import json_line, visible
+from chargen.cli.plain import counted, json_line, visible
 from chargen.config import SampleConfig, Unknown
 
 if TYPE_CHECKING:
@@ -128,6 +128,9 @@ def write_most_likely(
 
 def summarise(output: Output, selector: "Selector", text_filter: "TextFilter") -> str:
     """Return how many texts were kept, and why the others were not."""
-    reasons = text_filter.reasons()
-    kept = f"{output.count:,} texts out of {selector.written:,}"
-    return f"{kept}: {reasons}" if reasons else kept
+    reasons = [each for each in [text_filter.reasons()] if each]
+    # Texts are written together, so that some come after enough are found.
+    if more := selector.written - output.count - text_filter.refused.total():
+        reasons.append(f"{more:,} more than needed")
+    kept = f"{counted(output.count, 'text')} out of {selector.written:,}"
+    return f"{kept}: {', '.join(reasons)}" if reasons else kept

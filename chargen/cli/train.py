@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,12 @@ from chargen.cli.options import (
     quiet_option,
     was_given,
 )
+from chargen.cli.plain import counted, steps_of, table, visible
 from chargen.config import TRAIN_OPTIONS
+from chargen.errors import OptionError
+
+if TYPE_CHECKING:
+    from chargen.training.events import Preview
 
 __all__ = ["command"]
 
@@ -58,6 +63,13 @@ __all__ = ["command"]
     help="Start from the network and the weights of another checkpoint with the same characters.",
 )
 @field_options(*TRAIN_OPTIONS.values())
+@option(
+    "--plan",
+    is_flag=True,
+    group="output",
+    help="Print what would be trained, and how long that would take, and end. It takes some "
+    "seconds, because the first steps are tried.",
+)
 @quiet_option
 @click.pass_context
 def command(
@@ -68,6 +80,7 @@ def command(
     resume: bool,
     force: bool,
     init_from: str | None,
+    plan: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -81,9 +94,22 @@ def command(
 
     check_support()  # before Rich is imported, which a light install leaves out
     from chargen.cli.console import TrainingDisplay
-    from chargen.training.train import train
+    from chargen.training.train import preview, train
 
     given = {name: options[name] for name in TRAIN_OPTIONS if was_given(context, name)}
+    if plan:
+        if resume:
+            raise OptionError("--plan is for a new run; leave out --resume")
+        with TrainingDisplay(quiet=quiet) as display:
+            found = preview(
+                texts,
+                checkpoint=checkpoint,
+                init_from=init_from,
+                report=display.report,
+                **given,
+            )
+        click.echo(_sheet(found))
+        return
     with _unread_messages_ignored(), TrainingDisplay(quiet=quiet) as display:
         path = train(
             texts,
@@ -95,6 +121,40 @@ def command(
             **given,
         )
     click.echo(path)
+
+
+def _sheet(found: "Preview") -> str:
+    from chargen.checkpoint.architecture import title
+
+    started, checkpoint = found.started, found.started.checkpoint
+    model, training, corpus = checkpoint.model, checkpoint.training, checkpoint.corpus
+    held_out = f"{corpus.validation_characters:,}"
+    dropped = [
+        f"{value:.4g} of the {what}"
+        for value, what in ((model.dropout, "outputs"), (training.weight_drop, "recurrent weights"))
+        if value
+    ]
+    rows = [
+        ("checkpoint", visible(str(checkpoint.path))),
+        ("text", f"{corpus.characters:,} characters, {len(checkpoint.vocabulary):,} distinct"),
+        ("held out", f"{held_out}, which leaves {corpus.train_characters:,} to learn from"),
+        ("network", f"{title(model)}, {started.parameters:,} parameters"),
+        ("steps", steps_of(started)),
+        ("learning rate", f"{training.learning_rate:.4g}, {training.schedule}"),
+        ("dropped", ", ".join(dropped) or "nothing"),
+        ("precision", training.precision),
+        ("memory", f"{found.memory / 1e9:.1f} GB or a little more"),
+        ("time", f"about {_words(found.seconds)} on this machine as it is now"),
+    ]
+    return table(rows)
+
+
+def _words(seconds: float) -> str:
+    """Return a time as a person would say it."""
+    for size, noun in ((3600, "hour"), (60, "minute")):
+        if seconds >= 1.5 * size:
+            return counted(round(seconds / size), noun)
+    return counted(round(seconds), "second")
 
 
 @contextmanager

@@ -9,12 +9,13 @@ import bz2
 import codecs
 import gzip
 import hashlib
+import io
 import lzma
 import os
 import select
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from io import BufferedReader
@@ -24,6 +25,7 @@ from weakref import WeakSet
 
 import numpy as np
 
+from chargen.config import Newlines
 from chargen.data.vocabulary import (
     LAST_CODE_POINT,
     REPLACEMENT,
@@ -40,7 +42,9 @@ __all__ = [
     "STANDARD_INPUT",
     "Corpus",
     "Ids",
+    "TextFormat",
     "fingerprint",
+    "holds_input",
     "read_corpus",
     "read_ids",
     "read_text",
@@ -61,6 +65,37 @@ DECOMPRESSORS: dict[str, Callable[[Path, Literal["rb"]], object]] = {
 }
 """What opens a compressed text, by the ending of its name."""
 BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
+WIDE_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",  # before that of UTF-16, with which it begins
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""The encodings that their byte order marks tell from UTF-8, which none of these begins."""
+NEWLINE_NAMES = {"\r\n": "CRLF", "\r": "CR"}
+
+
+def _ignore(note: str) -> None:
+    """Ignore a note about a text."""
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """How the bytes of a text become characters.
+
+    Attributes:
+        encoding: the encoding. A text with the byte order mark of UTF-16 or UTF-32 is read as that
+            if this is UTF-8. The mark itself is dropped.
+        newlines: "lf" makes CRLF and a lone CR one LF; "keep" leaves them.
+        note: is told in a sentence if that changed a text.
+    """
+
+    encoding: str = "utf-8"
+    newlines: Newlines = "lf"
+    note: Callable[[str], None] = _ignore
+
+
+USUAL = TextFormat()
 
 
 @dataclass(frozen=True)
@@ -77,15 +112,15 @@ class Corpus:
     vocabulary: Vocabulary
     sha256: str
 
-    def split(self, validation: float | str, encoding: str = "utf-8") -> tuple[Ids, Ids]:
+    def split(self, validation: float | str, text_format: TextFormat = USUAL) -> tuple[Ids, Ids]:
         """Return the ids to train on and the held-out ids.
 
         Args:
             validation: the share of the text to hold out, from its end, or a held-out file.
-            encoding: the encoding of that file.
+            text_format: how that file is read.
         """
         if isinstance(validation, str):
-            return self.ids, read_ids([validation], self.vocabulary, encoding)
+            return self.ids, read_ids([validation], self.vocabulary, text_format)
         cut = split_at(len(self.ids), validation)
         return self.ids[:cut], self.ids[cut:]
 
@@ -113,14 +148,37 @@ def standard_input() -> IO[bytes]:
 _READ_BEFORE: WeakSet[IO[bytes]] = WeakSet()
 
 
+def holds_input() -> bool | None:
+    """Return whether standard input is a pipe or a file with something in it.
+
+    Nothing is taken from it. A terminal holds nothing. None means a pipe that may still send
+    something, as whoever writes to it has neither done so nor closed it; it is not waited for,
+    because many a program leaves such a pipe open for the commands that it starts.
+    """
+    if sys.stdin is None or sys.stdin.isatty():
+        return False
+    stream = sys.stdin.buffer
+    try:
+        if stream.seekable():
+            position = stream.tell()
+            found = bool(stream.read(1))
+            stream.seek(position)
+            return found
+        ready, _, _ = select.select([stream], [], [], 0)
+        # At its end a pipe is ready too, and gives nothing.
+        return bool(cast("BufferedReader", stream).peek(1)) if ready else None
+    except (OSError, ValueError, AttributeError):  # not a file of the operating system
+        return False
+
+
 def read_text(
-    sources: Sequence[str], encoding: str = "utf-8", *, pauses: bool = False
+    sources: Sequence[str], text_format: TextFormat = USUAL, *, pauses: bool = False
 ) -> Iterator[str]:
     """Yield the text of the sources in blocks, in order, with nothing added between sources.
 
     Args:
         sources: paths, or "-" for standard input; `.gz`, `.bz2` and `.xz` are decompressed.
-        encoding: the encoding of the text; a byte order mark at the start of a source is dropped.
+        text_format: how their bytes become characters.
         pauses: yield what is available without waiting for a whole block, and an empty block
             when a source, such as a pipe, has nothing more for the moment.
 
@@ -128,7 +186,8 @@ def read_text(
         CorpusError: a source is missing or unreadable, or contains bytes that do not decode.
         OptionError: the encoding is unknown.
     """
-    decoder_class = _incremental_decoder(encoding)
+    _incremental_decoder(text_format.encoding)  # refused before a source is opened
+    changed: dict[str, set[str]] = {}
     if sources.count(STANDARD_INPUT) > 1:
         raise OptionError(
             "standard input can be read only once; found - twice among the texts; name a file for "
@@ -138,10 +197,13 @@ def read_text(
         name = "standard input" if source == STANDARD_INPUT else source
         try:
             with _open(source) as stream:
-                blocks = _blocks(stream, pauses)
-                yield from _decode(blocks, decoder_class("strict"), name, encoding)
+                text = _decode(_blocks(stream, pauses), name, text_format.encoding)
+                if text_format.newlines == "lf":
+                    found = changed[name] = set()
+                    text = _with_plain_newlines(text, found)
+                yield from text
         except FileNotFoundError:
-            raise CorpusError(f"no such file: {name}; check the path") from None
+            raise CorpusError(f"no such file: {name}; {_remedy(name)}") from None
         except IsADirectoryError:
             raise CorpusError(f"{name} is a directory; name the text files in it") from None
         except (gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
@@ -152,6 +214,7 @@ def read_text(
             raise CorpusError(
                 f"cannot read {name}: {error.strerror}; check the path and its permissions"
             ) from None
+    _note_newlines(changed, text_format)
 
 
 def split_into_parts(blocks: Iterable[str], characters: int) -> Iterator[str]:
@@ -181,19 +244,21 @@ def split_into_parts(blocks: Iterable[str], characters: int) -> Iterator[str]:
         yield "".join([*lines, *unfinished])
 
 
-def read_corpus(sources: Sequence[str], *, encoding: str = "utf-8", min_count: int = 1) -> Corpus:
+def read_corpus(
+    sources: Sequence[str], text_format: TextFormat = USUAL, *, min_count: int = 1
+) -> Corpus:
     """Read the sources and build their vocabulary.
 
     Args:
         sources: as for `read_text`.
-        encoding: as for `read_text`.
+        text_format: as for `read_text`.
         min_count: characters that occur less often are replaced by U+FFFD.
 
     Raises:
         CorpusError: as for `read_text`; also if the sources contain no text.
     """
     builder = _Builder(_capacity(sources))
-    for block in read_text(sources, encoding):
+    for block in read_text(sources, text_format):
         builder.add(block)
     if not builder.size:
         names = ", ".join("standard input" if s == STANDARD_INPUT else s for s in sources)
@@ -201,9 +266,11 @@ def read_corpus(sources: Sequence[str], *, encoding: str = "utf-8", min_count: i
     return builder.corpus(min_count)
 
 
-def read_ids(sources: Sequence[str], vocabulary: Vocabulary, encoding: str = "utf-8") -> Ids:
+def read_ids(
+    sources: Sequence[str], vocabulary: Vocabulary, text_format: TextFormat = USUAL
+) -> Ids:
     """Return the sources as ids of a vocabulary; unknown characters get `vocabulary.unknown`."""
-    return _encode_blocks(read_text(sources, encoding), vocabulary, _capacity(sources))
+    return _encode_blocks(read_text(sources, text_format), vocabulary, _capacity(sources))
 
 
 def fingerprint(ids: Ids) -> str:
@@ -275,9 +342,42 @@ def _is_ready(stream: IO[bytes]) -> bool:
     return bool(ready)
 
 
-def _decode(
-    blocks: Iterable[bytes | None], decoder: codecs.IncrementalDecoder, name: str, encoding: str
-) -> Iterator[str]:
+def _remedy(name: str) -> str:
+    """Return what to do about a file that does not exist."""
+    if name.startswith(("http://", "https://")):
+        return (
+            f"chargen reads no addresses: pipe the text in, as in `curl -s {name} | chargen ... -`"
+        )
+    return "check the path"
+
+
+def _with_plain_newlines(blocks: Iterable[str], found: set[str]) -> Iterator[str]:
+    """Yield the text with LF for CRLF and a lone CR, and add those that were in it to `found`."""
+    decoder = io.IncrementalNewlineDecoder(None, translate=True)
+    for block in blocks:
+        # A CR at the end of a block waits for what comes next.
+        yield decoder.decode(block)
+    if last := decoder.decode("", final=True):
+        yield last
+    kinds = decoder.newlines or ()
+    found.update({kinds} if isinstance(kinds, str) else kinds)
+
+
+def _note_newlines(changed: Mapping[str, Iterable[str]], text_format: TextFormat) -> None:
+    """Say which texts had other newlines, if any had."""
+    names = [name for name, kinds in changed.items() if NEWLINE_NAMES.keys() & kinds]
+    if not names:
+        return
+    kinds = set().union(*(changed[name] for name in names))
+    which = " and ".join(NEWLINE_NAMES[kind] for kind in NEWLINE_NAMES if kind in kinds)
+    others = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+    text_format.note(
+        f"{names[0]}{others}: {which} at the ends of lines is read as LF; --newlines keep keeps it"
+    )
+
+
+def _decode(blocks: Iterable[bytes | None], name: str, encoding: str) -> Iterator[str]:
+    decoder: codecs.IncrementalDecoder | None = None
     offset = 0  # of this block in the source, in bytes
     line = 1
     first = True
@@ -285,6 +385,11 @@ def _decode(
         if block is None:
             yield ""
             continue
+        if decoder is None:
+            if codecs.lookup(encoding).name == "utf-8":
+                marked = (WIDE_MARKS[mark] for mark in WIDE_MARKS if block.startswith(mark))
+                encoding = next(marked, encoding)
+            decoder = _incremental_decoder(encoding)("strict")
         state = decoder.getstate()
         wrong: UnicodeDecodeError | None = None
         try:

@@ -99,6 +99,10 @@ class CopyIndex:
         self._bounds = _view(bounds.astype(np.min_scalar_type(len(hashes))))
         self._hashes, self._ends = _view(hashes), _view(ends)
 
+    def __repr__(self) -> str:
+        passages = f"{len(self._ends):,} passages of {self.length} characters"
+        return f"<CopyIndex of {passages}, {self.nbytes:,} bytes>"
+
     def __getstate__(self) -> dict[str, Any]:
         # Memoryviews cannot be pickled.
         return {k: np.asarray(v) if k in _VIEWS else v for k, v in vars(self).items()}

@@ -39,6 +39,13 @@ class Score:
     seconds: float
     characters_per_second: float
 
+    def __repr__(self) -> str:
+        unknown = f", {self.unknown_characters:,} unknown" if self.unknown_characters else ""
+        return (
+            f"<Score {self.bits_per_character:.4f} bits per character, accuracy "
+            f"{self.accuracy:.4f}, {self.characters:,} characters{unknown}>"
+        )
+
 
 @dataclass(frozen=True)
 class Tally:

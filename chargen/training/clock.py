@@ -83,6 +83,11 @@ class Clock:
         return round(step * self._step_characters)
 
     @property
+    def evaluations(self) -> int:
+        """How many evaluations the whole run has, if it has no budget."""
+        return -(-self.total_steps // self._training.evaluate_every)
+
+    @property
     def characters_per_second(self) -> float:
         """The throughput of this session, evaluations included."""
         return self._steps_per_second() * self._step_characters

@@ -13,6 +13,8 @@ __all__ = [
     "COPIED_LENGTH",
     "Evaluated",
     "Event",
+    "Noted",
+    "Preview",
     "Progressed",
     "Reason",
     "Recovered",
@@ -23,6 +25,17 @@ __all__ = [
 
 COPIED_LENGTH = 20
 """The length in characters from which on a passage counts as copied: about four words."""
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Something about the texts that the user should know, before the run starts.
+
+    Attributes:
+        sentence: what it is, without a full stop.
+    """
+
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -128,5 +141,21 @@ class Stopped:
     usual: float | None = None
 
 
-Event = Started | Progressed | Evaluated | Recovered | Stopped
+@dataclass(frozen=True)
+class Preview:
+    """A run as it would be; the answer of a rehearsal, and no event of a run.
+
+    Attributes:
+        started: the event that would open it.
+        seconds: how long it would take on this machine, start-up included: its budget, or an
+            estimate.
+        memory: how many bytes this process held at most.
+    """
+
+    started: Started
+    seconds: float
+    memory: int
+
+
+Event = Noted | Started | Progressed | Evaluated | Recovered | Stopped
 Report = Callable[[Event], None]

@@ -46,6 +46,7 @@ from chargen.training.events import (
     COPIED_LENGTH,
     Evaluated,
     Event,
+    Preview,
     Progressed,
     Reason,
     Recovered,
@@ -54,14 +55,17 @@ from chargen.training.events import (
 )
 from chargen.training.interruption import Interruption
 from chargen.training.lock import Lock
+from chargen.training.machine import most_memory_used
 from chargen.training.plan import Plan
 
-__all__ = ["run"]
+__all__ = ["rehearse", "run"]
 
 BLOCK_SECONDS = 0.1
 """How long a block of steps should take: Ctrl-C takes effect when the block ends."""
 BLOCK_STEPS = 64
 """The most steps in a block, whose batches are held in memory together."""
+REHEARSAL_SECONDS = 3.0
+"""How long a rehearsal takes steps, once they are compiled."""
 REPORT_SECONDS = 0.2
 """The time between two reports of progress, which is as often as the eye can follow."""
 SAMPLE_LENGTH = 100
@@ -129,6 +133,28 @@ def run(plan: Plan, lock: Lock, started: float | None = None) -> Iterator[Event]
             reason = "interrupted"
             trainer.save_unsaved()
         yield trainer.stopped(reason)
+
+
+def rehearse(plan: Plan, started: float) -> Preview:
+    """Take the first steps of a plan to find out how long it would take, and write nothing.
+
+    Args:
+        plan: what to train.
+        started: when the command began, by `time.monotonic`.
+    """
+    trainer = _Trainer(plan, started)
+    clock, budget = trainer.clock, plan.checkpoint.training.budget
+    clock.begin()
+    trainer.learn()  # which compiles
+    until = time.monotonic() + REHEARSAL_SECONDS
+    while time.monotonic() < until and not clock.is_over:
+        trainer.learn()
+    seconds = clock.elapsed() + clock.seconds_left
+    if budget is None:
+        seconds += clock.evaluations * trainer.time_evaluation()
+    else:
+        seconds = min(seconds, budget)
+    return Preview(trainer.started(), seconds, most_memory_used())
 
 
 class _Trainer:
@@ -278,6 +304,12 @@ class _Trainer:
         clock = self.clock
         clock.count_evaluation(time.monotonic() - started)
         return Evaluated(record, sample, clock.characters_per_second, clock.seconds_left)
+
+    def time_evaluation(self) -> float:
+        """Return the seconds that an evaluation takes."""
+        started = time.monotonic()
+        self._score_and_sample()
+        return time.monotonic() - started
 
     @property
     def is_save_due(self) -> bool:

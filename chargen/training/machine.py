@@ -6,6 +6,7 @@ different models.
 """
 
 import os
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,7 @@ __all__ = [
     "bfloat16_feature",
     "features",
     "memory_bytes",
+    "most_memory_used",
     "this_machine",
     "training_throughput",
 ]
@@ -135,6 +137,14 @@ def memory_bytes() -> int:
     with suppress(OSError, ValueError):  # another system, or no limit, which reads "max"
         found.append(int(GROUP_MEMORY.read_text()))
     return min(found)
+
+
+def most_memory_used() -> int:
+    """Return the most memory that this process has had so far, in bytes."""
+    import resource  # which only Unix has
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def bfloat16_feature() -> str | None:

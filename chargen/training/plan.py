@@ -1,7 +1,7 @@
 """Settle everything about a run before it starts: its directory, its texts, its configuration."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
@@ -17,9 +17,16 @@ from chargen.checkpoint.directory import (
     Checkpoint,
     CorpusRecord,
 )
-from chargen.checkpoint.sources import Sources
+from chargen.checkpoint.sources import Sources, text_format_of
 from chargen.config import DEFAULT_FOLDER, TrainConfig, TrainOptions, check_network
-from chargen.data.corpus import DECOMPRESSORS, STANDARD_INPUT, Ids, fingerprint, read_corpus
+from chargen.data.corpus import (
+    DECOMPRESSORS,
+    STANDARD_INPUT,
+    Ids,
+    TextFormat,
+    fingerprint,
+    read_corpus,
+)
 from chargen.data.statistics import character_vectors, log_frequencies, perplexity
 from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, OptionError, TrainingError, VocabularyError
@@ -30,7 +37,7 @@ from chargen.training.defaults import default_validation, settle, with_preset
 from chargen.training.limits import TextSize, check_memory
 from chargen.training.machine import this_machine, training_throughput
 
-__all__ = ["Plan", "default_checkpoint", "plan_new", "plan_resumed"]
+__all__ = ["Plan", "check_folder", "default_checkpoint", "plan_new", "plan_resumed"]
 
 EXTENDING = ("epochs", "budget", "patience")
 """Options that say how long a run goes on."""
@@ -79,46 +86,80 @@ def default_checkpoint(source: str) -> Path:
     return DEFAULT_FOLDER / (name.stem or "text")
 
 
+def check_folder(folder: Path, *, force: bool) -> None:
+    """Refuse a directory that a new run cannot have, before minutes of training find that out.
+
+    Args:
+        folder: the directory for the checkpoint; it exists, and is locked.
+        force: the run may replace the checkpoint that is there.
+
+    Raises:
+        CheckpointError: the directory is taken or cannot be written.
+    """
+    found = [name for name in FILES if (folder / name).exists()]
+    if found and not force:
+        what = "a checkpoint" if CONFIG in found else f"{found[0]}, a file that checkpoints have"
+        raise CheckpointError(
+            f"{folder} already holds {what}; give --resume to continue its run, --force to replace "
+            "it, or another --checkpoint"
+        )
+    if CONFIG in found and _is_foreign(folder / CONFIG):
+        raise CheckpointError(
+            f"{folder / CONFIG} was not written by chargen, and --force would replace it; give "
+            "another --checkpoint"
+        )
+    trial = folder / ".chargen-trial"
+    try:
+        trial.write_bytes(b"")
+        trial.unlink()
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot write to {folder}: {error.strerror}; give another --checkpoint"
+        ) from None
+
+
 def plan_new(
     folder: Path,
     sources: Sequence[str],
     options: TrainOptions,
     *,
-    force: bool = False,
     init_from: Path | None = None,
+    note: Callable[[str], None],
 ) -> Plan:
     """Plan a new run.
 
     Args:
-        folder: the directory for the checkpoint; it exists, and is locked.
+        folder: the directory for the checkpoint, which planning does not look at.
         sources: the paths of the texts; "-" is standard input.
         options: what the caller chose, from `check_options`.
-        force: the run may replace the checkpoint that is there; planning leaves it as it is.
         init_from: a checkpoint whose network and weights to start from.
+        note: is told in a sentence what was changed in the texts.
 
     Raises:
-        CheckpointError: the directory is taken or cannot be written, or `init_from` is damaged.
+        CheckpointError: `init_from` is missing or damaged.
         CorpusError: a text cannot be read.
         OptionError: an option is out of range, or two options conflict.
         TrainingError: the text or the memory does not suffice.
         VocabularyError: the text's characters are not those of `init_from`.
     """
     # First all that can be refused without the text: that may come from a pipe, and come only once.
-    _check_free(folder, force)
-    _check_writable(folder)
     initial, weights = None, None
     if init_from is None:
         check_network(with_preset(options))
     else:
         initial = Checkpoint.open(init_from)
         options, weights = _inherited(options, initial), initial.weights()
-    encoding = options.get("encoding", TrainConfig.encoding)
+    newlines = "lf" if initial is None else initial.training.newlines
+    options = {"newlines": newlines} | options
+    text_format = TextFormat(
+        options.get("encoding", TrainConfig.encoding), options["newlines"], note
+    )
     min_count = options.get("min_count", TrainConfig.min_count)
-    corpus = read_corpus(sources, encoding=encoding, min_count=min_count)
+    corpus = read_corpus(sources, text_format, min_count=min_count)
     if initial is not None:
         _check_vocabulary(corpus.vocabulary, initial)
     validation = default_validation(len(corpus.ids), options)
-    train_ids, validation_ids = corpus.split(validation, encoding)
+    train_ids, validation_ids = corpus.split(validation, text_format)
     if isinstance(validation, str) and (validation_ids == corpus.vocabulary.unknown).all():
         raise TrainingError(
             f"--validation {validation} has no character in common with the text to learn from; "
@@ -200,7 +241,7 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
     training = TrainConfig.from_json(checkpoint.training.to_json() | changed)
     check_memory(checkpoint.model, training.batch_size)
     corpus = Sources(checkpoint).corpus(sources)
-    train_ids, validation_ids = corpus.split(training.validation, training.encoding)
+    train_ids, validation_ids = corpus.split(training.validation, text_format_of(training))
     record = checkpoint.corpus
     if isinstance(training.validation, str) and (
         fingerprint(validation_ids) != record.validation_sha256
@@ -217,21 +258,6 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
     return Plan(opened, train_ids, validation_ids, resumed=True, extended=extended)
 
 
-def _check_free(folder: Path, force: bool) -> None:
-    found = [name for name in FILES if (folder / name).exists()]
-    if found and not force:
-        what = "a checkpoint" if CONFIG in found else f"{found[0]}, a file that checkpoints have"
-        raise CheckpointError(
-            f"{folder} already holds {what}; give --resume to continue its run, --force to replace "
-            "it, or another --checkpoint"
-        )
-    if CONFIG in found and _is_foreign(folder / CONFIG):
-        raise CheckpointError(
-            f"{folder / CONFIG} was not written by chargen, and --force would replace it; give "
-            "another --checkpoint"
-        )
-
-
 def _is_foreign(config: Path) -> bool:
     """Return whether a `config.json` is valid JSON but not a checkpoint's."""
     try:
@@ -239,18 +265,6 @@ def _is_foreign(config: Path) -> bool:
     except (ValueError, RecursionError, OSError):
         return False  # it is damaged, so nothing is lost
     return not (isinstance(content, dict) and {"format", "model", "training"} <= content.keys())
-
-
-def _check_writable(folder: Path) -> None:
-    """Find out before minutes of training whether their result can be written."""
-    trial = folder / ".chargen-trial"
-    try:
-        trial.write_bytes(b"")
-        trial.unlink()
-    except OSError as error:
-        raise CheckpointError(
-            f"cannot write to {folder}: {error.strerror}; give another --checkpoint"
-        ) from None
 
 
 def _check_vocabulary(vocabulary: Vocabulary, initial: Checkpoint) -> None:

@@ -11,12 +11,18 @@ from chargen.config import TRAIN_OPTIONS, TrainOptions
 from chargen.errors import CheckpointError, OptionError
 from chargen.fields import takes
 from chargen.training.defaults import check_options
-from chargen.training.events import Event, Report
+from chargen.training.events import Event, Noted, Preview, Report
 from chargen.training.lock import Lock, claimed
-from chargen.training.plan import Plan, default_checkpoint, plan_new, plan_resumed
+from chargen.training.plan import (
+    Plan,
+    check_folder,
+    default_checkpoint,
+    plan_new,
+    plan_resumed,
+)
 from chargen.training.support import check_support
 
-__all__ = ["train"]
+__all__ = ["preview", "train"]
 
 AnyPath = str | PathLike[str]
 
@@ -77,15 +83,8 @@ def train(
         raise OptionError(
             "--resume continues a run and does not go with --force or --init-from; leave those out"
         )
-    sources = [fspath(texts)] if isinstance(texts, str | PathLike) else [fspath(t) for t in texts]
-    if checkpoint is not None:
-        if not fspath(checkpoint) or "\0" in fspath(checkpoint):
-            raise OptionError(f"--checkpoint must name a directory; found {fspath(checkpoint)!r}")
-        folder = Path(checkpoint)
-    elif sources:
-        folder = default_checkpoint(sources[0])
-    else:
-        raise OptionError("give at least one TEXT to train on, or --resume with --checkpoint")
+    sources = _sources(texts)
+    folder = _folder(sources, checkpoint)
     if not sources and not resume:
         raise OptionError("give at least one TEXT to train on; - is standard input")
     if resume:
@@ -95,11 +94,74 @@ def train(
         if resume:
             plan = plan_resumed(folder, sources, options)
         else:
-            initial = Path(init_from) if init_from is not None else None
-            plan = plan_new(folder, sources, options, force=force, init_from=initial)
+            # All that can be refused without the text comes first: that may come from a pipe, and
+            # come only once.
+            check_folder(folder, force=force)
+            plan = plan_new(
+                folder,
+                sources,
+                options,
+                init_from=Path(init_from) if init_from is not None else None,
+                note=lambda sentence: report(Noted(sentence)),
+            )
         for event in _events(plan, lock, started):
             report(event)
     return folder
+
+
+def preview(
+    texts: AnyPath | Sequence[AnyPath],
+    *,
+    checkpoint: AnyPath | None = None,
+    init_from: AnyPath | None = None,
+    report: Report = _ignore,
+    **options: Unpack[TrainOptions],
+) -> Preview:
+    """Find out what `train` would do with the same arguments, and write nothing.
+
+    It takes some seconds, because the first steps are taken to measure how long they take.
+
+    Args:
+        texts: as for `train`, and so are the others.
+        checkpoint: the directory that would be written.
+        init_from: a checkpoint whose network and weights to start from.
+        report: is told of what was changed in the texts.
+        **options: as for `train`.
+
+    Raises:
+        ChargenError: what `train` would raise before its first step, except for an error of the
+            directory.
+    """
+    started = time.monotonic()
+    check_support()
+    sources = _sources(texts)
+    if not sources:
+        raise OptionError("give at least one TEXT to plan for; - is standard input")
+    plan = plan_new(
+        _folder(sources, checkpoint),
+        sources,
+        check_options(options),
+        init_from=Path(init_from) if init_from is not None else None,
+        note=lambda sentence: report(Noted(sentence)),
+    )
+    from chargen.training.loop import rehearse
+
+    return rehearse(plan, started)
+
+
+def _sources(texts: AnyPath | Sequence[AnyPath]) -> list[str]:
+    return [fspath(texts)] if isinstance(texts, str | PathLike) else [fspath(t) for t in texts]
+
+
+def _folder(sources: Sequence[str], checkpoint: AnyPath | None) -> Path:
+    """Return the directory of the checkpoint: the one that was named, or that of the first text."""
+    if checkpoint is not None:
+        if not fspath(checkpoint) or "\0" in fspath(checkpoint):
+            raise OptionError(f"--checkpoint must name a directory; found {fspath(checkpoint)!r}")
+        return Path(checkpoint)
+    if not sources:
+        raise OptionError("give at least one TEXT to train on, or --resume with --checkpoint")
+    return default_checkpoint(sources[0])
 
 
 def _events(plan: Plan, lock: Lock, started: float) -> Iterator[Event]:

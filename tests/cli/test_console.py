@@ -50,11 +50,14 @@ def closing_lines(
     reason: Reason,
     bits: float,
     *shares: float | None,
+    first_step: int = 0,
 ) -> list[str]:
     """What is shown when a run has ended whose 6-grams need 2 bits."""
     checkpoint = make_checkpoint(folder / "ck")
     with TrainingDisplay(quiet=False) as display:
-        display.report(Started(checkpoint, 9, 0, 5, 10, unigram_bits=4.25, sixgram_bits=2.0))
+        display.report(
+            Started(checkpoint, 9, first_step, 5, 10, unigram_bits=4.25, sixgram_bits=2.0)
+        )
         capfd.readouterr()
         best = {"validation_bits": bits, "step": 10}
         display.report(Stopped(reason, checkpoint.path, 10, 60.0, best, *shares))
@@ -64,11 +67,26 @@ def closing_lines(
 def test_a_run_ends_with_its_figure_beside_those_of_counting(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):
-    ended, compared = closing_lines(tmp_path, capfd, "finished", 1.5)
+    ended, compared, following = closing_lines(tmp_path, capfd, "finished", 1.5)
     assert ended == "finished in 1:00; best: 1.500 bits per character at step 10"
     assert compared == (
         "bits per held-out character: this model 1.500, 6-grams 2.000, frequencies alone 4.250"
     )
+    assert following == f"write text with: chargen sample -c {tmp_path}/ck"
+    *_, advice = closing_lines(tmp_path, capfd, "interrupted", 1.5)
+    assert not advice.startswith("write text with")
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [("finished", "more --epochs"), ("budget", "a larger --budget"), ("patience", "--patience")],
+)
+def test_resuming_a_run_that_has_ended_says_what_continues_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], reason: Reason, remedy: str
+):
+    lines = closing_lines(tmp_path, capfd, reason, 1.5, first_step=10)
+    assert lines[1].startswith("nothing was left to do; to train on, give ")
+    assert lines[1].endswith(remedy)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +95,7 @@ def test_a_run_ends_with_its_figure_beside_those_of_counting(
 def test_a_model_that_counting_beats_is_told_so_with_a_remedy(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], reason: Reason, remedy: str
 ):
-    *_, advice = closing_lines(tmp_path, capfd, reason, 2.5)
+    *_, advice, _ = closing_lines(tmp_path, capfd, reason, 2.5)
     assert advice.startswith("6-grams, which only count, predict the text better: ")
     assert advice.endswith(remedy)
 
@@ -99,6 +117,6 @@ def test_a_model_that_copies_more_than_its_text_does_is_told_so(
     usual: float | None,
     said: str,
 ):
-    lines = closing_lines(tmp_path, capfd, "finished", 1.5, copied, usual)[2:]
+    lines = closing_lines(tmp_path, capfd, "finished", 1.5, copied, usual)[2:-1]
     assert len(lines) == bool(said)
     assert said in "".join(lines)

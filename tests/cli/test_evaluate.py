@@ -25,6 +25,7 @@ import chargen
 from chargen.checkpoint.directory import Checkpoint
 from chargen.cli import cli
 from chargen.scoring import score as score_module
+from cli.conftest import on_terminal_entirely, shell
 
 
 @pytest.mark.numeric
@@ -87,7 +88,9 @@ def test_evaluate_has_the_names_of_the_contract_and_its_parts_sum(checkpoint: Pa
     lines = [json.loads(line) for line in per_line.stdout.splitlines()]
     assert [record["text"] for record in lines] == text.decode().split("\n")
     assert [record["line"] for record in lines] == [1, 2, 3, 4]
-    assert all(list(record) == [*SCORE_NAMES, "line", "text"] for record in lines)
+    # Lines are scored together, so that none has a time of its own.
+    names = [name for name in SCORE_NAMES if name not in ("seconds", "characters_per_second")]
+    assert all(list(record) == [*names, "line", "text"] for record in lines)
     summed = sum(
         (record["characters"] - record["unknown_characters"]) * (record["bits_per_character"] or 0)
         for record in lines
@@ -132,6 +135,68 @@ def test_evaluate_without_a_text_scores_the_held_out_one(run: Run, tmp_path: Pat
     changed = run("evaluate")
     assert changed.returncode == 1
     assert "not the text that the run" in changed.stderr.decode()
+
+
+def test_what_is_piped_in_is_scored_without_being_named(checkpoint: Path, run: Run, tmp_path: Path):
+    named = json.loads(run("evaluate", "-", "-c", checkpoint, "--json", stdin=b"abc").stdout)
+    piped = run("evaluate", "-c", checkpoint, "--json", stdin=b"abc")
+    assert piped.stderr == b""
+    assert json.loads(piped.stdout)["characters"] == 3
+    assert json.loads(piped.stdout)["bits_per_character"] == named["bits_per_character"]
+    (tmp_path / "text").write_text("abcabc")
+    line = f"chargen evaluate -c {checkpoint} --json"
+    for typed in (f"{line} < text", f"cat text | {line}"):
+        result = shell(typed, tmp_path)
+        assert json.loads(result.stdout)["characters"] == 6
+
+
+def test_a_pipe_that_sends_nothing_is_not_waited_for_and_that_is_said(
+    checkpoint: Path, tmp_path: Path
+):
+    """Many a program leaves a pipe open for the commands that it starts."""
+    reading, writing = os.pipe()
+    options = {"cwd": tmp_path, "stdin": reading, "capture_output": True, "timeout": HANG}
+    commands = {
+        "the held-out text is scored": ["evaluate"],
+        "the text begins with a new line": ["sample", "-n", "5"],
+    }
+    for instead, command in commands.items():
+        result = subprocess.run([*COMMAND, *command, "-c", str(checkpoint)], **options)
+        said = f"chargen: nothing has been piped in yet, so {instead}; give - to wait for a text\n"
+        assert result.stderr.startswith(said.encode())
+        result = subprocess.run([*COMMAND, *command, "-q", "-c", str(checkpoint)], **options)
+        assert b"piped" not in result.stderr
+    os.close(reading)
+    os.close(writing)
+
+
+def test_empty_lines_are_not_judged(checkpoint: Path, run: Run):
+    text = b"abc\n\n\ndef\n"
+    options = ("evaluate", "-c", checkpoint, "--per", "line", "--json")
+
+    def lines(*more: str) -> list[str]:
+        records = run(*options, *more, stdin=text).stdout.splitlines()
+        return [json.loads(record)["text"] for record in records]
+
+    assert sorted(lines("--rank")[:2]) == ["abc", "def"]
+    assert lines("--rank")[2:] == ["", ""]
+    assert lines("--rank", "--invert") == [*reversed(lines("--rank")[:2]), "", ""]
+    assert lines("--threshold", "0") == ["abc", "def"]
+    assert lines("--threshold", "0", "--invert") == ["", ""]
+
+
+def test_rows_have_a_heading_on_a_terminal_only(checkpoint: Path, run: Run, tmp_path: Path):
+    (tmp_path / "text").write_text("ab\nc\n")
+    for per, heading, rows in (
+        ("line", ["line", "bits", "nats", "length", "unknown", "text"], 2),
+        ("char", ["place", "bits", "text"], 5),
+    ):
+        arguments = ["evaluate", "text", "-c", str(checkpoint), "--per", per]
+        piped = run(*arguments).stdout.decode().splitlines()
+        assert len(piped) == rows
+        shown = on_terminal_entirely(arguments, tmp_path).split("\r\n")
+        assert shown == ["\t".join(heading), *piped, ""]
+        assert len(on_terminal_entirely([*arguments, "--json"], tmp_path).splitlines()) == rows
 
 
 def test_an_empty_text_has_no_lines(checkpoint: Path, run: Run):

@@ -85,3 +85,33 @@ def test_which_checkpoint_is_used_is_said_where_none_was_named(
     quiet = run(*arguments.split(), "-q", stdin=b"abc")
     assert (quiet.returncode, quiet.stderr) == (0, b"")
     assert len(quiet.stdout) > 3
+
+
+@pytest.mark.parametrize("arguments", ["sample -n 3 -c", "evaluate - -c", "info"])
+def test_a_checkpoint_is_named_by_its_path_or_by_its_name_alone(
+    arguments: str, checkpoint: Path, run: Run, tmp_path: Path
+):
+    shutil.copytree(checkpoint, tmp_path / "checkpoints" / "poems")
+    for name in ("checkpoints/poems", "poems"):
+        result = run(*arguments.split(), name, stdin=b"abc")
+        assert (result.returncode, result.stderr) == (0, b"")
+    by_environment = run("info", CHARGEN_CHECKPOINT="poems")
+    assert (by_environment.returncode, by_environment.stderr) == (0, b"")
+    (tmp_path / "poems").mkdir()
+    result = run(*arguments.split(), "poems", stdin=b"abc")
+    assert b"poems is not a checkpoint: it has no config.json" in result.stderr
+
+
+def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are(
+    checkpoint: Path, run: Run, tmp_path: Path
+):
+    none = run("sample", "-c", "peoms").stderr.decode()
+    assert "no checkpoint at peoms; train one with `chargen train TEXT -o peoms`" in none
+    for number in range(7):
+        shutil.copytree(checkpoint, tmp_path / "checkpoints" / f"poems{number}")
+    result = run("sample", "-c", "peoms")
+    assert result.returncode == 1
+    said = result.stderr.decode()
+    assert said.startswith("chargen: error: no checkpoint at peoms; there is checkpoints/poems")
+    assert said.count("checkpoints/poems") == 5
+    assert " and 2 more: name one of these, or train" in said

@@ -41,6 +41,42 @@ def test_sample_writes_the_prompt_and_its_continuation(checkpoint: Path, run: Ru
         assert (same.stdout, same.stderr) == (echoed.stdout, b"")
 
 
+def test_the_prompt_is_an_argument_or_what_is_piped_in(checkpoint: Path, run: Run, tmp_path: Path):
+    options = ("sample", "-c", checkpoint, "-n", "20", "--random-seed", "3")
+    expected = run(*options, "--seed", "abc").stdout
+    assert run(*options, "abc").stdout == expected
+    for stdin in (b"abc", b"abc\n", b"abc\r\n", "\ufeffabc\n".encode()):
+        for more in ((), ("-",)):
+            result = run(*options, *more, stdin=stdin)
+            assert (result.stdout, result.stderr) == (expected, b"")
+    # One newline belongs to `echo`, a second one to the prompt.
+    assert run(*options, stdin=b"abc\n\n").stdout == run(*options, "--seed", "abc\n").stdout
+    # What is named is not looked for in a pipe, such as the one that a shell's loop reads from.
+    assert run(*options, "abc", stdin=b"def").stdout == expected
+    assert run(*options, "--seed", "", stdin=b"def").stdout == run(*options).stdout
+    assert run(*options, "--seed", "-", "--no-echo").stdout != run(*options, "-").stdout
+    latin = run(*options, "--encoding", "latin-1", "--unknown", "skip", stdin=b"ab\xe9c")
+    assert latin.stdout.decode().startswith("abéc")
+
+
+def test_standard_input_is_the_corpus_where_it_is_named_so(checkpoint: Path, run: Run):
+    options = ("sample", "-c", checkpoint, "-n", "20", "--random-seed", "3", "--jsonl")
+    for more in ("--unique", "--max-copy=5"):
+        result = run(*options, "--corpus", "-", more, stdin=b"abcdefghij\n")
+        assert json.loads(result.stdout)["seed"] == ""
+
+
+def test_texts_that_must_be_the_same_are_announced(checkpoint: Path, run: Run):
+    options = ("sample", "abc", "-c", checkpoint, "-n", "20", "--count", "2")
+    for same in (("--temperature", "0"), ("--top-k", "1")):
+        result = run(*options, *same)
+        middle = len(result.stdout) // 2
+        assert result.stdout[:middle] == result.stdout[middle:]
+        assert b"so the 2 texts are the same" in result.stderr
+        assert run(*options, *same, "--quiet").stderr == b""
+    assert run(*options).stderr == b""
+
+
 @pytest.mark.numeric
 def test_jsonl_has_the_names_of_the_contract(checkpoint: Path, run: Run):
     result = run(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -38,6 +39,38 @@ def test_training_prints_the_path_and_nothing_else_on_standard_output(
     # The newest under ./checkpoints is used where none is named.
     info = json.loads(run("info", "--json").stdout)
     assert info["model"]["units"] == 9
+
+
+@pytest.mark.parametrize("more", [(), ("--budget", "10m"), ("--predict", "last")])
+def test_a_plan_is_printed_and_nothing_written(more: tuple[str, ...], tmp_path: Path):
+    text = (ROOT / "corpora" / "tunes.abc").read_bytes().replace(b"\n", b"\r\n")
+    options = ("--units", "9", "--window", "8", "--epochs", "3", "--dropout", "0.25", *more)
+    result = run_here(tmp_path, "train", "-", "--plan", *options, stdin=text)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == (
+        b"standard input: CRLF at the ends of lines is read as LF; --newlines keep keeps it\n"
+    )
+    rows = dict(line.split("  ", 1) for line in result.stdout.decode().splitlines())
+    rows = {name: value.strip() for name, value in rows.items()}
+    assert rows["checkpoint"] == "checkpoints/stdin"
+    assert rows["text"].startswith("5,996 characters, ")
+    assert rows["held out"] == "600, which leaves 5,396 to learn from"
+    assert rows["network"].startswith("LSTM 1x9, one-hot")
+    assert rows["steps"].startswith("3 epochs of ")
+    assert "0.25 of the outputs" in rows["dropped"]
+    assert re.fullmatch(
+        r"about [\d,]+ (seconds?|minutes?) on this machine as it is now", rows["time"]
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_plan_does_not_touch_what_is_there(checkpoint: Path, tmp_path: Path):
+    shutil.copytree(checkpoint, tmp_path / "ck")
+    before = {file.name: file.read_bytes() for file in (tmp_path / "ck").iterdir()}
+    text = ROOT / "corpora" / "tunes.abc"
+    result = run_here(tmp_path, "train", text, "-o", "ck", "--plan", "--epochs", "1", "-q")
+    assert result.returncode == 0, result.stderr
+    assert {file.name: file.read_bytes() for file in (tmp_path / "ck").iterdir()} == before
 
 
 def stopped(arguments: list[str], number: int, cwd: Path) -> tuple[int, bytes, bytes, bytes]:

@@ -1,5 +1,6 @@
 """`chargen.train` takes texts of any kind and refuses wrong calls."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,8 +13,9 @@ from conftest import CLOSE, COMMAND
 
 import chargen
 from chargen.checkpoint.directory import Checkpoint
+from chargen.checkpoint.sources import Sources
 from chargen.errors import CheckpointError, OptionError
-from chargen.training.events import Event
+from chargen.training.events import Event, Noted
 from training.conftest import OTHER, SMALL, TEXT, Trained, begin
 
 
@@ -62,6 +64,38 @@ def test_rare_characters_are_replaced_by_min_count(tmp_path: Path):
     assert "".join(model.vocabulary) == " abcde\ufffd"
     assert model.evaluate("abcx").unknown_characters == 1
     assert "\ufffd" not in model.sample("ab", length=200, temperature=5)
+
+
+def test_other_systems_newlines_are_read_as_ours_unless_they_are_to_be_kept(tmp_path: Path):
+    text = tmp_path / "text"
+    text.write_bytes(b"the heron\r\ncounted\rthe moons\n" * 60)
+    events: list[Event] = []
+    path = chargen.train(text, checkpoint=tmp_path / "lf", report=events.append, **SMALL)
+    assert isinstance(events[0], Noted)
+    assert events[0].sentence.endswith(
+        "CRLF and CR at the ends of lines is read as LF; --newlines keep keeps it"
+    )
+    opened = Checkpoint.open(path)
+    assert "\r" not in opened.vocabulary
+    assert opened.corpus.characters == 28 * 60
+    assert len(Sources(opened).held_out_ids()) == opened.corpus.validation_characters
+    chargen.train(checkpoint=path, resume=True, epochs=3)
+
+    events.clear()
+    path = chargen.train(
+        text, checkpoint=tmp_path / "keep", newlines="keep", report=events.append, **SMALL
+    )
+    assert not isinstance(events[0], Noted)
+    kept = Checkpoint.open(path)
+    assert "\r" in kept.vocabulary
+    assert len(Sources(kept).held_out_ids()) == kept.corpus.validation_characters
+    again = chargen.train(text, checkpoint=tmp_path / "again", init_from=path, **SMALL)
+    assert Checkpoint.open(again).training.newlines == "keep"
+    # A checkpoint from before there was this option kept them.
+    config = json.loads((path / "config.json").read_text())
+    del config["training"]["newlines"]
+    (path / "config.json").write_text(json.dumps(config))
+    assert Checkpoint.open(path) == kept
 
 
 @pytest.mark.parametrize("characters", [2, 3, 50])
