@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import deque
 
 from chargen.config import TrainConfig
 from chargen.data.windows import Windows
@@ -19,6 +20,11 @@ EVALUATION_SHARE = 1 / 25
 LAST_EVALUATION_FACTOR = 1.2
 """How many times as long as the longest evaluation so far the last one may take, which has to fit
 into the budget."""
+RECENT_SECONDS = 20
+"""The time that the throughput is taken over: a machine's speed changes within a run, with whatever
+else it does."""
+MARK_SECONDS = 1
+"""The time between two moments to measure from."""
 ENDING_SECONDS = 1.0
 """Seconds for writing the last files and exiting, the last evaluation not included."""
 
@@ -50,7 +56,10 @@ class Clock:
         self._step_characters = windows.targets_per_epoch / windows.steps
         self._origin = started - run.seconds
         self._steps = 0  # taken in this session
-        self._marks = [(0, self.elapsed())]  # steps and seconds from which throughput is measured
+        # Steps and seconds from which throughput is measured: of the beginning, and of moments after
+        # the first block, which compiles; the oldest comes first.
+        self._beginning = (0, self.elapsed())
+        self._marks: deque[tuple[int, float]] = deque()
         self._longest_evaluation = 0.0
         self._next_evaluation = self._after(self.elapsed())
 
@@ -60,16 +69,21 @@ class Clock:
 
     def begin(self) -> None:
         """Note that the first step of this session is about to be taken."""
-        self._marks = [(0, self.elapsed())]
+        self._beginning = (0, self.elapsed())
+        self._marks.clear()
 
     def reach(self, step: int) -> None:
         """Note that the run has taken this many steps in all."""
         run = self._run
         self._steps += step - run.step
         run.step, run.seconds = step, self.elapsed()
-        if len(self._marks) == 1:  # the first block compiles
+        if not self._marks:
             self._marks.append((self._steps, run.seconds))
             self._next_evaluation = self._after(run.seconds)
+        elif run.seconds - self._marks[-1][1] >= MARK_SECONDS:
+            self._marks.append((self._steps, run.seconds))
+            while self._marks[1][1] <= run.seconds - RECENT_SECONDS:
+                self._marks.popleft()
         if run.begun is None:
             run.begun = run.seconds
 
@@ -89,12 +103,12 @@ class Clock:
 
     @property
     def characters_per_second(self) -> float:
-        """The throughput of this session, evaluations included."""
+        """The throughput of the last `RECENT_SECONDS`, evaluations included."""
         return self._steps_per_second() * self._step_characters
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until the run ends, at this session's throughput."""
+        """Seconds until the run ends, at that throughput."""
         left = self.total_steps - self._run.step
         of_epochs = left / throughput if (throughput := self._steps_per_second()) else math.inf
         if self._training.budget is None:
@@ -165,8 +179,9 @@ class Clock:
         return min(epoch_end, step - within + (within // every + 1) * every)
 
     def _steps_per_second(self) -> float:
-        """Return this session's steps per second, without its first block if there were others."""
-        steps, second = self._marks[-1] if self._steps > self._marks[-1][0] else self._marks[0]
+        """Return the recent steps per second, without the first block if there were others."""
+        since = self._marks[0] if self._marks else self._beginning
+        steps, second = since if self._steps > since[0] else self._beginning
         return (self._steps - steps) / max(self.elapsed() - second, 1e-9)
 
     def _time_to_learn(self) -> float:

@@ -72,7 +72,7 @@ class Progressed:
         epoch: the same in epochs.
         fraction: share of the run that is done, from 0 to 1.
         train_nats: mean loss since the last evaluation, in nats per character.
-        characters_per_second: throughput of this session, evaluations included.
+        characters_per_second: throughput of the last seconds, evaluations included.
         seconds_left: estimate of the time until the run ends.
     """
 
@@ -91,7 +91,7 @@ class Evaluated:
     Attributes:
         record: the line that was added to `history.jsonl`.
         sample: a short text that the model wrote.
-        characters_per_second: throughput of this session, evaluations included.
+        characters_per_second: throughput of the last seconds, evaluations included.
         seconds_left: estimate of the time until the run ends.
     """
 

@@ -28,7 +28,7 @@ def hand(monkeypatch: pytest.MonkeyPatch) -> Hand:
 
 def make_clock(run: RunState, started: float, **options: Any) -> Clock:
     """Epochs of 10 steps of 2 windows of 4 characters."""
-    training = make_training(batch_size=2, epochs=3, **options)
+    training = make_training(**{"batch_size": 2, "epochs": 3} | options)
     ids = np.zeros(2 * 4 * 10 + 4, np.uint8)
     windows = make_windows(ids, ModelConfig(vocabulary_size=2, units=1, window=4), training)
     assert windows.steps == 10
@@ -135,6 +135,20 @@ def test_the_pace_is_that_of_this_session_after_the_block_that_compiles(hand: Ha
     assert clock.seconds_left == pytest.approx(30)
     assert clock.next_block(1.0, 64) == 1
     assert clock.next_block(8.0, 64) == 4
+
+
+def test_the_pace_is_that_of_the_last_seconds(hand: Hand):
+    clock = make_clock(RunState(), hand.now, epochs=100)
+    clock.begin()
+    for step in range(1, 101):
+        hand.now += 3
+        clock.reach(step)
+    assert clock.characters_per_second == pytest.approx(8 / 3)
+    for step in range(101, 200):
+        hand.now += 0.5
+        clock.reach(step)
+    assert clock.characters_per_second == pytest.approx(16)
+    assert clock.seconds_left == pytest.approx((1000 - 199) / 2)
 
 
 @pytest.mark.parametrize(
