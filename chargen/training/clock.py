@@ -56,8 +56,8 @@ class Clock:
         self._step_characters = windows.targets_per_epoch / windows.steps
         self._origin = started - run.seconds
         self._steps = 0  # taken in this session
-        # Steps and seconds from which throughput is measured: those of the beginning, and of moments
-        # after the first block, which compiles; the oldest comes first.
+        # Steps and seconds to measure throughput from: those of the beginning, and of moments after
+        # the first block, which compiles; the oldest comes first.
         self._beginning = (0, self.elapsed())
         self._marks: deque[tuple[int, float]] = deque()
         self._longest_evaluation = 0.0
