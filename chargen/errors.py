@@ -9,9 +9,13 @@
     ├── TrainingError       a run cannot start or continue
     └── OptionError         an option is out of range or conflicts with another: exit status 2
 
-Each message is one line that says what was wrong, what was found and what to do. A programmer's
-mistake is a `ValueError` or `TypeError`, as everywhere else, and keeps its traceback.
+Each message is one line that says what was wrong, what was found and what to do. It is written as
+for the command line, with options such as --batch-size; `str` names them as in Python, batch_size.
+A programmer's mistake is a `ValueError` or `TypeError`, as everywhere else, and keeps its
+traceback.
 """
+
+import re
 
 __all__ = [
     "ChargenError",
@@ -28,6 +32,8 @@ __all__ = [
 
 MOST_SHOWN = 200
 """The most characters of a reason that are shown: it may quote a whole file."""
+OPTION = re.compile(r"(?<![^\s(])--([a-z][a-z0-9-]*)")
+"""An option in a message, but not in what the message quotes."""
 
 
 class ChargenError(Exception):
@@ -36,6 +42,11 @@ class ChargenError(Exception):
     exit_status = 1
 
     def __str__(self) -> str:
+        return OPTION.sub(lambda option: option[1].replace("-", "_"), self.as_typed)
+
+    @property
+    def as_typed(self) -> str:
+        """The message for somebody who typed a command."""
         # A path may hold surrogates, which no stream can encode, and an error must always be shown.
         return super().__str__().encode("utf-8", "backslashreplace").decode()
 

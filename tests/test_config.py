@@ -47,7 +47,7 @@ from chargen.fields import fields_of
     ],
 )
 def test_a_model_out_of_range_is_refused_by_option(field: str, value: Any):
-    with pytest.raises(OptionError, match="--" + field.replace("_", "-")):
+    with pytest.raises(OptionError, match=field):
         ModelConfig(**MODEL.to_json() | {field: value})
 
 
@@ -58,7 +58,7 @@ def test_bidirectional_goes_with_predict_last_only():
 
 
 def test_activation_goes_with_rnn_only():
-    with pytest.raises(OptionError, match="--activation relu goes only with --cell rnn"):
+    with pytest.raises(OptionError, match="activation relu goes only with cell rnn"):
         dataclasses.replace(MODEL, activation="relu")
     assert dataclasses.replace(MODEL, cell="rnn", activation="relu").activation == "relu"
 
@@ -89,7 +89,7 @@ def test_activation_goes_with_rnn_only():
     ],
 )
 def test_training_out_of_range_is_refused_by_option(field: str, value: Any):
-    with pytest.raises(OptionError, match="--" + field.replace("_", "-")):
+    with pytest.raises(OptionError, match=field):
         TrainConfig(**TRAINING.to_json() | {field: value})
 
 
@@ -108,7 +108,7 @@ def test_training_out_of_range_is_refused_by_option(field: str, value: Any):
     ],
 )
 def test_sampling_out_of_range_is_refused_by_option(field: str, value: Any):
-    with pytest.raises(OptionError, match="--" + field.replace("_", "-")):
+    with pytest.raises(OptionError, match=field):
         SampleConfig(**SampleConfig().to_json() | {field: value})
 
 
@@ -120,7 +120,7 @@ def test_checks_of_single_values_give_back_numbers_of_python():
         with pytest.raises(OptionError, match=r"must be .*; found 2\.5$"):
             check(2.5)
     assert check_threads(None) is None
-    with pytest.raises(OptionError, match="--max-copy must be"):
+    with pytest.raises(OptionError, match="max_copy must be"):
         check_max_copy(None)
 
 

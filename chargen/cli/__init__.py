@@ -63,7 +63,7 @@ class CommandGroup(click.Group):
             _set_up_process()
             status = super().main(*args, **options | {"standalone_mode": False})
         except ChargenError as error:
-            status = _fail(str(error), error.exit_status)
+            status = _fail(error.as_typed, error.exit_status)
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message(), err=True)
             status = 2

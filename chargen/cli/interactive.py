@@ -88,7 +88,7 @@ class Conversation:
                 if not self._obey(line):
                     return
             except ChargenError as error:
-                click.echo(f"chargen: {visible(str(error))}", err=True)
+                click.echo(f"chargen: {visible(error.as_typed)}", err=True)
 
     def _obey(self, line: str) -> bool:
         """Do what a line says; return whether the session goes on."""

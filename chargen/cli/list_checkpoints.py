@@ -37,7 +37,7 @@ def command(folder: str, as_json: bool, quiet: bool) -> None:
             opened = Checkpoint.open(path)
             best = opened.best()
         except CheckpointError as error:
-            click.echo(f"chargen: skipped: {visible(str(error))}", err=True)
+            click.echo(f"chargen: skipped: {visible(error.as_typed)}", err=True)
             continue
         trained = _time_of(path / MODEL)
         records.append(

@@ -293,7 +293,7 @@ def command(
         except VocabularyError as error:
             if not typed:
                 raise
-            click.echo(f"chargen: {visible(str(error))}", err=True)
+            click.echo(f"chargen: {visible(error.as_typed)}", err=True)
         base += len(group) * count
 
 

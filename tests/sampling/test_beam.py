@@ -94,9 +94,7 @@ def test_a_length_of_0_is_a_text_and_wrong_numbers_are_refused(model: Model):
     (nothing,) = most_likely(model, [], length=0, beam=3, count=1)
     assert nothing.text == ""
     assert nothing.log_probability == 0
-    with pytest.raises(OptionError, match="--beam must be from 1"):
+    with pytest.raises(OptionError, match="beam must be from 1"):
         most_likely(model, [], length=3, beam=0, count=1)
-    with pytest.raises(
-        OptionError, match="--count must be from 1 to 2, the number of --beam; found 3"
-    ):
+    with pytest.raises(OptionError, match="count must be from 1 to 2, the number of beam; found 3"):
         most_likely(model, [], length=3, beam=2, count=3)

@@ -49,7 +49,7 @@ def test_what_would_complete_a_copy_is_forbidden_and_nothing_else(
         context = tuple(text[max(0, place - length + 1) : place])
         expected = {c for c in range(size) if (*context, c) in passages}
         if len(expected) == size:
-            with pytest.raises(OptionError, match="--max-copy"):
+            with pytest.raises(OptionError, match="max_copy"):
                 guard.banned()
         else:
             assert set(guard.banned()) == expected
@@ -146,14 +146,14 @@ def test_guards_that_forbid_every_character_are_an_error(tmp_path: Path):
     copies = model.copy_index(tmp_path / "corpus", 2)
     with pytest.raises(OptionError, match="leaves no character to continue with"):
         model.sample("a", length=50, copies=copies)
-    with pytest.raises(OptionError, match="--max-copy must be 2 or more"):
+    with pytest.raises(OptionError, match="max_copy must be 2 or more"):
         model.copy_index(tmp_path / "corpus", 1)
-    with pytest.raises(OptionError, match="--repetition-guard must be"):
+    with pytest.raises(OptionError, match="repetition_guard must be"):
         model.sample(repetition_guard=1)
 
 
 def test_a_guard_that_leaves_only_what_is_never_written_says_so(tmp_path: Path):
     """U+FFFD stands for characters that were too rare, and is never drawn."""
     model = chargen.load(make_checkpoint(tmp_path, "ab" + REPLACEMENT).path)
-    with pytest.raises(OptionError, match="--repetition-guard leaves no character"):
+    with pytest.raises(OptionError, match="repetition_guard leaves no character"):
         model.sample("a", length=50, random_seed=0, repetition_guard=2)

@@ -134,7 +134,7 @@ def test_texts_that_are_not_scored_have_no_bits(model: Model):
 
 def test_a_pattern_is_a_regular_expression():
     assert pattern("match", None) is None
-    with pytest.raises(OptionError, match="--match must be a regular expression: .*found '\\('"):
+    with pytest.raises(OptionError, match="match must be a regular expression: .*found '\\('"):
         pattern("match", "(")
 
 

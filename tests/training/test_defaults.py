@@ -205,7 +205,7 @@ def test_how_much_is_held_out_follows_from_the_text():
     assert default_validation(999, {"validation": 0.5}) == 0.5
     assert default_validation(10**6, {"validation": "other.txt"}) == "other.txt"
     assert default_validation(10**6, {"preset": "tutorial"}) == 0
-    with pytest.raises(OptionError, match="--validation must be"):
+    with pytest.raises(OptionError, match="validation must be"):
         check_options({"validation": 1})
 
 
@@ -224,25 +224,25 @@ def test_nothing_to_predict_is_an_error(characters: int):
 
 @pytest.mark.parametrize("predict", ["all", "last"])
 def test_a_text_shorter_than_a_given_window_is_an_error(predict: str):
-    with pytest.raises(TrainingError, match="a window of 60 needs 61: .* --window 49 or less"):
+    with pytest.raises(TrainingError, match="a window of 60 needs 61: .* window 49 or less"):
         settle({"window": 60, "predict": predict}, 50)
 
 
 def test_a_text_shorter_than_the_given_streams_is_an_error():
-    with pytest.raises(TrainingError, match="8 streams of 10 need 81: .* --batch-size 4 or less"):
+    with pytest.raises(TrainingError, match="8 streams of 10 need 81: .* batch_size 4 or less"):
         settle({"window": 10, "batch_size": 8}, 50)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"preset": "magic"}, "--preset must be one of tutorial"),
-        ({"window": 0}, "--window must be"),
-        ({"window": "3"}, "--window must be"),
-        ({"batch_size": 0}, "--batch-size must be"),
-        ({"learning_rate": -1.0}, "--learning-rate must be"),
-        ({"bidirectional": True}, "--bidirectional needs --predict last"),
-        ({"optimizer": "lion"}, "--optimizer must be"),
+        ({"preset": "magic"}, "preset must be one of tutorial"),
+        ({"window": 0}, "window must be"),
+        ({"window": "3"}, "window must be"),
+        ({"batch_size": 0}, "batch_size must be"),
+        ({"learning_rate": -1.0}, "learning_rate must be"),
+        ({"bidirectional": True}, "bidirectional needs predict last"),
+        ({"optimizer": "lion"}, "optimizer must be"),
     ],
 )
 def test_options_out_of_range_are_named(options: dict[str, Any], message: str):

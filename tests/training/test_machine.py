@@ -93,7 +93,7 @@ def test_precision_auto_follows_from_the_processor_and_another_choice_stays():
     for machine in (Machine(2), Machine(2, bfloat16="amx_bf16")):
         assert machine.precision("float32") == ("float32", None)
         assert machine.precision("bfloat16") == ("bfloat16", None)
-    with pytest.raises(OptionError, match="--precision bfloat16 is for training on a CPU"):
+    with pytest.raises(OptionError, match="precision bfloat16 is for training on a CPU"):
         Machine(2, has_gpu=True).precision("bfloat16")
 
 

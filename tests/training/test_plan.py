@@ -24,19 +24,19 @@ def test_resume_refuses_another_text_other_options_and_a_missing_or_damaged_stat
 ):
     path = trained().copy(tmp_path)
     text = tmp_path / "fables.txt"
-    with pytest.raises(OptionError, match="--units 9 does not go with --resume, .* with 8;"):
+    with pytest.raises(OptionError, match="units 9 does not go with resume, .* with 8;"):
         chargen.train(text, checkpoint=path, resume=True, units=9)
     other = tmp_path / "other"
     other.write_text(TEXT + "!")
     with pytest.raises(CorpusError, match="not the text that the run"):
         chargen.train(other, checkpoint=path, resume=True)
-    with pytest.raises(OptionError, match="does not go with --force"):
+    with pytest.raises(OptionError, match="does not go with force"):
         chargen.train(text, checkpoint=path, resume=True, force=True)
     resume = path / "resume.safetensors"
     data = resume.read_bytes()
     resume.write_bytes(data[: len(data) // 2])
     with pytest.raises(
-        CheckpointError, match=r"resume\.safetensors cannot be resumed from .* --init-from"
+        CheckpointError, match=r"resume\.safetensors cannot be resumed from .* init_from"
     ):
         chargen.train(text, checkpoint=path, resume=True)
     resume.unlink()
@@ -59,7 +59,7 @@ def test_a_run_can_start_from_another_runs_weights(trained: Trained, text: Path,
         Checkpoint.open(second).weights(), Checkpoint.open(first).weights(), strict=True
     ):
         np.testing.assert_allclose(array, expected, atol=1e-5)
-    with pytest.raises(OptionError, match="--units 9 does not go with --init-from .* has 8"):
+    with pytest.raises(OptionError, match="units 9 does not go with init_from .* has 8"):
         chargen.train(text, checkpoint=tmp_path / "c", init_from=first, units=9)
     other = tmp_path / "other.txt"
     other.write_text(TEXT.replace("q", "") + "£")
@@ -72,7 +72,7 @@ def test_another_network_and_damaged_weights_are_refused_before_the_text_is_read
     trained: Trained, tmp_path: Path
 ):
     path = trained().copy(tmp_path)
-    with pytest.raises(OptionError, match="--units 9 does not go with --init-from"):
+    with pytest.raises(OptionError, match="units 9 does not go with init_from"):
         chargen.train(tmp_path / "nowhere", checkpoint=tmp_path / "b", init_from=path, units=9)
     (path / "model.keras").write_bytes(b"half")
     with pytest.raises(CheckpointError, match=r"model\.keras is damaged"):
@@ -96,7 +96,7 @@ def test_an_existing_checkpoint_is_replaced_only_by_force(trained: Trained, tmp_
     path = trained().copy(tmp_path)
     text = tmp_path / "fables.txt"
     before = (path / "model.keras").read_bytes()
-    with pytest.raises(CheckpointError, match="already holds a checkpoint; give --resume"):
+    with pytest.raises(CheckpointError, match="already holds a checkpoint; give resume"):
         chargen.train(text, checkpoint=path, **SMALL)
     assert (path / "model.keras").read_bytes() == before
     (path / "notes.txt").write_text("mine")
@@ -138,7 +138,7 @@ def test_resume_takes_a_text_that_was_moved_and_refuses_fewer_epochs(
         chargen.train(checkpoint=path, resume=True)
     chargen.train(moved, checkpoint=path, resume=True)
     assert Checkpoint.open(path).corpus.texts == (str(moved),)
-    with pytest.raises(TrainingError, match=r"has done 2\.0 epochs, more than --epochs 1"):
+    with pytest.raises(TrainingError, match=r"has done 2\.0 epochs, more than epochs 1"):
         chargen.train(checkpoint=path, resume=True, epochs=1)
 
 
@@ -151,7 +151,7 @@ def test_resume_takes_the_automatic_precision_that_the_run_was_started_with(
     begin(checkpoint=path, resume=True, precision="auto")
     begin(checkpoint=path, resume=True, precision=precision)
     assert Checkpoint.open(path).training.precision == precision
-    with pytest.raises(OptionError, match="--precision auto does not go with --resume"):
+    with pytest.raises(OptionError, match="precision auto does not go with resume"):
         chargen.train(checkpoint=trained().path, resume=True, precision="auto")
 
 

@@ -116,9 +116,9 @@ def test_wrong_calls_are_refused(
         chargen.train([])
     with pytest.raises(OptionError, match="give at least one TEXT"):
         chargen.train([], checkpoint=tmp_path / "ck")
-    with pytest.raises(OptionError, match="--threads must be a whole number from 1"):
+    with pytest.raises(OptionError, match="threads must be a whole number from 1"):
         chargen.train(text, threads=0)
-    with pytest.raises(OptionError, match="--min-count must be 1 or more"):
+    with pytest.raises(OptionError, match="min_count must be 1 or more"):
         chargen.train(text, checkpoint=tmp_path / "ck", min_count=0)
     path = trained().path
     with pytest.raises(OptionError, match="give one of them"):
