@@ -124,7 +124,7 @@ def test_numbers_of_numpy_are_numbers(config: Any):
 )
 @pytest.mark.parametrize("field", ["learning_rate", "budget", "epochs", "validation"])
 def test_numbers_that_no_float_holds_are_refused_as_infinite(field: str, number: Any):
-    with pytest.raises(OptionError, match=r"--[a-z-]+ must be .*; found -?inf"):
+    with pytest.raises(OptionError, match=r"[a-z_]+ must be .*; found -?inf"):
         dataclasses.replace(TRAINING, **{field: number})
 
 
