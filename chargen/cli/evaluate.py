@@ -16,6 +16,7 @@ from chargen.cli.options import (
     complete_file,
     encoding_option,
     find_checkpoint,
+    glob_option,
     json_option,
     newlines_option,
     option,
@@ -56,6 +57,7 @@ Records: TypeAlias = Iterator[list[dict[str, Any]]]
 @checkpoint_option
 @encoding_option("the texts", "text")
 @newlines_option("the texts", "text", "as the text was read that the model learned from")
+@glob_option("the texts", "text")
 @option(
     "--per",
     type=click.Choice(["text", "line", "char"]),
@@ -117,20 +119,21 @@ def command(
     as_json: bool,
     encoding: str,
     newlines: str | None,
+    glob: str,
     threads: int | None,
     quiet: bool,
 ) -> None:
     """Score TEXT: how many bits the model needs for each character; fewer is better.
 
-    TEXT is a file or - for standard input; several are joined. With none, what is piped in is
-    scored, or else the text that the training run held out. The state is carried from the first
-    character to the last. Lines and characters are scored as they come: each line before the next
-    one is sent.
+    TEXT is a file, a directory or - for standard input; several are joined. With none, what is
+    piped in is scored, or else the text that the training run held out. The state is carried from
+    the first character to the last. Lines and characters are scored as they come: each line before
+    the next one is sent.
     """
     _check(per, threshold, rank, invert, baselines)
 
     from chargen.checkpoint.sources import Sources
-    from chargen.data.corpus import STANDARD_INPUT, read_text, split_into_parts
+    from chargen.data.corpus import STANDARD_INPUT, expanded, read_text, split_into_parts
     from chargen.model import load
     from chargen.scoring.score import PART
     from chargen.scoring.tally import Tally
@@ -144,7 +147,7 @@ def command(
     newlines = newlines or model.checkpoint.training.newlines
     how = text_format(encoding, newlines, quiet=quiet)
     parts = (
-        split_into_parts(read_text(texts, how, pauses=pauses), PART)
+        split_into_parts(read_text(expanded(texts, glob, how.note), how, pauses=pauses), PART)
         if texts
         else Sources(model.checkpoint).held_out_parts(PART)
     )

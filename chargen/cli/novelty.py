@@ -56,12 +56,12 @@ def command(
 ) -> None:
     """Find the longest passage of TEXT that is also in the corpus, and how much is copied.
 
-    TEXT is a file or - for standard input, which is the default; several are joined. Copies are
+    TEXT is a file, a directory or - for standard input, the default; several are joined. Copies are
     passages of at least 10, 20 and 40 characters that are the same in both.
     """
     import numpy as np
 
-    from chargen.data.corpus import STANDARD_INPUT, read_text
+    from chargen.data.corpus import STANDARD_INPUT, expanded, read_text
     from chargen.data.passages import copied, longest_copy
     from chargen.data.vocabulary import code_points
     from chargen.scoring.tally import round_figure
@@ -69,10 +69,11 @@ def command(
     if not (texts or quiet) and sys.stdin is not None and sys.stdin.isatty():
         click.echo("chargen: reading TEXT from standard input; end it with Ctrl-D", err=True)
     how = text_format(encoding, newlines or "lf", quiet=quiet)
-    text = "".join(read_text(texts or (STANDARD_INPUT,), how))
+    text = "".join(read_text(expanded(texts or (STANDARD_INPUT,), note=how.note), how))
     points = code_points(text)
     corpus_points = np.concatenate(
-        [code_points(block) for block in read_text(corpus, how)] or [points[:0]]
+        [code_points(block) for block in read_text(expanded(corpus, note=how.note), how)]
+        or [points[:0]]
     )
     if not text:
         raise CorpusError("no text to look at: 0 characters; name a TEXT, or pipe one in")

@@ -28,6 +28,7 @@ __all__ = [
     "encoding_option",
     "field_options",
     "find_checkpoint",
+    "glob_option",
     "json_option",
     "newlines_option",
     "option",
@@ -205,6 +206,18 @@ def newlines_option(of: str, group: Group, default: str) -> Callable[[Decorated]
         group=group,
         default_words=default,
         help=f"In {of}, make CRLF and a lone CR one newline (lf), or keep them as they are.",
+    )
+
+
+def glob_option(of: str, group: Group) -> Callable[[Decorated], Decorated]:
+    """Make `--glob`, whose help names the texts that may be directories."""
+    return option(
+        "--glob",
+        group=group,
+        default="*",
+        default_words="all of them",
+        metavar="PATTERN",
+        help=f"Of a directory in {of}, read the text files whose names match this, such as '*.md'.",
     )
 
 

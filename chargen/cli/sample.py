@@ -226,7 +226,7 @@ def command(
     _check(context)
     config = SampleConfig(length=None if endless else length, **options)
 
-    from chargen.data.corpus import STANDARD_INPUT, read_ids, read_text
+    from chargen.data.corpus import STANDARD_INPUT, expanded, read_ids, read_text
     from chargen.model import load
     from chargen.sampling.guards import CopyIndex
     from chargen.sampling.selection import Selector, TextFilter, pattern
@@ -236,7 +236,8 @@ def command(
     newlines = newlines or model.checkpoint.training.newlines
     how = text_format(encoding, newlines, quiet=quiet)
     # Read once for both: standard input cannot be read again.
-    text = "".join(read_text(corpus, how)) if unique else None
+    sources = expanded(corpus, note=how.note)
+    text = "".join(read_text(sources, how)) if unique else None
     lines = frozenset() if text is None else frozenset(text.split("\n"))
     text_filter = TextFilter(unique=unique, lines=lines, **patterns)
     shown = harmless if sys.stdout.isatty() and not raw else str
@@ -245,7 +246,7 @@ def command(
     copies = None
     if max_copy is not None:
         vocabulary = model.vocabulary
-        ids = read_ids(corpus, vocabulary, how) if text is None else vocabulary.encode(text)
+        ids = read_ids(sources, vocabulary, how) if text is None else vocabulary.encode(text)
         copies = CopyIndex(ids, max_copy, len(vocabulary))
     if interactive:
         from chargen.cli.interactive import Conversation

@@ -12,6 +12,7 @@ from chargen.cli.options import (
     complete_checkpoint,
     complete_file,
     field_options,
+    glob_option,
     option,
     quiet_option,
     was_given,
@@ -63,6 +64,7 @@ __all__ = ["command"]
     help="Start from the network and the weights of another checkpoint with the same characters.",
 )
 @field_options(*TRAIN_OPTIONS.values())
+@glob_option("the texts", "text")
 @option(
     "--plan",
     is_flag=True,
@@ -80,15 +82,16 @@ def command(
     resume: bool,
     force: bool,
     init_from: str | None,
+    glob: str,
     plan: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
     """Learn from TEXT and print the checkpoint's path.
 
-    TEXT is a file, .gz, .bz2 and .xz included, or - for standard input; several are joined. With
-    no options, the size of the network and all else follow from the size of the text. Ctrl-C
-    saves the run and stops it; --resume continues it.
+    TEXT is a file, .gz, .bz2 and .xz included, a directory, or - for standard input; several are
+    joined. With no options, the size of the network and all else follow from the size of the text.
+    Ctrl-C saves the run and stops it; --resume continues it.
     """
     from chargen.training.support import check_support
 
@@ -105,6 +108,7 @@ def command(
                 texts,
                 checkpoint=checkpoint,
                 init_from=init_from,
+                glob=glob,
                 report=display.report,
                 **given,
             )
@@ -117,6 +121,7 @@ def command(
             resume=resume,
             force=force,
             init_from=init_from,
+            glob=glob,
             report=display.report,
             **given,
         )

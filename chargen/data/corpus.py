@@ -43,6 +43,7 @@ __all__ = [
     "Corpus",
     "Ids",
     "TextFormat",
+    "expanded",
     "fingerprint",
     "holds_input",
     "read_corpus",
@@ -72,6 +73,9 @@ WIDE_MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 """The encodings that their byte order marks tell from UTF-8, which none of these begins."""
+BEGINNING = 1 << 13
+"""Bytes of a file that are looked at to tell whether it is text: hardly any other lacks a zero."""
+EVERY_FILE = "*"
 NEWLINE_NAMES = {"\r\n": "CRLF", "\r": "CR"}
 
 
@@ -171,6 +175,76 @@ def holds_input() -> bool | None:
         return False
 
 
+def expanded(
+    sources: Sequence[str], pattern: str = EVERY_FILE, note: Callable[[str], None] = _ignore
+) -> list[str]:
+    """Return the sources, with the text files in and under it for each directory.
+
+    The files are in the order of their paths. Hidden files and folders are left out, and so are
+    files with a zero byte in their beginning, which no text but UTF-16 and UTF-32 has.
+
+    Args:
+        sources: paths, or "-" for standard input.
+        pattern: what the names of the files in a directory match, as a shell has it: "*.md".
+        note: is told in a sentence how many files of a directory are read.
+
+    Raises:
+        CorpusError: a directory has no such file.
+        OptionError: a pattern is given and no directory, or it is not a pattern.
+    """
+    found: list[str] = []
+    folders = [source for source in sources if source != STANDARD_INPUT and Path(source).is_dir()]
+    if pattern != EVERY_FILE and not folders:
+        raise OptionError("--glob narrows a directory; name one as TEXT, or leave it out")
+    for source in sources:
+        if source not in folders:
+            found.append(source)
+            continue
+        files = _files(Path(source), pattern)
+        texts = [str(path) for path in files if _is_text(path)]
+        if not texts:
+            raise CorpusError(
+                f"{source} has no text files{_matching(pattern)}; name another directory"
+            )
+        others = f", and {len(files) - len(texts):,} that are not text are left out"
+        note(
+            f"{source}: {len(texts):,} text files{_matching(pattern)} are read in the order of "
+            f"their paths{others if len(texts) < len(files) else ''}"
+        )
+        found += texts
+    return found
+
+
+def _matching(pattern: str) -> str:
+    return "" if pattern == EVERY_FILE else f" that match {pattern}"
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    if not pattern or Path(pattern).is_absolute():
+        raise OptionError(
+            f"--glob must be a pattern of file names, such as '*.md'; found {pattern!r}"
+        )
+    return [
+        path
+        for path in sorted(folder.rglob(pattern))
+        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+    ]
+
+
+def _is_text(path: Path) -> bool:
+    """Return whether a file looks like text; one that cannot be read does, so that this is said."""
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(BEGINNING)
+    except OSError:
+        return True
+    return (
+        b"\0" not in beginning
+        or path.suffix in DECOMPRESSORS
+        or any(beginning.startswith(mark) for mark in WIDE_MARKS)
+    )
+
+
 def read_text(
     sources: Sequence[str], text_format: TextFormat = USUAL, *, pauses: bool = False
 ) -> Iterator[str]:
@@ -205,7 +279,7 @@ def read_text(
         except FileNotFoundError:
             raise CorpusError(f"no such file: {name}; {_remedy(name)}") from None
         except IsADirectoryError:
-            raise CorpusError(f"{name} is a directory; name the text files in it") from None
+            raise CorpusError(f"{name} is a directory; name a text file") from None
         except (gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
             raise _decompression_error(name, error) from None
         except OSError as error:

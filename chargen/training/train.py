@@ -8,6 +8,7 @@ from typing import Unpack
 
 from chargen.checkpoint.directory import Checkpoint
 from chargen.config import TRAIN_OPTIONS, TrainOptions
+from chargen.data.corpus import EVERY_FILE, expanded
 from chargen.errors import CheckpointError, OptionError
 from chargen.fields import takes
 from chargen.training.defaults import check_options
@@ -39,6 +40,7 @@ def train(
     resume: bool = False,
     force: bool = False,
     init_from: AnyPath | None = None,
+    glob: str = EVERY_FILE,
     report: Report = _ignore,
     **options: Unpack[TrainOptions],
 ) -> Path:
@@ -48,14 +50,16 @@ def train(
     follow from the text; see `chargen.training.defaults`.
 
     Args:
-        texts: a path, or several whose texts are joined in order; "-" is standard input. With
-            `resume` they may be left out, as the run knows its own.
+        texts: a path, or several whose texts are joined in order; "-" is standard input, and a
+            directory stands for the text files in and under it. With `resume` they may be left out,
+            as the run knows its own.
         checkpoint: the directory to write; by default `checkpoints/<stem of the first text>`.
         resume: continue the run in `checkpoint` where it stopped. Of the options, `epochs`,
             `budget`, `patience`, `save_every` and `threads` may be changed.
         force: replace the checkpoint that is there as soon as the run starts.
         init_from: a checkpoint whose network and weights to start from; its characters must be
             those of the text.
+        glob: what the names of files in a directory match, such as "*.md".
         report: a function that is called with each event of the run; see
             `chargen.training.events`.
         **options: one entry for each field that may be chosen; `takes` fills them in here.
@@ -83,8 +87,9 @@ def train(
         raise OptionError(
             "--resume continues a run and does not go with --force or --init-from; leave those out"
         )
-    sources = _sources(texts)
-    folder = _folder(sources, checkpoint)
+    named = _sources(texts)
+    folder = _folder(named, checkpoint)
+    sources = _expanded(named, glob, report)
     if not sources and not resume:
         raise OptionError("give at least one TEXT to train on; - is standard input")
     if resume:
@@ -114,6 +119,7 @@ def preview(
     *,
     checkpoint: AnyPath | None = None,
     init_from: AnyPath | None = None,
+    glob: str = EVERY_FILE,
     report: Report = _ignore,
     **options: Unpack[TrainOptions],
 ) -> Preview:
@@ -125,6 +131,7 @@ def preview(
         texts: as for `train`, and so are the others.
         checkpoint: the directory that would be written.
         init_from: a checkpoint whose network and weights to start from.
+        glob: what the names of files in a directory match.
         report: is told of what was changed in the texts.
         **options: as for `train`.
 
@@ -134,12 +141,12 @@ def preview(
     """
     started = time.monotonic()
     check_support()
-    sources = _sources(texts)
-    if not sources:
+    named = _sources(texts)
+    if not named:
         raise OptionError("give at least one TEXT to plan for; - is standard input")
     plan = plan_new(
-        _folder(sources, checkpoint),
-        sources,
+        _folder(named, checkpoint),
+        _expanded(named, glob, report),
         check_options(options),
         init_from=Path(init_from) if init_from is not None else None,
         note=lambda sentence: report(Noted(sentence)),
@@ -151,6 +158,10 @@ def preview(
 
 def _sources(texts: AnyPath | Sequence[AnyPath]) -> list[str]:
     return [fspath(texts)] if isinstance(texts, str | PathLike) else [fspath(t) for t in texts]
+
+
+def _expanded(sources: Sequence[str], glob: str, report: Report) -> list[str]:
+    return expanded(sources, glob, lambda sentence: report(Noted(sentence)))
 
 
 def _folder(sources: Sequence[str], checkpoint: AnyPath | None) -> Path:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chargen.data import corpus as corpus_module
-from chargen.data.corpus import TextFormat, read_corpus, read_ids, read_text, split_at
+from chargen.data.corpus import TextFormat, expanded, read_corpus, read_ids, read_text, split_at
 from chargen.data.vocabulary import REPLACEMENT, Vocabulary
 from chargen.errors import CorpusError, OptionError
 
@@ -136,6 +136,59 @@ def test_a_byte_order_mark_is_dropped_from_each_file_and_kept_within(tmp_path: P
     assert "".join(read_text([wide], TextFormat("utf-16"))) == "añb"
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A directory with texts, and with what is not to be read."""
+    folder = tmp_path / "folder"
+    (folder / "b").mkdir(parents=True)
+    (folder / ".git").mkdir()
+    for name, data in {
+        "c.md": b"three",
+        "a.txt": b"one",
+        "b/x.md": b"two",
+        "b/wide.txt": "wide".encode("utf-16"),
+        "d.txt.gz": gzip.compress(b"four"),
+        "picture.png": b"\x89PNG\0\0",
+        ".hidden": b"not this",
+        ".git/config": b"nor this",
+    }.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names", "note"),
+    [
+        (
+            "*",
+            ["a.txt", "b/wide.txt", "b/x.md", "c.md", "d.txt.gz"],
+            "5 text files are read in the order of their paths, and 1 that are not text",
+        ),
+        ("*.md", ["b/x.md", "c.md"], "2 text files that match *.md are read in the order of their"),
+    ],
+)
+def test_a_directory_stands_for_its_text_files(
+    folder: Path, pattern: str, names: list[str], note: str
+):
+    notes: list[str] = []
+    found = expanded(["first", str(folder), "-"], pattern, notes.append)
+    assert found == ["first", *(str(folder / name) for name in names), "-"]
+    assert len(notes) == 1
+    assert notes[0].startswith(f"{folder}: {note}")
+    if pattern == "*":
+        assert "".join(read_text(found[1:-1])) == "onewidetwothreefour"
+
+
+def test_a_directory_without_texts_and_a_pattern_without_a_directory_are_refused(folder: Path):
+    with pytest.raises(CorpusError, match=r"folder has no text files that match \*\.png;"):
+        expanded([str(folder)], "*.png")
+    with pytest.raises(OptionError, match="glob narrows a directory"):
+        expanded([str(folder / "a.txt")], "*.md")
+    for pattern in ("", "/etc/*"):
+        with pytest.raises(OptionError, match="glob must be a pattern of file names"):
+            expanded([str(folder)], pattern)
+
+
 def test_texts_may_have_another_encoding(tmp_path: Path):
     source = write(tmp_path / "text", "Grüße".encode("latin-1"))
     assert "".join(read_text([source], TextFormat("latin-1"))) == "Grüße"
@@ -224,7 +277,7 @@ def test_the_fingerprint_is_of_the_text_not_of_its_bytes(tmp_path: Path):
     other = write(tmp_path / "other", b"ne")
     fingerprint = read_corpus([plain]).sha256
     assert read_corpus([packed]).sha256 == fingerprint
-    assert read_corpus([latin], encoding="latin-1").sha256 == fingerprint
+    assert read_corpus([latin], TextFormat("latin-1")).sha256 == fingerprint
     assert read_corpus([other]).sha256 != fingerprint
 
 

@@ -98,6 +98,17 @@ def test_other_systems_newlines_are_read_as_ours_unless_they_are_to_be_kept(tmp_
     assert Checkpoint.open(path) == kept
 
 
+def test_a_directory_can_be_trained_on_and_scored_again(tmp_path: Path):
+    (tmp_path / "poems").mkdir()
+    for name in ("b.txt", "a.txt", "c.md"):
+        (tmp_path / "poems" / name).write_text(f"{name} counted the moons\n" * 40)
+    path = chargen.train(tmp_path / "poems", checkpoint=tmp_path / "ck", glob="*.txt", **SMALL)
+    opened = Checkpoint.open(path)
+    assert [Path(text).name for text in opened.corpus.texts] == ["a.txt", "b.txt"]
+    assert len(Sources(opened).held_out_ids()) == opened.corpus.validation_characters
+    chargen.train(checkpoint=path, resume=True, epochs=3)
+
+
 @pytest.mark.parametrize("characters", [2, 3, 50])
 def test_a_text_of_a_few_characters_trains_with_no_options(tmp_path: Path, characters: int):
     text = tmp_path / "text"
