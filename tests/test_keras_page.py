@@ -11,6 +11,7 @@ from conftest import FABLES, ROOT
 import chargen
 
 
+@pytest.mark.slow
 def test_the_page_on_keras_alone_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

@@ -99,11 +99,15 @@ def test_lines_are_ranked(checkpoint: Path, run: Run):
     options = ("--per", "line", "--reset", "line")
     lines = records(run, checkpoint, *options)
     ranked = records(run, checkpoint, *options, "--rank")
-    figures = [line["bits_per_character"] for line in ranked]
+    # Empty lines are not judged, and come last.
+    full = [line for line in ranked if line["text"]]
+    assert ranked[: len(full)] == full
+    figures = [line["bits_per_character"] for line in full]
     assert figures == sorted(figures, reverse=True)
     assert sorted(line["line"] for line in ranked) == [line["line"] for line in lines]
     lowest = records(run, checkpoint, *options, "--rank", "--invert")
-    assert [line["bits_per_character"] for line in lowest] == figures[::-1]
+    assert [line["bits_per_character"] for line in lowest[: len(full)]] == figures[::-1]
+    assert not any(line["text"] for line in lowest[len(full) :])
 
 
 def test_a_line_of_unknown_characters_is_odd_and_an_unscored_one_is_not(tmp_path: Path, run: Run):

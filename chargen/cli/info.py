@@ -31,8 +31,8 @@ FEWEST_POINTS = 2
 """Evaluations that make a curve."""
 HEIGHT = 10
 """Lines of the curve."""
-AXIS_WIDTH = 16
-"""Columns that the axis of the curve takes."""
+AXIS_WIDTH = 24
+"""Columns that the axes of the curve take beside it."""
 LEAST_WIDTH, MOST_WIDTH = 20, 80
 """Columns that the curve may have; on a wider terminal it would only be flatter."""
 MARGIN, LEAST_RANGE = 0.05, 0.01

@@ -41,6 +41,9 @@ __all__ = ["command"]
 
 TRIES = 100
 """The default of `--tries`: a command gives up if fewer than one text in a hundred is kept."""
+UNUSED_ENCODING = (
+    "--encoding is for --corpus, --seeds and what is piped in; give one of them with it"
+)
 NOT_WITH_ENDLESS = ("length", "count", "seeds", "jsonl", "unique", "match", "reject", "beam")
 """Options that do not go with `--endless`."""
 NOT_WITH_INTERACTIVE = (
@@ -258,6 +261,10 @@ def command(
         if seed is None:
             piped = STANDARD_INPUT not in corpus  # or it would be both
             seed = _settle_prompt(prompt, piped, encoding, quiet)
+        if seed is None:
+            if was_given(context, "encoding") and not corpus:
+                raise OptionError(UNUSED_ENCODING)
+            seed = ""
         groups: Iterable[list[str]] = [[seed]]
     else:
         groups = _read_prompts(seeds, encoding)
@@ -287,7 +294,7 @@ def command(
         if not (quiet or text_filter.is_free):
             click.echo(summarise(output, selector, text_filter), err=True)
         return
-    typed = seeds == STANDARD_INPUT and sys.stdin.isatty()
+    typed = seeds == STANDARD_INPUT and sys.stdin is not None and sys.stdin.isatty()
     for group in groups:
         try:
             stream(model, group, count, config, base, unknown, copies, output)
@@ -309,9 +316,7 @@ def _check(context: click.Context) -> None:
         raise OptionError("--tries is for --unique, --match and --reject; give one of them with it")
     typed = given["seed"] is not None or given["prompt"] not in (None, STANDARD_INPUT)
     if was_given(context, "encoding") and typed and not given["corpus"]:
-        raise OptionError(
-            "--encoding is for --corpus, --seeds and what is piped in; give one of them with it"
-        )
+        raise OptionError(UNUSED_ENCODING)
     if given["jsonl"] and not given["echo"]:
         raise OptionError("--jsonl writes the prompt apart from its text; leave out --no-echo")
     if given["interactive"]:
@@ -355,8 +360,8 @@ def _check_apart(context: click.Context, option: str, what: str, others: Sequenc
             raise OptionError(f"{flag_of(option)} {what}; it does not go with {flag_of(name)}")
 
 
-def _settle_prompt(prompt: str | None, piped: bool, encoding: str, quiet: bool) -> str:
-    """Return the prompt that was given, else what is piped in, less a newline at its end.
+def _settle_prompt(prompt: str | None, piped: bool, encoding: str, quiet: bool) -> str | None:
+    """Return the prompt that was given, else what is piped in, less a newline at its end, or None.
 
     Args:
         prompt: the argument.
@@ -371,7 +376,7 @@ def _settle_prompt(prompt: str | None, piped: bool, encoding: str, quiet: bool) 
     if prompt is None and not (
         piped and reads_pipe("the text begins with a new line", quiet=quiet)
     ):
-        return ""
+        return None
     text = "".join(read_text([STANDARD_INPUT], TextFormat(encoding)))
     return text.removesuffix("\n").removesuffix("\r")
 

@@ -152,7 +152,7 @@ def test_a_damaged_file_is_an_error_of_one_line(
     with pytest.raises(CheckpointError, match="cannot be resumed from") as refused:
         state.restore(saved.parent, learner)
     assert "\n" not in str(refused.value)
-    assert "--init-from" in str(refused.value)
+    assert "--init-from" in refused.value.as_typed
 
 
 def test_a_file_far_too_large_is_refused_unread(learner: Any, saved: Path):
