@@ -145,7 +145,7 @@ class Model(LanguageModel):
 
         max_copy = check_max_copy(max_copy)  # before the texts are read
         sources = [fspath(texts)] if isinstance(texts, str | PathLike) else texts
-        text_format = TextFormat(encoding, self.checkpoint.training.newlines)
+        text_format = TextFormat(encoding, self.checkpoint.newlines)
         ids = read_ids(sources, self.vocabulary, text_format)
         return CopyIndex(ids, max_copy, len(self.vocabulary))
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from chargen.checkpoint.architecture import describe
 from chargen.checkpoint.archive import read_weights
 from chargen.checkpoint.atomic import write_file
-from chargen.config import DEFAULT_FOLDER, ModelConfig, TrainConfig
+from chargen.config import DEFAULT_FOLDER, ModelConfig, Newlines, TrainConfig
 from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, OptionError, reason_of, shortened
 
@@ -157,6 +157,11 @@ class Checkpoint:
             "versions": self.versions,
         }
         return {VOCABULARY: _dump({"characters": characters}), CONFIG: _dump(config)}
+
+    @property
+    def newlines(self) -> Newlines:
+        """How newlines are best read in other texts: kept only if the model knows a CR."""
+        return self.training.newlines if "\r" in self.vocabulary else "lf"
 
     def weights(self) -> list[NDArray[np.float32]]:
         """Read the model's arrays, float32, in the order of `architecture.describe`.

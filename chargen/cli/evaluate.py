@@ -144,7 +144,7 @@ def command(
     # With one record for the whole text, nothing is gained by reading a pipe in the small pieces in
     # which it arrives.
     pauses = per != "text"
-    newlines = newlines or model.checkpoint.training.newlines
+    newlines = newlines or model.checkpoint.newlines
     how = text_format(encoding, newlines, quiet=quiet)
     parts = (
         split_into_parts(read_text(expanded(texts, glob, how.note), how, pauses=pauses), PART)

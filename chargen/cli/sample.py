@@ -236,7 +236,7 @@ def command(
 
     patterns = {"match": pattern("match", match), "reject": pattern("reject", reject)}
     model = load(find_checkpoint(checkpoint, quiet=quiet), threads=threads)
-    newlines = newlines or model.checkpoint.training.newlines
+    newlines = newlines or model.checkpoint.newlines
     how = text_format(encoding, newlines, quiet=quiet)
     # Read once for both: standard input cannot be read again.
     sources = expanded(corpus, note=how.note)

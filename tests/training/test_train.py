@@ -69,6 +69,7 @@ def test_rare_characters_are_replaced_by_min_count(tmp_path: Path):
 def test_other_systems_newlines_are_read_as_ours_unless_they_are_to_be_kept(tmp_path: Path):
     text = tmp_path / "text"
     text.write_bytes(b"the heron\r\ncounted\rthe moons\n" * 60)
+    (tmp_path / "plain").write_text("the heron\ncounted\nthe moons\n" * 60)
     events: list[Event] = []
     path = chargen.train(text, checkpoint=tmp_path / "lf", report=events.append, **SMALL)
     assert isinstance(events[0], Noted)
@@ -96,6 +97,10 @@ def test_other_systems_newlines_are_read_as_ours_unless_they_are_to_be_kept(tmp_
     del config["training"]["newlines"]
     (path / "config.json").write_text(json.dumps(config))
     assert Checkpoint.open(path) == kept
+    # Further texts are read as the run's own was, unless the model knows no CR anyway.
+    assert (kept.newlines, opened.newlines) == ("keep", "lf")
+    plain = chargen.train(tmp_path / "plain", checkpoint=tmp_path / "ck", newlines="keep", **SMALL)
+    assert Checkpoint.open(plain).newlines == "lf"
 
 
 def test_a_directory_can_be_trained_on_and_scored_again(tmp_path: Path):
