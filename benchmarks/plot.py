@@ -35,7 +35,7 @@ MARKERS = "osD^vP"
 HATCHES = ["", "///", "xx"]
 TEXT = "tinyshakespeare.txt"
 NANOGPT = [
-    (74, 1.886, "nanoGPT's CPU recipe, measured on two such cores"),
+    (74, 1.886, "nanoGPT's CPU recipe, measured on two cores of an Intel Xeon"),
     (180, 1.88, "nanoGPT's CPU recipe, published: about 3 min on a laptop"),
     (180, 1.4697, "nanoGPT's best, published: about 3 min on an A100 GPU"),
 ]
