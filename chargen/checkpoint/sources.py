@@ -78,11 +78,7 @@ class Sources:
             CorpusError: the text is missing or a different one.
         """
         corpus, validation = self.corpus(), self._training.validation
-        return (
-            corpus.ids
-            if isinstance(validation, str)
-            else corpus.split(validation, text_format_of(self._training))[0]
-        )
+        return corpus.ids if isinstance(validation, str) else corpus.split(validation)[0]
 
     def held_out_ids(self) -> Ids:
         """Read the run's own validation text again, from where it was.

@@ -16,7 +16,6 @@ import click
 
 from chargen import __version__
 from chargen.cli.plain import visible
-from chargen.cli.suggestions import COMMANDS_ELSEWHERE, OPTIONS_ELSEWHERE, suggestions
 from chargen.errors import ChargenError
 
 __all__ = ["cli", "main"]
@@ -53,6 +52,8 @@ class CommandGroup(click.Group):
         """Return the command that the arguments name, or say which one they may have meant."""
         name, *_ = args
         if name not in COMMANDS and not name.startswith("-"):
+            from chargen.cli.suggestions import COMMANDS_ELSEWHERE, suggestions
+
             meant = suggestions(name, [*COMMANDS, "--help"], COMMANDS_ELSEWHERE)
             raise click.UsageError(f"No such command {name!r}{_did_you_mean(meant)}", ctx)
         return super().resolve_command(ctx, args)
@@ -67,12 +68,14 @@ class CommandGroup(click.Group):
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message(), err=True)
             status = 2
-        except click.NoSuchOption as error:
-            where = error.ctx.command_path if error.ctx else "chargen"
-            status = _fail(f"{_no_such_option(error)} (see {where} --help)", 2)
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "chargen"
-            status = _fail(f"{_one_line(error.format_message())} (see {where} --help)", 2)
+            what = (
+                _no_such_option(error)
+                if isinstance(error, click.NoSuchOption)
+                else _one_line(error.format_message())
+            )
+            status = _fail(f"{what} (see {where} --help)", 2)
         except click.ClickException as error:
             status = _fail(_one_line(error.format_message()), error.exit_code)
         except click.Abort:
@@ -159,6 +162,8 @@ def _fail(message: str, status: int) -> int:
 
 def _no_such_option(error: click.NoSuchOption) -> str:
     """Return what to say of an unknown option: what was meant, or whose option it is."""
+    from chargen.cli.suggestions import OPTIONS_ELSEWHERE, suggestions
+
     message = f"No such option {error.option_name!r}"
     name = error.option_name.lstrip("-")
     context = error.ctx

@@ -2,7 +2,8 @@
 
 import dataclasses
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import click
 from prompt_toolkit import PromptSession
@@ -10,17 +11,13 @@ from prompt_toolkit.completion import WordCompleter
 
 from chargen.cli.plain import visible
 from chargen.cli.suggestions import suggestions
-from chargen.cli.texts import Output, stream
-from chargen.config import SAMPLE_OPTIONS, SampleConfig, Unknown, check_random_seed
+from chargen.config import SAMPLE_OPTIONS, SampleConfig, check_random_seed
 from chargen.errors import ChargenError, OptionError
 from chargen.fields import Field
 
-if TYPE_CHECKING:
-    from chargen.model import Model
-    from chargen.sampling.guards import CopyIndex
-
 __all__ = ["Conversation"]
 
+Write: TypeAlias = Callable[[Sequence[str], int, SampleConfig, int], None]
 COMMAND = "/"
 """What a command begins with; twice, it is a prompt that begins with one."""
 OFF = "off"
@@ -40,41 +37,22 @@ class Conversation:
     """Reads prompts from a terminal and writes a text for each, until the user has enough.
 
     Args:
-        model: what writes.
+        write: writes texts for prompts, so many for each, drawn in a way and with a random seed.
         config: how characters are drawn, to begin with.
         random_seed: of the first text; each further text takes the next number.
-        unknown: what to do with characters that the model does not know.
-        copies: what must not be copied.
-        output: where texts go.
     """
 
-    def __init__(
-        self,
-        model: "Model",
-        config: SampleConfig,
-        random_seed: int,
-        unknown: Unknown,
-        copies: "CopyIndex | None",
-        output: Output,
-    ) -> None:
-        self._model, self._config, self._random_seed = model, config, random_seed
-        self._unknown, self._copies, self._output = unknown, copies, output
+    def __init__(self, write: Write, config: SampleConfig, random_seed: int) -> None:
+        self._write, self._config, self._random_seed = write, config, random_seed
         self._last = ""
 
-    def hold(self, first: str | None, *, quiet: bool) -> None:
-        """Answer a first prompt, if there is one, and then those that are typed.
-
-        Args:
-            first: the prompt that came with the command.
-            quiet: do not say how it works.
-        """
+    def hold(self, first: str | None) -> None:
+        """Answer a first prompt, if there is one, and then those that are typed."""
         names = [*SAMPLE_OPTIONS, "random_seed", *OTHERS]
         words = [COMMAND + name.replace("_", "-") for name in names]
         session: PromptSession[str] = PromptSession(
             completer=WordCompleter(words, sentence=True), complete_while_typing=False
         )
-        if not quiet:
-            click.echo(f"{self._model!r}; /help says what can be typed", err=True)
         if first is not None:
             self._answer(first)
         while True:
@@ -108,23 +86,14 @@ class Conversation:
                     self._show(each)
                 self._show("random_seed")
             case _:
-                self._set(name, value.strip(" ") if value.strip(" ") else None)
+                self._set(name, value.strip(" ") or None)
         return True
 
     def _answer(self, prompt: str) -> None:
         """Write a text, until it is done or the user presses Ctrl-C."""
-        self._last, seed = prompt, self._random_seed
+        self._last = prompt
         try:
-            stream(
-                self._model,
-                [prompt],
-                1,
-                self._config,
-                seed,
-                self._unknown,
-                self._copies,
-                self._output,
-            )
+            self._write([prompt], 1, self._config, self._random_seed)
         except KeyboardInterrupt:
             sys.stdout.write("\n")
             sys.stdout.flush()

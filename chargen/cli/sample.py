@@ -251,11 +251,16 @@ def command(
         vocabulary = model.vocabulary
         ids = read_ids(sources, vocabulary, how) if text is None else vocabulary.encode(text)
         copies = CopyIndex(ids, max_copy, len(vocabulary))
+
+    def write(prompts: Sequence[str], count: int, config: SampleConfig, random_seed: int) -> None:
+        stream(model, prompts, count, config, random_seed, unknown, copies, output)
+
     if interactive:
         from chargen.cli.interactive import Conversation
 
-        conversation = Conversation(model, config, base, unknown, copies, output)
-        conversation.hold(prompt if seed is None else seed, quiet=quiet)
+        if not quiet:
+            click.echo(f"{model!r}; /help says what can be typed", err=True)
+        Conversation(write, config, base).hold(prompt if seed is None else seed)
         return
     if seeds is None:
         if seed is None:
@@ -297,7 +302,7 @@ def command(
     typed = seeds == STANDARD_INPUT and sys.stdin is not None and sys.stdin.isatty()
     for group in groups:
         try:
-            stream(model, group, count, config, base, unknown, copies, output)
+            write(group, count, config, base)
         except VocabularyError as error:
             if not typed:
                 raise
