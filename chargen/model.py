@@ -141,7 +141,8 @@ class Model(LanguageModel):
             CorpusError: a text cannot be read.
             OptionError: `max_copy` is below 2.
         """
-        from chargen.data.corpus import TextFormat, read_ids
+        from chargen.data.corpus import read_ids
+        from chargen.data.text import TextFormat
 
         max_copy = check_max_copy(max_copy)  # before the texts are read
         sources = [fspath(texts)] if isinstance(texts, str | PathLike) else texts

@@ -9,17 +9,9 @@ from pathlib import Path
 
 from chargen.checkpoint.directory import Checkpoint
 from chargen.config import TrainConfig
-from chargen.data.corpus import (
-    STANDARD_INPUT,
-    Corpus,
-    Ids,
-    TextFormat,
-    fingerprint,
-    read_corpus,
-    read_ids,
-    read_text,
-    split_into_parts,
-)
+from chargen.data.corpus import Corpus, Ids, fingerprint, read_corpus, read_ids
+from chargen.data.standard_input import STANDARD_INPUT
+from chargen.data.text import TextFormat, read_text, split_into_parts
 from chargen.errors import CorpusError, shortened
 
 __all__ = ["Sources", "text_format_of"]

@@ -133,7 +133,9 @@ def command(
     _check(per, threshold, rank, invert, baselines)
 
     from chargen.checkpoint.sources import Sources
-    from chargen.data.corpus import STANDARD_INPUT, expanded, read_text, split_into_parts
+    from chargen.data.directories import expanded
+    from chargen.data.standard_input import STANDARD_INPUT
+    from chargen.data.text import read_text, split_into_parts
     from chargen.model import load
     from chargen.scoring.score import PART
     from chargen.scoring.tally import Tally

@@ -61,8 +61,10 @@ def command(
     """
     import numpy as np
 
-    from chargen.data.corpus import STANDARD_INPUT, expanded, read_text
+    from chargen.data.directories import expanded
     from chargen.data.passages import copied, longest_copy
+    from chargen.data.standard_input import STANDARD_INPUT
+    from chargen.data.text import read_text
     from chargen.data.vocabulary import code_points
     from chargen.scoring.tally import round_figure
 

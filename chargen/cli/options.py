@@ -16,7 +16,7 @@ from chargen.fields import GROUPS, Field, Group, flag_of
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from chargen.data.corpus import TextFormat
+    from chargen.data.text import TextFormat
 
 __all__ = [
     "Command",
@@ -223,7 +223,7 @@ def glob_option(of: str, group: Group) -> Callable[[Decorated], Decorated]:
 
 def text_format(encoding: str, newlines: Any, *, quiet: bool) -> "TextFormat":
     """Return how texts are read; if one is changed by that, it is said on standard error."""
-    from chargen.data.corpus import TextFormat
+    from chargen.data.text import TextFormat
 
     def note(sentence: str) -> None:
         if not quiet:
@@ -311,7 +311,7 @@ def reads_pipe(instead: str, *, quiet: bool) -> bool:
         instead: what happens without a text, for the note that a pipe has sent nothing so far.
         quiet: leave out that note.
     """
-    from chargen.data.corpus import holds_input
+    from chargen.data.standard_input import holds_input
 
     found = holds_input()
     if found is None and not quiet:

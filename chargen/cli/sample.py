@@ -229,7 +229,10 @@ def command(
     _check(context)
     config = SampleConfig(length=None if endless else length, **options)
 
-    from chargen.data.corpus import STANDARD_INPUT, expanded, read_ids, read_text
+    from chargen.data.corpus import read_ids
+    from chargen.data.directories import expanded
+    from chargen.data.standard_input import STANDARD_INPUT
+    from chargen.data.text import read_text
     from chargen.model import load
     from chargen.sampling.guards import CopyIndex
     from chargen.sampling.selection import Selector, TextFilter, pattern
@@ -313,7 +316,7 @@ def command(
 def _check(context: click.Context) -> None:
     """Refuse options that are out of range or do not go together."""
     from chargen.checkpoint.directory import CONFIG
-    from chargen.data.corpus import STANDARD_INPUT
+    from chargen.data.standard_input import STANDARD_INPUT
 
     given = context.params
     filters = given["unique"] or given["match"] is not None or given["reject"] is not None
@@ -374,7 +377,8 @@ def _settle_prompt(prompt: str | None, piped: bool, encoding: str, quiet: bool) 
         encoding: the encoding of standard input.
         quiet: leave out the note that nothing was piped in.
     """
-    from chargen.data.corpus import STANDARD_INPUT, TextFormat, read_text
+    from chargen.data.standard_input import STANDARD_INPUT
+    from chargen.data.text import TextFormat, read_text
 
     if prompt not in (None, STANDARD_INPUT):
         return prompt
@@ -388,7 +392,7 @@ def _settle_prompt(prompt: str | None, piped: bool, encoding: str, quiet: bool) 
 
 def _read_prompts(source: str, encoding: str) -> Iterator[list[str]]:
     """Yield the lines of a file or of standard input, in groups of those that have arrived."""
-    from chargen.data.corpus import TextFormat, read_text
+    from chargen.data.text import TextFormat, read_text
 
     rest = ""
     for block in read_text([source], TextFormat(encoding), pauses=True):

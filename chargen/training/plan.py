@@ -19,15 +19,10 @@ from chargen.checkpoint.directory import (
 )
 from chargen.checkpoint.sources import Sources, text_format_of
 from chargen.config import DEFAULT_FOLDER, TrainConfig, TrainOptions, check_network
-from chargen.data.corpus import (
-    DECOMPRESSORS,
-    STANDARD_INPUT,
-    Ids,
-    TextFormat,
-    fingerprint,
-    read_corpus,
-)
+from chargen.data.corpus import Ids, fingerprint, read_corpus
+from chargen.data.standard_input import STANDARD_INPUT
 from chargen.data.statistics import character_vectors, log_frequencies, perplexity
+from chargen.data.text import DECOMPRESSORS, TextFormat
 from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, OptionError, TrainingError, VocabularyError
 from chargen.fields import flag_of

@@ -8,7 +8,7 @@ from typing import Unpack
 
 from chargen.checkpoint.directory import Checkpoint
 from chargen.config import TRAIN_OPTIONS, TrainOptions
-from chargen.data.corpus import EVERY_FILE, expanded
+from chargen.data.directories import EVERY_FILE, expanded
 from chargen.errors import CheckpointError, OptionError
 from chargen.fields import takes
 from chargen.training.defaults import check_options
