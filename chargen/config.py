@@ -83,6 +83,7 @@ class TrainOptions(TypedDict, total=False):
     validation: float | str
     encoding: str
     newlines: Newlines
+    field: str | None
     min_count: int
     batch_size: int
     optimizer: Optimizer
@@ -275,6 +276,16 @@ class TrainConfig(Config):
             default="lf",
         ),
     ] = "keep"
+    field: Annotated[
+        str | None,
+        Option(
+            "Read the texts as JSON lines, or as CSV with a header, and take this field of each "
+            "record, followed by a newline.",
+            "text",
+            wanted="a name",
+            metavar="NAME",
+        ),
+    ] = None
     min_count: Annotated[
         int,
         Option(

@@ -182,6 +182,26 @@ def test_the_corpus_may_have_another_encoding(run: Run, tmp_path: Path):
     assert run("sample", "-c", "ck", *options).returncode == 1
 
 
+def test_a_field_of_records_is_scored_compared_and_not_copied(run: Run, tmp_path: Path):
+    make_checkpoint(tmp_path / "ck", "ab\n")
+    lines = b'{"n": 1, "t": "ab"}\n{"n": 2, "t": "ba"}\n{"n": 3}\n'
+    rows = b"n,t\n1,ab\n2,ba\n3,\n"
+    (tmp_path / "plain").write_text("ab\nba\n")
+    (tmp_path / "rows.csv").write_bytes(rows)
+    expected = run("evaluate", "plain", "-c", "ck", "--per", "line").stdout
+    for source in (lines, rows):
+        command = ("evaluate", "-", "-c", "ck", "--field", "t", "--per", "line")
+        result = run(*command, stdin=source)
+        assert result.stdout == expected
+        assert b"1 of 3 records have no text in 't' and are left out" in result.stderr
+        assert run(*command, "-q", stdin=source).stderr == b""
+    found = run("novelty", "rows.csv", "--field", "t", "--corpus", "rows.csv", "--json")
+    assert json.loads(found.stdout)["longest"]["text"] == "ab\nba\n"
+    options = ("--unique", "--corpus", "rows.csv", "--field", "t", "-n", "2", "--count", "2")
+    kept = run("sample", "-c", "ck", *options, "--match", "[ab]+", "--random-seed", "0")
+    assert set(kept.stdout.split()) == {b"aa", b"bb"}, kept.stderr
+
+
 @pytest.mark.parametrize("jsonl", [False, True])
 def test_too_few_texts_are_an_error_after_those_that_were_found(
     checkpoint: Path, run: Run, jsonl: bool

@@ -81,7 +81,7 @@ class CorpusRecord:
     """The text a model was trained on, as `config.json` records it."""
 
     texts: tuple[str, ...]
-    """Absolute paths, or "-" for standard input."""
+    """Paths relative to the checkpoint, or "-" for standard input; older ones are absolute."""
     characters: int
     train_characters: int
     validation_characters: int

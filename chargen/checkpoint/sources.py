@@ -1,10 +1,14 @@
-"""The texts of a checkpoint's run, which its configuration names, read again from where they were.
+"""The texts of a checkpoint's run, which its configuration names, read again from where they are.
 
-A checkpoint may come from a stranger, so what it names is only read if it is a regular file.
+A checkpoint is made to be shared, so it names its texts by their paths relative to itself: these
+tell nothing of whose machine it was, and still hold when a folder with both is moved. A checkpoint
+may also come from a stranger, so what it names is only read if it is a regular file.
 """
 
+import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from chargen.checkpoint.directory import Checkpoint
@@ -14,12 +18,39 @@ from chargen.data.standard_input import STANDARD_INPUT
 from chargen.data.text import TextFormat, read_text, split_into_parts
 from chargen.errors import CorpusError, shortened
 
-__all__ = ["Sources", "text_format_of"]
+__all__ = ["Sources", "locate", "relative_to", "text_format_of"]
 
 
 def text_format_of(training: TrainConfig) -> TextFormat:
     """Return how a run reads its texts."""
-    return TextFormat(training.encoding, training.newlines)
+    return TextFormat(training.encoding, training.newlines, training.field)
+
+
+def relative_to(checkpoint: Path, source: str) -> str:
+    """Return a source as a checkpoint names it."""
+    if source == STANDARD_INPUT:
+        return source
+    return Path(os.path.relpath(Path(source).resolve(), checkpoint.resolve())).as_posix()
+
+
+def locate(checkpoint: Path, recorded: str) -> str:
+    """Return where a source is that a checkpoint names.
+
+    Where the checkpoint has been copied and its text has not, the text is looked for under each
+    folder above the checkpoint and above the working directory, as it was under the folder that
+    held both. It need not be the same one, which a fingerprint tells.
+    """
+    if recorded == STANDARD_INPUT:
+        return recorded
+    folder = checkpoint.resolve()
+    first = Path(os.path.normpath(folder / recorded))
+    within = Path(*(part for part in Path(recorded).parts if part != os.pardir))
+    with suppress(OSError, ValueError):  # the name of a file cannot be like this
+        if not (first.exists() or within.is_absolute()):
+            for above in (*folder.parents, Path.cwd(), *Path.cwd().parents):
+                if (above / within).is_file():
+                    return str(above / within)
+    return str(first)
 
 
 class Sources:
@@ -32,6 +63,11 @@ class Sources:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._path, self._record = checkpoint.path, checkpoint.corpus
         self._training, self._vocabulary = checkpoint.training, checkpoint.vocabulary
+        self._texts = [locate(checkpoint.path, text) for text in self._record.texts]
+        validation = self._training.validation
+        self._held_out_file = (
+            locate(checkpoint.path, validation) if isinstance(validation, str) else None
+        )
 
     def corpus(self, sources: Sequence[str] = ()) -> Corpus:
         """Read the text that the run was started with again, and check that it is the same.
@@ -47,11 +83,10 @@ class Sources:
                 f"the run in {self._path} read its text from standard input, which cannot be read "
                 "again; give the whole text again to train, or the TEXT to score to evaluate"
             )
-        validation = self._training.validation
-        held_out = [validation] if isinstance(validation, str) else []
-        self._check_named(held_out if sources else [*self._record.texts, *held_out])
+        held_out = [] if self._held_out_file is None else [self._held_out_file]
+        self._check_named(held_out if sources else [*self._texts, *held_out])
         corpus = read_corpus(
-            sources or self._record.texts,
+            sources or self._texts,
             text_format_of(self._training),
             min_count=self._training.min_count,
         )
@@ -62,6 +97,16 @@ class Sources:
                 "and they are not the same; give that text, or start a new run"
             )
         return corpus
+
+    def split(self, corpus: Corpus) -> tuple[Ids, Ids]:
+        """Return the ids to train on and the held-out ids.
+
+        Raises:
+            CorpusError: the held-out file cannot be read.
+        """
+        if self._held_out_file is None:
+            return corpus.split(self._training.validation)
+        return corpus.split(self._held_out_file, text_format_of(self._training))
 
     def train_ids(self) -> Ids:
         """Read the text that the run was trained on again, from where it was.
@@ -80,14 +125,14 @@ class Sources:
         """
         if not self._record.validation_characters:
             raise CorpusError(f"the run in {self._path} held nothing out; name a TEXT to score")
-        validation = self._training.validation
-        if not isinstance(validation, str):
-            return self.corpus().split(validation)[1]
-        self._check_named([validation])
-        ids = read_ids([validation], self._vocabulary, text_format_of(self._training))
+        file = self._held_out_file
+        if file is None:
+            return self.split(self.corpus())[1]
+        self._check_named([file])
+        ids = read_ids([file], self._vocabulary, text_format_of(self._training))
         if fingerprint(ids) != self._record.validation_sha256:
             raise CorpusError(
-                f"{validation} is not the text that the run in {self._path} held out; name the "
+                f"{file} is not the text that the run in {self._path} held out; name the "
                 "TEXT to score"
             )
         return ids
@@ -117,8 +162,8 @@ class Sources:
         In a share of the corpus, the characters that `min_count` replaced are U+FFFD.
         """
         ids = self.held_out_ids()
-        if isinstance(self._training.validation, str):
-            text = read_text([self._training.validation], text_format_of(self._training))
+        if self._held_out_file is not None:
+            text = read_text([self._held_out_file], text_format_of(self._training))
             yield from split_into_parts(text, characters)
             return
         for start in range(0, len(ids), characters):

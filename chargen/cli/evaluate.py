@@ -22,8 +22,10 @@ from chargen.cli.options import (
     option,
     quiet_option,
     reads_pipe,
+    records_option,
     text_format,
     threads_option,
+    was_given,
 )
 from chargen.cli.plain import figure, json_line, table, visible
 from chargen.errors import CorpusError, OptionError
@@ -43,6 +45,8 @@ CHARACTER_HEADING = ("place", "bits", "text")
 """Above the columns on a terminal, whose tab stops are eight columns apart."""
 NOT_OF_A_LINE = ("seconds", "characters_per_second")
 """Figures of a text that a line has only a share of, as lines are scored together."""
+OF_A_TEXT = ("encoding", "newlines", "field", "glob")
+"""Options that say how to read the texts."""
 Records: TypeAlias = Iterator[list[dict[str, Any]]]
 """Records, in groups, each as soon as it is ready."""
 
@@ -57,6 +61,7 @@ Records: TypeAlias = Iterator[list[dict[str, Any]]]
 @checkpoint_option
 @encoding_option("the texts", "text")
 @newlines_option("the texts", "text", "as the text was read that the model learned from")
+@records_option("the texts", "text")
 @glob_option("the texts", "text")
 @option(
     "--per",
@@ -107,7 +112,10 @@ Records: TypeAlias = Iterator[list[dict[str, Any]]]
 @json_option
 @threads_option
 @quiet_option
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     texts: tuple[str, ...],
     checkpoint: str | None,
     per: str,
@@ -119,6 +127,7 @@ def command(
     as_json: bool,
     encoding: str,
     newlines: str | None,
+    field: str | None,
     glob: str,
     threads: int | None,
     quiet: bool,
@@ -143,11 +152,15 @@ def command(
     model = load(find_checkpoint(checkpoint, quiet=quiet), threads=threads)
     if not texts and reads_pipe("the held-out text is scored", quiet=quiet):
         texts = (STANDARD_INPUT,)
+    if not texts:
+        for name in OF_A_TEXT:
+            if was_given(context, name):
+                raise OptionError(f"--{name} says how to read a TEXT; name one, or pipe it in")
     # With one record for the whole text, nothing is gained by reading a pipe in the small pieces in
     # which it arrives.
     pauses = per != "text"
     newlines = newlines or model.checkpoint.newlines
-    how = text_format(encoding, newlines, quiet=quiet)
+    how = text_format(encoding, newlines, field, quiet=quiet)
     parts = (
         split_into_parts(read_text(expanded(texts, glob, how.note), how, pauses=pauses), PART)
         if texts

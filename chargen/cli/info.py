@@ -25,6 +25,7 @@ __all__ = ["command"]
 
 RECENT = 5
 """Evaluations shown; all of them are in history.jsonl."""
+MOST_TEXTS = 5
 SHOWN_ABOVE = ("vocabulary_size", "cell", "layers", "units", "bidirectional")
 """Fields of the configuration that are shown with the layers and the text."""
 FEWEST_POINTS = 2
@@ -104,7 +105,7 @@ def _page(
         f"{parameters:,} parameters ({size:.2f} MB)",
         table(
             [
-                ("text", visible(", ".join(corpus.texts))),
+                ("text", _texts(opened)),
                 ("characters", f"{corpus.characters:,}, {len(opened.vocabulary):,} distinct"),
                 ("to learn from", figure(corpus.train_characters)),
                 ("held out", figure(corpus.validation_characters)),
@@ -118,6 +119,16 @@ def _page(
         _history(history),
     ]
     return "\n\n".join([part for part in [*parts, _curve(history)] if part])
+
+
+def _texts(opened: "Checkpoint") -> str:
+    """Return where the first texts of a run are, and how many more there are."""
+    from chargen.checkpoint.sources import locate
+
+    texts = opened.corpus.texts
+    shown = ", ".join(locate(opened.path, text) for text in texts[:MOST_TEXTS])
+    more = f" and {len(texts) - MOST_TEXTS:,} more" if len(texts) > MOST_TEXTS else ""
+    return visible(shown) + more
 
 
 def _settings(config: "Config") -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from chargen.cli.options import (
     newlines_option,
     option,
     quiet_option,
+    records_option,
     text_format,
 )
 from chargen.cli.plain import figure, json_line, table, visible
@@ -44,6 +45,7 @@ SHOWN = 60
 )
 @encoding_option("the texts", "text")
 @newlines_option("the texts", "text", "lf")
+@records_option("the texts", "text")
 @json_option
 @quiet_option
 def command(
@@ -52,6 +54,7 @@ def command(
     as_json: bool,
     encoding: str,
     newlines: str | None,
+    field: str | None,
     quiet: bool,
 ) -> None:
     """Find the longest passage of TEXT that is also in the corpus, and how much is copied.
@@ -70,7 +73,7 @@ def command(
 
     if not (texts or quiet) and sys.stdin is not None and sys.stdin.isatty():
         click.echo("chargen: reading TEXT from standard input; end it with Ctrl-D", err=True)
-    how = text_format(encoding, newlines or "lf", quiet=quiet)
+    how = text_format(encoding, newlines or "lf", field, quiet=quiet)
     text = "".join(read_text(expanded(texts or (STANDARD_INPUT,), note=how.note), how))
     points = code_points(text)
     corpus_points = np.concatenate(

@@ -34,6 +34,7 @@ __all__ = [
     "option",
     "quiet_option",
     "reads_pipe",
+    "records_option",
     "text_format",
     "threads_option",
     "was_given",
@@ -221,7 +222,18 @@ def glob_option(of: str, group: Group) -> Callable[[Decorated], Decorated]:
     )
 
 
-def text_format(encoding: str, newlines: Any, *, quiet: bool) -> "TextFormat":
+def records_option(of: str, group: Group) -> Callable[[Decorated], Decorated]:
+    """Make `--field`, whose help names the texts that may be records."""
+    return option(
+        "--field",
+        group=group,
+        metavar="NAME",
+        help=f"Read {of} as JSON lines, or as CSV with a header, and take this field of each "
+        "record, followed by a newline.",
+    )
+
+
+def text_format(encoding: str, newlines: Any, field: str | None, *, quiet: bool) -> "TextFormat":
     """Return how texts are read; if one is changed by that, it is said on standard error."""
     from chargen.data.text import TextFormat
 
@@ -229,7 +241,7 @@ def text_format(encoding: str, newlines: Any, *, quiet: bool) -> "TextFormat":
         if not quiet:
             click.echo(f"chargen: {visible(sentence)}", err=True)
 
-    return TextFormat(encoding, newlines, note)
+    return TextFormat(encoding, newlines, field, note)
 
 
 def quiet_option(command: Decorated) -> Decorated:

@@ -19,6 +19,7 @@ from chargen.cli.options import (
     option,
     quiet_option,
     reads_pipe,
+    records_option,
     text_format,
     threads_option,
     was_given,
@@ -137,6 +138,7 @@ NOT_WITH_BEAM = (
 )
 @encoding_option("--corpus, --seeds and what is piped in", "constraints")
 @newlines_option("--corpus", "constraints", "as the text was read that the model learned from")
+@records_option("--corpus", "constraints")
 @option(
     "--unique",
     is_flag=True,
@@ -212,6 +214,7 @@ def command(
     corpus: tuple[str, ...],
     encoding: str,
     newlines: str | None,
+    field: str | None,
     unique: bool,
     match: str | None,
     reject: str | None,
@@ -240,7 +243,7 @@ def command(
     patterns = {"match": pattern("match", match), "reject": pattern("reject", reject)}
     model = load(find_checkpoint(checkpoint, quiet=quiet), threads=threads)
     newlines = newlines or model.checkpoint.newlines
-    how = text_format(encoding, newlines, quiet=quiet)
+    how = text_format(encoding, newlines, field, quiet=quiet)
     # Read once for both: standard input cannot be read again.
     sources = expanded(corpus, note=how.note)
     text = "".join(read_text(sources, how)) if unique else None
@@ -357,6 +360,9 @@ def _check(context: click.Context) -> None:
                 "--max-copy needs the text that must not be copied: give --corpus TEXT"
             )
         check_max_copy(given["max_copy"])
+    for name in ("newlines", "field"):
+        if was_given(context, name) and not given["corpus"]:
+            raise OptionError(f"--{name} says how to read --corpus; give one with it")
     if given["corpus"] and given["max_copy"] is None and not given["unique"]:
         raise OptionError("--corpus is for --max-copy or --unique; give one of them with it")
 

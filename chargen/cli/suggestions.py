@@ -20,6 +20,7 @@ OPTIONS_ELSEWHERE = {
     "embedding": "embed-dim embedding-dim embedding-size",
     "endless": "forever infinite stream",
     "epochs": "iterations iters max-iters max-epochs num-epochs n-epochs steps",
+    "field": "column json-key key text-column text-field text-key",
     "force": "overwrite yes",
     "init-from": "finetune from pretrained transfer weights",
     "layers": "depth n-layer n-layers num-layers",

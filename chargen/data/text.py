@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Literal, cast
 
 from chargen.config import Newlines
+from chargen.data.records import read_field
 from chargen.data.standard_input import STANDARD_INPUT, is_ready, standard_input
 from chargen.data.vocabulary import code_points
 from chargen.errors import CorpusError, OptionError
@@ -60,11 +61,14 @@ class TextFormat:
         encoding: the encoding. A text with the byte order mark of UTF-16 or UTF-32 is read as that
             if this is UTF-8. The mark itself is dropped.
         newlines: "lf" makes CRLF and a lone CR one LF; "keep" leaves them.
+        field: the field of JSON lines or CSV that holds the texts, which `read_field` then reads;
+            None reads sources as they are.
         note: is told in a sentence if that changed a text.
     """
 
     encoding: str = "utf-8"
     newlines: Newlines = "lf"
+    field: str | None = None
     note: Callable[[str], None] = _ignore
 
 
@@ -98,6 +102,8 @@ def read_text(
         try:
             with _open(source) as stream:
                 text = _decode(_blocks(stream, pauses), name, text_format.encoding)
+                if text_format.field is not None:
+                    text = read_field(text, name, text_format.field, text_format.note)
                 if text_format.newlines == "lf":
                     found = changed[name] = set()
                     text = _with_plain_newlines(text, found)

@@ -17,7 +17,7 @@ from chargen.checkpoint.directory import (
     Checkpoint,
     CorpusRecord,
 )
-from chargen.checkpoint.sources import Sources, text_format_of
+from chargen.checkpoint.sources import Sources, locate, relative_to
 from chargen.config import DEFAULT_FOLDER, TrainConfig, TrainOptions, check_network
 from chargen.data.corpus import Ids, fingerprint, read_corpus
 from chargen.data.standard_input import STANDARD_INPUT
@@ -147,7 +147,10 @@ def plan_new(
     newlines = "lf" if initial is None else initial.training.newlines
     options = {"newlines": newlines} | options
     text_format = TextFormat(
-        options.get("encoding", TrainConfig.encoding), options["newlines"], note
+        options.get("encoding", TrainConfig.encoding),
+        options["newlines"],
+        options.get("field"),
+        note,
     )
     min_count = options.get("min_count", TrainConfig.min_count)
     corpus = read_corpus(sources, text_format, min_count=min_count)
@@ -171,12 +174,12 @@ def plan_new(
             train=len(train_ids),
             validation=len(validation_ids),
         ),
-        validation=_absolute(validation) if isinstance(validation, str) else validation,
+        validation=relative_to(folder, validation) if isinstance(validation, str) else validation,
         throughput=training_throughput(threads),
         machine=partial(this_machine, threads),
     )
     record = CorpusRecord(
-        texts=tuple(_absolute(source) for source in sources),
+        texts=tuple(relative_to(folder, source) for source in sources),
         characters=len(corpus.ids),
         train_characters=len(train_ids),
         validation_characters=len(validation_ids),
@@ -223,7 +226,9 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
     recorded = checkpoint.model.to_json() | checkpoint.training.to_json()
     given: dict[str, object] = dict(options)
     if isinstance(path := given.get("validation"), str):
-        given["validation"] = _absolute(path)
+        named = recorded["validation"]
+        same = isinstance(named, str) and locate(folder, named) == str(Path(path).resolve())
+        given["validation"] = named if same else path
     if given.get("precision") == "auto" and checkpoint.training.precision_reason is not None:
         del given["precision"]  # it was `auto`, and stays what that became
     for name, value in given.items():
@@ -235,8 +240,9 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
     changed = {name: given[name] for name in EXTENDABLE if name in given}
     training = TrainConfig.from_json(checkpoint.training.to_json() | changed)
     check_memory(checkpoint.model, training.batch_size)
-    corpus = Sources(checkpoint).corpus(sources)
-    train_ids, validation_ids = corpus.split(training.validation, text_format_of(training))
+    sources_of_run = Sources(checkpoint)
+    corpus = sources_of_run.corpus(sources)
+    train_ids, validation_ids = sources_of_run.split(corpus)
     record = checkpoint.corpus
     if isinstance(training.validation, str) and (
         fingerprint(validation_ids) != record.validation_sha256
@@ -246,7 +252,7 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
             "start a new run"
         )
     if sources and STANDARD_INPUT not in sources:  # the texts may have moved
-        record = replace(record, texts=tuple(_absolute(source) for source in sources))
+        record = replace(record, texts=tuple(relative_to(folder, source) for source in sources))
     runtime.start(training.threads)
     opened = replace(checkpoint, training=training, corpus=record)
     extended = any(recorded[name] != getattr(training, name) for name in EXTENDING)
@@ -293,7 +299,3 @@ def _inherited(options: TrainOptions, initial: Checkpoint) -> TrainOptions:
     adjusted = {name: value for name, value in options.items() if name not in model}
     kept = {name: options.get(name, value) for name, value in model.items()}
     return cast("TrainOptions", adjusted | kept)
-
-
-def _absolute(source: str) -> str:
-    return source if source == STANDARD_INPUT else str(Path(source).resolve())

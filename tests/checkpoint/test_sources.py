@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import make_checkpoint
 
-from chargen.checkpoint.sources import Sources
+from chargen.checkpoint.sources import Sources, locate, relative_to
 from chargen.data.corpus import fingerprint, read_corpus
 from chargen.errors import CorpusError
 
@@ -37,3 +37,53 @@ def test_the_text_of_a_run_is_read_again_and_must_be_the_same(tmp_path: Path):
     checkpoint = replace(checkpoint, corpus=record, training=training)
     assert Sources(checkpoint).held_out_ids().tolist() == [9, 8, 10]
     assert list(Sources(checkpoint).held_out_parts(2)) == ["jiX"]
+
+
+@pytest.mark.parametrize("place", ["text", "folder/text", "project/text", "project/runs/one/text"])
+def test_a_text_is_named_relative_to_the_checkpoint_and_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+):
+    monkeypatch.chdir(tmp_path)
+    checkpoint = tmp_path / "project" / "runs" / "one"
+    checkpoint.mkdir(parents=True)
+    text = tmp_path / place
+    text.parent.mkdir(exist_ok=True)
+    text.write_text("abc")
+    recorded = relative_to(checkpoint, place)
+    assert not Path(recorded).is_absolute()
+    assert locate(checkpoint, recorded) == str(text)
+    assert relative_to(Path("project/runs/one"), str(text)) == recorded
+    assert locate(tmp_path / "project" / ".." / "project" / "runs" / "one", recorded) == str(text)
+    # Both are moved.
+    moved = (tmp_path / "project").rename(tmp_path / "elsewhere") / "runs" / "one"
+    if place.startswith("project"):
+        assert locate(moved, recorded) == str(text).replace("project", "elsewhere")
+
+
+@pytest.mark.parametrize("place", ["text", "project/text", "project/texts/text"])
+@pytest.mark.parametrize("copied", ["copy", "a/b/c/copy"])
+def test_a_text_is_found_when_the_checkpoint_alone_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, copied: str
+):
+    text = tmp_path / place
+    text.parent.mkdir(parents=True, exist_ok=True)
+    text.write_text("abc")
+    recorded = relative_to(tmp_path / "project" / "checkpoints" / "one", str(text))
+    monkeypatch.chdir(text.parent)
+    (tmp_path / copied).mkdir(parents=True)
+    assert locate(tmp_path / copied, recorded) == str(text)
+    missing = locate(tmp_path / copied, "../../nothing")
+    assert not Path(missing).exists()
+
+
+def test_older_checkpoints_name_their_texts_by_absolute_paths(tmp_path: Path):
+    assert locate(tmp_path, "/nowhere/text") == "/nowhere/text"
+    assert locate(tmp_path, "-") == relative_to(tmp_path, "-") == "-"
+
+
+@pytest.mark.parametrize("name", ["\0", "a" * 5000, "../" * 4000 + "x"])
+def test_what_cannot_be_the_name_of_a_file_is_refused(tmp_path: Path, name: str):
+    checkpoint = make_checkpoint(tmp_path / "ck", "abc")
+    record = replace(checkpoint.corpus, texts=(name,), validation_characters=1)
+    with pytest.raises(CorpusError):
+        Sources(replace(checkpoint, corpus=record)).corpus()

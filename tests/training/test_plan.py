@@ -137,7 +137,7 @@ def test_resume_takes_a_text_that_was_moved_and_refuses_fewer_epochs(
     with pytest.raises(CorpusError, match="no such file"):
         chargen.train(checkpoint=path, resume=True)
     chargen.train(moved, checkpoint=path, resume=True)
-    assert Checkpoint.open(path).corpus.texts == (str(moved),)
+    assert Checkpoint.open(path).corpus.texts == (f"../{moved.name}",)
     with pytest.raises(TrainingError, match=r"has done 2\.0 epochs, more than epochs 1"):
         chargen.train(checkpoint=path, resume=True, epochs=1)
 
@@ -153,6 +153,18 @@ def test_resume_takes_the_automatic_precision_that_the_run_was_started_with(
     assert Checkpoint.open(path).training.precision == precision
     with pytest.raises(OptionError, match="precision auto does not go with resume"):
         chargen.train(checkpoint=trained().path, resume=True, precision="auto")
+
+
+def test_resume_takes_the_held_out_file_by_any_name_of_it(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = trained(validation="other.txt").copy(tmp_path)
+    assert Checkpoint.open(path).training.validation == "../other.txt"
+    monkeypatch.chdir(tmp_path)
+    begin(checkpoint=path, resume=True, validation="other.txt")
+    begin(checkpoint=path, resume=True, validation=str(tmp_path / "ck" / ".." / "other.txt"))
+    with pytest.raises(OptionError, match="validation fables.txt does not go with resume"):
+        chargen.train(checkpoint=path, resume=True, validation="fables.txt")
 
 
 def test_a_held_out_file_must_stay_the_same(trained: Trained, tmp_path: Path):
@@ -171,7 +183,8 @@ def test_the_texts_the_options_and_the_versions_are_recorded(text: Path, tmp_pat
     options: dict[str, Any] = {"preset": "tutorial", "epochs": 1, "units": 5, "threads": None}
     begin([text, str(text)], checkpoint=path, **options)
     opened = Checkpoint.open(path)
-    assert opened.corpus.texts == (str(text), str(text))
+    assert opened.corpus.texts == ("../" + text.name, "../" + text.name)
+    assert str(tmp_path) not in (path / "config.json").read_text(), "it may be shared"
     assert opened.corpus.characters == 2 * len(TEXT)
     assert opened.training.preset == "tutorial"
     assert opened.model.units == 5

@@ -114,6 +114,24 @@ def test_a_directory_can_be_trained_on_and_scored_again(tmp_path: Path):
     chargen.train(checkpoint=path, resume=True, epochs=3)
 
 
+def test_a_field_of_records_can_be_trained_on_scored_again_and_resumed(tmp_path: Path):
+    poems = [f"the heron\ncounted {number} moons" for number in range(40)]
+    (tmp_path / "poems.jsonl").write_text(
+        "".join(json.dumps({"id": n, "poem": poem}) + "\n" for n, poem in enumerate(poems))
+    )
+    path = chargen.train(
+        tmp_path / "poems.jsonl", checkpoint=tmp_path / "ck", field="poem", **SMALL
+    )
+    opened = Checkpoint.open(path)
+    assert opened.training.field == "poem"
+    assert opened.corpus.characters == sum(len(poem) + 1 for poem in poems)
+    assert '"' not in opened.vocabulary
+    assert len(Sources(opened).held_out_ids()) == opened.corpus.validation_characters
+    with pytest.raises(OptionError, match="field id does not go with resume"):
+        chargen.train(checkpoint=path, resume=True, field="id", epochs=3)
+    chargen.train(checkpoint=path, resume=True, epochs=3)
+
+
 @pytest.mark.parametrize("characters", [2, 3, 50])
 def test_a_text_of_a_few_characters_trains_with_no_options(tmp_path: Path, characters: int):
     text = tmp_path / "text"
