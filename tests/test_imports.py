@@ -138,6 +138,16 @@ def test_light_commands_load_no_framework(arguments: list[str], checkpoint: Path
         assert not loaded & {"numpy", "h5py"}
 
 
+@pytest.mark.slow
+def test_a_run_that_has_ended_is_told_so_without_a_framework(tmp_path: Path):
+    (tmp_path / "text").write_text("the heron counted the moons\n" * 20)
+    train = ["chargen", "train", "-q", "-o", "ck"]
+    small = ["text", "--units", "4", "--window", "4", "--epochs", "1"]
+    for more, expected in ((small, FRAMEWORKS), (["--resume"], set())):
+        code = f"import sys; sys.argv = {train + more!r}; from chargen.cli import main; main()"
+        assert loaded_by(code, tmp_path) & FRAMEWORKS == expected
+
+
 def test_importing_the_package_loads_nothing_heavy(tmp_path: Path):
     assert not loaded_by("import chargen", tmp_path) & {"keras", "tensorflow", "numpy", "h5py"}
 

@@ -205,7 +205,9 @@ class TrainingDisplay:
                     f"stopped at step {event.step:,} and saved{best}; resume with: "
                     f"chargen train --resume -o {path}"
                 )
-        if self._run and event.step == self._run.first_step and event.reason in LONGER:
+        # A run with nothing left to do may end without a start.
+        first_step = event.step if self._run is None else self._run.first_step
+        if event.step == first_step and event.reason in LONGER:
             self._print(
                 f"nothing was left to do; to train on, give {LONGER[event.reason]}", "yellow"
             )

@@ -3,6 +3,7 @@
 import math
 import time
 from collections import deque
+from typing import Literal
 
 from chargen.config import TrainConfig
 from chargen.data.windows import Windows
@@ -139,6 +140,15 @@ class Clock:
     def is_over(self) -> bool:
         """Whether the epochs are done, or the time is up."""
         return self._run.step >= self.total_steps or self.is_out_of_time
+
+    @property
+    def ending(self) -> Literal["finished", "patience", "budget"] | None:
+        """Why the run is over; None if it is not."""
+        if self._run.step >= self.total_steps:
+            return "finished"
+        if self._run.is_stale(self._training.patience):
+            return "patience"
+        return "budget" if self.is_out_of_time else None
 
     @property
     def is_out_of_time(self) -> bool:

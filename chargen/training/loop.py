@@ -99,40 +99,33 @@ def run(plan: Plan, lock: Lock, started: float | None = None) -> Iterator[Event]
         KeyboardInterrupt: SIGINT arrived, and the run was saved.
         TrainingError: the run diverged again and again.
     """
-    training, interruption = plan.checkpoint.training, Interruption()
+    interruption = Interruption()
     trainer = _Trainer(plan, time.monotonic() if started is None else started)
-    progress, clock = trainer.state, trainer.clock
+    clock = trainer.clock
     with interruption.watching():
         trainer.begin(lock)
         yield trainer.started()
-        over = clock.is_over
-        while not (over or progress.is_stale(training.patience) or interruption.signal):
+        ending = clock.ending
+        while not (ending or interruption.signal):
             evaluated = None
             try:
                 trainer.learn()
                 # Asked once per block: a budget that ends later still gets its evaluation.
-                over = clock.is_over
-                if over or clock.is_evaluation_due:
+                ending = clock.ending
+                if ending or clock.is_evaluation_due:
                     evaluated = trainer.evaluate()
+                    ending = clock.ending
             except NumericalError:
                 yield trainer.recover()
-                over = clock.is_over
+                ending = clock.ending
                 continue
             if evaluated or trainer.is_save_due:
                 trainer.save()
             if evaluated or trainer.is_report_due:
                 yield evaluated or trainer.progressed()
-        reason: Reason
-        if progress.step >= clock.total_steps:
-            reason = "finished"
-        elif progress.is_stale(training.patience):
-            reason = "patience"
-        elif over:
-            reason = "budget"
-        else:
-            reason = "interrupted"
+        if ending is None:
             trainer.save_unsaved()
-        yield trainer.stopped(reason)
+        yield trainer.stopped(ending or "interrupted")
 
 
 def rehearse(plan: Plan, started: float) -> Preview:
@@ -184,13 +177,8 @@ class _Trainer:
             self.state = state.restore(checkpoint.path, self._learner)
             self._history = checkpoint.history()[: self.state.evaluations]
             if plan.extended:
-                self.state.stale = 0  # with longer to go the run may improve again
+                self.state.extend()
         self.clock = Clock(self.state, self._windows, training, started)
-        if self.state.step > self.clock.total_steps:
-            raise TrainingError(
-                f"this run has done {self.state.step / self.clock.epoch_steps:.1f} epochs, more "
-                f"than --epochs {training.epochs}; give a larger number, or start a new run"
-            )
         self._rate = self.clock.learning_rate(self.state.step)
         # Counted before the clock measures how fast steps are taken.
         bits = mean_ngram_bits(

@@ -253,7 +253,6 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
         )
     if sources and STANDARD_INPUT not in sources:  # the texts may have moved
         record = replace(record, texts=tuple(relative_to(folder, source) for source in sources))
-    runtime.start(training.threads)
     opened = replace(checkpoint, training=training, corpus=record)
     extended = any(recorded[name] != getattr(training, name) for name in EXTENDING)
     return Plan(opened, train_ids, validation_ids, resumed=True, extended=extended)

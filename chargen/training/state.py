@@ -21,12 +21,15 @@ from chargen.errors import CheckpointError, reason_of
 if TYPE_CHECKING:
     from chargen.models.learner import Learner  # which imports TensorFlow
 
-__all__ = ["RunState", "restore", "save"]
+__all__ = ["RunState", "progress", "restore", "save"]
 
 RUN = "run"
 """The entry of the header that holds the `RunState`."""
 KINDS = {"F32": "float32", "I64": "int64", "U32": "uint32", "I32": "int32"}
 """The types of a learner's variables, as safetensors names them and as Keras does."""
+
+UNREADABLE = (OSError, SafetensorError, ValueError, TypeError, KeyError, RecursionError)
+"""What a damaged file raises."""
 
 Shapes: TypeAlias = dict[str, tuple[tuple[int, ...], str]]
 """The shape of each tensor and the name of its type, by the tensor's name."""
@@ -61,6 +64,10 @@ class RunState:
     def rate_factor(self) -> float:
         """The share of the configured learning rate that is left, from 0 to 1."""
         return 0.5**self.recoveries
+
+    def extend(self) -> None:
+        """Have the run go on: with longer to go it may improve again."""
+        self.stale = 0
 
     def is_stale(self, patience: int) -> bool:
         """Return whether the run has gone without improvement for as long as `patience` allows."""
@@ -101,6 +108,19 @@ def save(folder: Path, learner: "Learner", run: RunState) -> None:
     write_file(folder / RESUME, to_safetensors(tensors, header))
 
 
+def progress(folder: Path) -> RunState:
+    """Return the progress of the run that `resume.safetensors` belongs to.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
+    try:
+        with safe_open(folder / RESUME, framework="numpy") as file:
+            return _progress(file)
+    except UNREADABLE as error:
+        raise _unusable(folder, error) from None
+
+
 def restore(folder: Path, learner: "Learner") -> RunState:
     """Read `resume.safetensors` into a learner, and return the progress of the run.
 
@@ -111,24 +131,32 @@ def restore(folder: Path, learner: "Learner") -> RunState:
     Raises:
         CheckpointError: the file is missing or damaged, or belongs to another model.
     """
-    path = folder / RESUME
     variables = learner.variables
     expected: Shapes = {name: (tuple(v.shape), str(v.dtype)) for name, v in variables.items()}
     try:
-        with safe_open(path, framework="numpy") as file:
-            run = RunState(**json.loads((file.metadata() or {})[RUN]))
-            run.check()
+        with safe_open(folder / RESUME, framework="numpy") as file:
+            run = _progress(file)
             _check(_shapes(file), expected)
             tensors = {name: file.get_tensor(name) for name in expected}
-    except (OSError, SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path} cannot be resumed from ({reason_of(error)}); it is damaged, or it belongs to "
-            "another model or version of Keras: start a new run from the best weights with "
-            f"--init-from {folder}"
-        ) from None
+    except UNREADABLE as error:
+        raise _unusable(folder, error) from None
     for name, variable in variables.items():
         variable.assign(tensors[name])
     return run
+
+
+def _progress(file: Any) -> RunState:
+    run = RunState(**json.loads((file.metadata() or {})[RUN]))
+    run.check()
+    return run
+
+
+def _unusable(folder: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{folder / RESUME} cannot be resumed from ({reason_of(error)}); it is damaged, or it "
+        "belongs to another model or version of Keras: start a new run from the best weights with "
+        f"--init-from {folder}"
+    )
 
 
 def _shapes(file: Any) -> Shapes:

@@ -6,13 +6,15 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Unpack
 
-from chargen.checkpoint.directory import Checkpoint
+from chargen.checkpoint.directory import Checkpoint, best_of
 from chargen.config import TRAIN_OPTIONS, TrainOptions
 from chargen.data.directories import EVERY_FILE, expanded
-from chargen.errors import CheckpointError, OptionError
+from chargen.data.windows import make_windows
+from chargen.errors import CheckpointError, OptionError, TrainingError
 from chargen.fields import takes
+from chargen.training import runtime
 from chargen.training.defaults import check_options
-from chargen.training.events import Event, Noted, Preview, Report
+from chargen.training.events import Event, Noted, Preview, Report, Stopped
 from chargen.training.lock import Lock, claimed
 from chargen.training.plan import (
     Plan,
@@ -98,6 +100,12 @@ def train(
     with claimed(folder) as lock:
         if resume:
             plan = plan_resumed(folder, sources, options)
+            # Found out before TensorFlow is imported, which takes seconds.
+            if ended := _ended(plan, started):
+                plan.checkpoint.write()  # its options and the paths of its texts may have changed
+                report(ended)
+                return folder
+            runtime.start(plan.checkpoint.training.threads)
         else:
             # All that can be refused without the text comes first: that may come from a pipe, and
             # come only once.
@@ -175,9 +183,35 @@ def _folder(sources: Sequence[str], checkpoint: AnyPath | None) -> Path:
     return default_checkpoint(sources[0])
 
 
+def _ended(plan: Plan, started: float) -> Stopped | None:
+    """Return how a run that is to be resumed has ended, or None if there is something left to do.
+
+    Raises:
+        TrainingError: it is already longer than it is to be.
+    """
+    # Imported only now: a light install lacks what they need.
+    from chargen.training.clock import Clock
+    from chargen.training.state import progress
+
+    checkpoint, training = plan.checkpoint, plan.checkpoint.training
+    run = progress(checkpoint.path)
+    if plan.extended:
+        run.extend()
+    clock = Clock(run, make_windows(plan.train_ids, checkpoint.model, training), training, started)
+    if run.step > clock.total_steps:
+        raise TrainingError(
+            f"this run has done {run.step / clock.epoch_steps:.1f} epochs, more than --epochs "
+            f"{training.epochs}; give a larger number, or start a new run"
+        )
+    if clock.ending is None:
+        return None
+    best = best_of(checkpoint.history()[: run.evaluations])
+    return Stopped(clock.ending, checkpoint.path, run.step, run.seconds, best)
+
+
 def _events(plan: Plan, lock: Lock, started: float) -> Iterator[Event]:
     """Run a plan, and say what to do about a file of the checkpoint that cannot be written."""
-    # Imported only now: planning has made the settings that TensorFlow reads at its import.
+    # Imported only now, when the settings have been made that TensorFlow reads at its import.
     from chargen.training.loop import run
 
     try:

@@ -11,10 +11,11 @@ import pytest
 from conftest import COMMAND
 
 import chargen
-from chargen.checkpoint.directory import Checkpoint
+from chargen.checkpoint.directory import Checkpoint, best_of
 from chargen.checkpoint.sources import Sources
 from chargen.data.corpus import read_ids
 from chargen.errors import CheckpointError, CorpusError, OptionError, TrainingError, VocabularyError
+from chargen.training.events import Event, Stopped
 from chargen.training.plan import default_checkpoint
 from training.conftest import DEEP, SMALL, TEXT, Trained, begin, history
 
@@ -136,7 +137,11 @@ def test_resume_takes_a_text_that_was_moved_and_refuses_fewer_epochs(
     moved = (tmp_path / "fables.txt").rename(tmp_path / "moved.txt")
     with pytest.raises(CorpusError, match="no such file"):
         chargen.train(checkpoint=path, resume=True)
-    chargen.train(moved, checkpoint=path, resume=True)
+    events: list[Event] = []
+    chargen.train(moved, checkpoint=path, resume=True, report=events.append)
+    (ended,) = events  # nothing was left to do
+    assert isinstance(ended, Stopped)
+    assert (ended.reason, ended.best) == ("finished", best_of(history(path)))
     assert Checkpoint.open(path).corpus.texts == (f"../{moved.name}",)
     with pytest.raises(TrainingError, match=r"has done 2\.0 epochs, more than epochs 1"):
         chargen.train(checkpoint=path, resume=True, epochs=1)
@@ -161,8 +166,9 @@ def test_resume_takes_the_held_out_file_by_any_name_of_it(
     path = trained(validation="other.txt").copy(tmp_path)
     assert Checkpoint.open(path).training.validation == "../other.txt"
     monkeypatch.chdir(tmp_path)
-    begin(checkpoint=path, resume=True, validation="other.txt")
-    begin(checkpoint=path, resume=True, validation=str(tmp_path / "ck" / ".." / "other.txt"))
+    begin(checkpoint=path, resume=True, validation="other.txt", epochs=3)
+    again = str(tmp_path / "ck" / ".." / "other.txt")
+    begin(checkpoint=path, resume=True, validation=again, epochs=3)
     with pytest.raises(OptionError, match="validation fables.txt does not go with resume"):
         chargen.train(checkpoint=path, resume=True, validation="fables.txt")
 
