@@ -15,8 +15,8 @@ from typing import Any
 import click
 
 from chargen import __version__
-from chargen.cli.plain import visible
 from chargen.errors import ChargenError
+from chargen.plain import visible
 
 __all__ = ["cli", "main"]
 

@@ -27,8 +27,8 @@ from chargen.cli.options import (
     threads_option,
     was_given,
 )
-from chargen.cli.plain import figure, json_line, table, visible
 from chargen.errors import CorpusError, OptionError
+from chargen.plain import figure, json_line, table, visible
 
 if TYPE_CHECKING:
     from chargen.data.vocabulary import Ids

@@ -14,7 +14,7 @@ from chargen.cli.options import (
     json_option,
     quiet_option,
 )
-from chargen.cli.plain import figure, table, visible
+from chargen.plain import figure, table, visible
 
 if TYPE_CHECKING:
     from chargen.checkpoint.architecture import LayerDescription

@@ -9,11 +9,11 @@ import click
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
 
-from chargen.cli.plain import visible
 from chargen.cli.suggestions import suggestions
 from chargen.config import SAMPLE_OPTIONS, SampleConfig, check_random_seed
 from chargen.errors import ChargenError, OptionError
 from chargen.fields import Field
+from chargen.plain import visible
 
 __all__ = ["Conversation"]
 

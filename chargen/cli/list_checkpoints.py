@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from chargen.cli.options import Command, json_option, quiet_option
-from chargen.cli.plain import figure, table, visible
 from chargen.config import DEFAULT_FOLDER
 from chargen.errors import CheckpointError
+from chargen.plain import figure, table, visible
 
 __all__ = ["command"]
 

@@ -16,8 +16,8 @@ from chargen.cli.options import (
     records_option,
     text_format,
 )
-from chargen.cli.plain import figure, json_line, table, visible
 from chargen.errors import CorpusError
+from chargen.plain import figure, json_line, table, visible
 
 __all__ = ["command"]
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from chargen.cli.plain import visible
 from chargen.config import DEFAULT_FOLDER, NEWLINES, TrainConfig
 from chargen.errors import CheckpointError, OptionError
 from chargen.fields import GROUPS, Field, Group, flag_of
+from chargen.plain import visible
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -24,7 +24,6 @@ from chargen.cli.options import (
     threads_option,
     was_given,
 )
-from chargen.cli.plain import harmless, visible
 from chargen.cli.texts import Output, stream, summarise, write_found, write_most_likely
 from chargen.config import (
     MAX_COPY,
@@ -37,6 +36,7 @@ from chargen.config import (
 )
 from chargen.errors import OptionError, VocabularyError
 from chargen.fields import flag_of
+from chargen.plain import harmless, visible
 
 __all__ = ["command"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chargen.cli.plain import counted, json_line, visible
 from chargen.config import SampleConfig, Unknown
+from chargen.plain import counted, json_line, visible
 
 if TYPE_CHECKING:
     from chargen.model import Model

@@ -17,9 +17,9 @@ from chargen.cli.options import (
     quiet_option,
     was_given,
 )
-from chargen.cli.plain import counted, steps_of, table, visible
 from chargen.config import TRAIN_OPTIONS
 from chargen.errors import OptionError
+from chargen.plain import counted, table, visible
 
 if TYPE_CHECKING:
     from chargen.training.events import Preview
@@ -93,28 +93,23 @@ def command(
     joined. With no options, the size of the network and all else follow from the size of the text.
     Ctrl-C saves the run and stops it; --resume continues it.
     """
-    from chargen.training.support import check_support
-
-    check_support()  # before Rich is imported, which a light install leaves out
-    from chargen.cli.console import TrainingDisplay
     from chargen.training.train import preview, train
 
     given = {name: options[name] for name in TRAIN_OPTIONS if was_given(context, name)}
     if plan:
         if resume:
             raise OptionError("--plan is for a new run; leave out --resume")
-        with TrainingDisplay(quiet=quiet) as display:
-            found = preview(
-                texts,
-                checkpoint=checkpoint,
-                init_from=init_from,
-                glob=glob,
-                report=display.report,
-                **given,
-            )
+        found = preview(
+            texts,
+            checkpoint=checkpoint,
+            init_from=init_from,
+            glob=glob,
+            verbose=not quiet,
+            **given,
+        )
         click.echo(_sheet(found))
         return
-    with _unread_messages_ignored(), TrainingDisplay(quiet=quiet) as display:
+    with _unread_messages_ignored():
         path = train(
             texts,
             checkpoint=checkpoint,
@@ -122,7 +117,7 @@ def command(
             force=force,
             init_from=init_from,
             glob=glob,
-            report=display.report,
+            verbose=not quiet,
             **given,
         )
     click.echo(path)
@@ -130,6 +125,7 @@ def command(
 
 def _sheet(found: "Preview") -> str:
     from chargen.checkpoint.architecture import title
+    from chargen.training.display import steps_of
 
     started, checkpoint = found.started, found.started.checkpoint
     model, training, corpus = checkpoint.model, checkpoint.training, checkpoint.corpus

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Unpack
@@ -43,6 +44,7 @@ def train(
     force: bool = False,
     init_from: AnyPath | None = None,
     glob: str = EVERY_FILE,
+    verbose: bool = False,
     report: Report = _ignore,
     **options: Unpack[TrainOptions],
 ) -> Path:
@@ -62,6 +64,7 @@ def train(
         init_from: a checkpoint whose network and weights to start from; its characters must be
             those of the text.
         glob: what the names of files in a directory match, such as "*.md".
+        verbose: show on standard error what `chargen train` shows there.
         report: a function that is called with each event of the run; see
             `chargen.training.events`.
         **options: one entry for each field that may be chosen; `takes` fills them in here.
@@ -91,19 +94,19 @@ def train(
         )
     named = _sources(texts)
     folder = _folder(named, checkpoint)
-    sources = _expanded(named, glob, report)
-    if not sources and not resume:
+    if not named and not resume:
         raise OptionError("give at least one TEXT to train on; - is standard input")
     if resume:
         Checkpoint.open(folder)  # where there is none, no directory is made
     # Locked before anything is looked at, so that it stays as the plan found it.
-    with claimed(folder) as lock:
+    with _shown(report, verbose) as shown, claimed(folder) as lock:
+        sources = _expanded(named, glob, shown)
         if resume:
             plan = plan_resumed(folder, sources, options)
             # Found out before TensorFlow is imported, which takes seconds.
             if ended := _ended(plan, started):
                 plan.checkpoint.write()  # its options and the paths of its texts may have changed
-                report(ended)
+                shown(ended)
                 return folder
             runtime.start(plan.checkpoint.training.threads)
         else:
@@ -115,10 +118,10 @@ def train(
                 sources,
                 options,
                 init_from=Path(init_from) if init_from is not None else None,
-                note=lambda sentence: report(Noted(sentence)),
+                note=lambda sentence: shown(Noted(sentence)),
             )
         for event in _events(plan, lock, started):
-            report(event)
+            shown(event)
     return folder
 
 
@@ -128,7 +131,7 @@ def preview(
     checkpoint: AnyPath | None = None,
     init_from: AnyPath | None = None,
     glob: str = EVERY_FILE,
-    report: Report = _ignore,
+    verbose: bool = False,
     **options: Unpack[TrainOptions],
 ) -> Preview:
     """Find out what `train` would do with the same arguments, and write nothing.
@@ -140,7 +143,7 @@ def preview(
         checkpoint: the directory that would be written.
         init_from: a checkpoint whose network and weights to start from.
         glob: what the names of files in a directory match.
-        report: is told of what was changed in the texts.
+        verbose: show on standard error what was changed in the texts.
         **options: as for `train`.
 
     Raises:
@@ -152,16 +155,34 @@ def preview(
     named = _sources(texts)
     if not named:
         raise OptionError("give at least one TEXT to plan for; - is standard input")
-    plan = plan_new(
-        _folder(named, checkpoint),
-        _expanded(named, glob, report),
-        check_options(options),
-        init_from=Path(init_from) if init_from is not None else None,
-        note=lambda sentence: report(Noted(sentence)),
-    )
-    from chargen.training.loop import rehearse
+    with _shown(_ignore, verbose) as report:
+        plan = plan_new(
+            _folder(named, checkpoint),
+            _expanded(named, glob, report),
+            check_options(options),
+            init_from=Path(init_from) if init_from is not None else None,
+            note=lambda sentence: report(Noted(sentence)),
+        )
+        from chargen.training.loop import rehearse
 
-    return rehearse(plan, started)
+        return rehearse(plan, started)
+
+
+@contextmanager
+def _shown(report: Report, verbose: bool) -> Iterator[Report]:
+    """Give what events are reported to, which shows them too if that is asked for."""
+    if not verbose:
+        yield report
+        return
+    from chargen.training.display import TrainingDisplay  # which loads Rich
+
+    with TrainingDisplay() as display:
+
+        def show_and_report(event: Event) -> None:
+            display.report(event)
+            report(event)
+
+        yield show_and_report
 
 
 def _sources(texts: AnyPath | Sequence[AnyPath]) -> list[str]:

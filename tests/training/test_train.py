@@ -15,7 +15,7 @@ import chargen
 from chargen.checkpoint.directory import Checkpoint
 from chargen.checkpoint.sources import Sources
 from chargen.errors import CheckpointError, OptionError
-from chargen.training.events import Event, Noted
+from chargen.training.events import Event, Noted, Stopped
 from training.conftest import OTHER, SMALL, TEXT, Trained, begin
 
 
@@ -64,6 +64,24 @@ def test_rare_characters_are_replaced_by_min_count(tmp_path: Path):
     assert "".join(model.vocabulary) == " abcde\ufffd"
     assert model.evaluate("abcx").unknown_characters == 1
     assert "\ufffd" not in model.sample("ab", length=200, temperature=5)
+
+
+def test_a_run_can_be_shown_as_the_command_shows_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    text = tmp_path / "text"
+    text.write_bytes(b"the heron\r\ncounted the moons\n" * 60)
+    events: list[Event] = []
+    options = SMALL | {"epochs": 1}
+    chargen.train(text, checkpoint=tmp_path / "ck", verbose=True, report=events.append, **options)
+    out, shown = capfd.readouterr()
+    assert out == ""
+    assert "CRLF at the ends of lines is read as LF" in shown
+    assert "train and held out are bits per character" in shown
+    assert "write text with: chargen sample -c " in shown
+    assert isinstance(events[-1], Stopped)
+    chargen.train(text, checkpoint=tmp_path / "quiet", **options)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_other_systems_newlines_are_read_as_ours_unless_they_are_to_be_kept(tmp_path: Path):

@@ -3,12 +3,8 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from chargen.training.events import Started
-
-__all__ = ["counted", "figure", "harmless", "json_line", "steps_of", "table", "visible"]
+__all__ = ["counted", "figure", "harmless", "json_line", "table", "visible"]
 
 CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"
@@ -50,15 +46,6 @@ def json_line(record: Mapping[str, object]) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, such as "1 epoch" or "1,200 steps"."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def steps_of(run: "Started") -> str:
-    """Return how many steps a run takes, and what each learns from."""
-    model, training = run.checkpoint.model, run.checkpoint.training
-    return (
-        f"{counted(training.epochs, 'epoch')} of {counted(run.epoch_steps, 'step')}, each of "
-        f"{counted(training.batch_size, 'window')} of {counted(model.window, 'character')}"
-    )
 
 
 def figure(value: float | None, digits: int = 4) -> str:

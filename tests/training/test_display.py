@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cli.conftest import on_terminal
 from conftest import ROOT, make_checkpoint
 
-from chargen.cli.console import TrainingDisplay
+from chargen.training.display import TrainingDisplay
 from chargen.training.events import Reason, Started, Stopped
-from cli.conftest import on_terminal
 
 
 @pytest.mark.slow
@@ -29,7 +29,7 @@ def test_a_text_that_will_be_memorised_is_called_too_short(
 ):
     checkpoint = make_checkpoint(tmp_path / "ck")
     corpus = replace(checkpoint.corpus, characters=characters)
-    with TrainingDisplay(quiet=False) as display:
+    with TrainingDisplay() as display:
         display.report(
             Started(
                 replace(checkpoint, corpus=corpus),
@@ -54,7 +54,7 @@ def closing_lines(
 ) -> list[str]:
     """What is shown when a run has ended whose 6-grams need 2 bits."""
     checkpoint = make_checkpoint(folder / "ck")
-    with TrainingDisplay(quiet=False) as display:
+    with TrainingDisplay() as display:
         display.report(
             Started(checkpoint, 9, first_step, 5, 10, unigram_bits=4.25, sixgram_bits=2.0)
         )

@@ -1,4 +1,4 @@
-"""What a person sees on standard error while training. The only user of Rich."""
+"""What a person sees of a training run on standard error. The only user of Rich."""
 
 import math
 import shlex
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from chargen.checkpoint.architecture import title
-from chargen.cli.plain import steps_of, visible
+from chargen.plain import counted, visible
 from chargen.training.defaults import SMALLEST_SPLIT
 from chargen.training.events import (
     COPIED_LENGTH,
@@ -24,7 +24,7 @@ from chargen.training.events import (
     Stopped,
 )
 
-__all__ = ["TrainingDisplay"]
+__all__ = ["TrainingDisplay", "steps_of"]
 
 SAMPLE_SHOWN = 80
 """Characters shown of an evaluation's sample: what fits on a line."""
@@ -53,18 +53,12 @@ HEADER = ROW.format(
 
 
 class TrainingDisplay:
-    """Shows a run: one line per evaluation, with a short sample, and a bar on a terminal.
+    """Shows a run: one line per evaluation, with a short sample, and a bar on a terminal."""
 
-    Args:
-        quiet: show nothing.
-    """
-
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self) -> None:
         terminal = sys.stderr.isatty()
         # Rich would take FORCE_COLOR for a terminal, and a pipe would get its control codes.
-        self._console = Console(
-            stderr=True, quiet=quiet, force_terminal=terminal, soft_wrap=not terminal
-        )
+        self._console = Console(stderr=True, force_terminal=terminal, soft_wrap=not terminal)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
@@ -72,7 +66,7 @@ class TrainingDisplay:
             console=self._console,
             transient=True,
         )
-        self._shows_bar = terminal and not quiet
+        self._shows_bar = terminal
         self._run: Started | None = None
 
     def __enter__(self) -> Self:
@@ -252,6 +246,15 @@ class TrainingDisplay:
             f"from{beside}; more text helps, and sample --max-copy {COPIED_LENGTH} avoids it",
             "yellow",
         )
+
+
+def steps_of(run: Started) -> str:
+    """Return how many steps a run takes, and what each learns from."""
+    model, training = run.checkpoint.model, run.checkpoint.training
+    return (
+        f"{counted(training.epochs, 'epoch')} of {counted(run.epoch_steps, 'step')}, each of "
+        f"{counted(training.batch_size, 'window')} of {counted(model.window, 'character')}"
+    )
 
 
 def _clock(seconds: float) -> str:
