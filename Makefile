@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 LIGHT := $(VENV)/light
-DEMO := checkpoints/fables
+DEMO := checkpoints/demo
 # Two files of tests run at a time; --dist loadfile lets the tests of a file share their fixtures.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 KERNELS := Haswell:avx2 Sandybridge:avx
 ALL :=
 
-.PHONY: help demo test slow kernels lint types check light versions arm dist clean
+.PHONY: help demo test slow kernels lint types check light versions arm docs dist clean
 
 help:
 	@echo "make demo   set up, train on corpora/fables.txt, print a sample and its score"
@@ -102,6 +102,11 @@ versions: $(VENV)/dev.stamp
 arm: $(VENV)/dev.stamp
 	VENV=$(VENV) .ci/arm
 
+# A link that leads nowhere is a warning, and so an error.
+docs: $(VENV)/dev.stamp
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html -c docs . site
+
 dist: $(VENV)/dev.stamp
 	rm -rf dist
 	$(BIN)/python -m build --installer uv --outdir dist .
@@ -109,5 +114,5 @@ dist: $(VENV)/dev.stamp
 	$(BIN)/twine check --strict dist/*
 
 clean:
-	rm -rf $(VENV) .tox build dist light/build
+	rm -rf $(VENV) .tox build dist site light/build
 	rm -rf .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -10,9 +10,9 @@ PAGE = Path(__file__).with_name("cli.md")
 INTRODUCTION = """\
 # The command line
 
-This page is what `--help` prints for each command; `python docs/write_cli.py` writes it. The
-[README](../README.md) describes the options by task, and the [cookbook](cookbook.md) shows what
-they do together.
+This page is what `--help` prints for each command; `python docs/write_cli.py` writes it. The other
+[pages](index.md) describe the options by task, and the [cookbook](cookbook.md) shows what they do
+together.
 """
 WIDTH = 100
 

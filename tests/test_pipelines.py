@@ -195,7 +195,7 @@ def test_a_field_of_records_is_scored_compared_and_not_copied(run: Run, tmp_path
         assert result.stdout == expected
         assert b"1 of 3 records have no text in 't' and are left out" in result.stderr
         assert run(*command, "-q", stdin=source).stderr == b""
-    found = run("novelty", "rows.csv", "--field", "t", "--corpus", "rows.csv", "--json")
+    found = run("novelty", "plain", "--field", "t", "--corpus", "rows.csv", "--json")
     assert json.loads(found.stdout)["longest"]["text"] == "ab\nba\n"
     options = ("--unique", "--corpus", "rows.csv", "--field", "t", "-n", "2", "--count", "2")
     kept = run("sample", "-c", "ck", *options, "--match", "[ab]+", "--random-seed", "0")

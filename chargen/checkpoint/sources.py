@@ -1,8 +1,8 @@
 """The texts of a checkpoint's run, which its configuration names, read again from where they are.
 
-A checkpoint is made to be shared, so it names its texts by their paths relative to itself: these
-tell nothing of whose machine it was, and still hold when a folder with both is moved. A checkpoint
-may also come from a stranger, so what it names is only read if it is a regular file.
+A checkpoint names its texts by their paths relative to itself, which still hold when a folder with
+both is moved, and tell nothing of what is above that folder. A checkpoint may also come from a
+stranger, so what it names is only read if it is a regular file.
 """
 
 import os
@@ -94,7 +94,7 @@ class Sources:
             raise CorpusError(
                 f"this is not the text that the run in {self._path} was started with: that text "
                 f"had {self._record.characters:,} characters, this one has {len(corpus.ids):,}, "
-                "and they are not the same; give that text, or start a new run"
+                "and they are not the same; give that text, or name another TEXT"
             )
         return corpus
 
@@ -141,13 +141,16 @@ class Sources:
         """Refuse anything that a stranger's checkpoint may name but a file, such as a device.
 
         Raises:
-            CorpusError: a text exists but is not a regular file, or its name cannot be a file's.
+            CorpusError: a text is missing or not a regular file, or its name cannot be a file's.
         """
         for text in texts:
             try:
                 is_file = stat.S_ISREG(Path(text).stat().st_mode)
             except FileNotFoundError:
-                continue  # reading it will report that
+                raise CorpusError(
+                    f"{shortened(text)}, which the checkpoint {self._path} names as its text, is "
+                    "not there; name the TEXT"
+                ) from None
             except (OSError, ValueError):
                 is_file = False
             if not is_file:

@@ -1,6 +1,7 @@
 """`chargen novelty`: find how much of a text is copied."""
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -45,7 +46,7 @@ SHOWN = 60
 )
 @encoding_option("the texts", "text")
 @newlines_option("the texts", "text", "lf")
-@records_option("the texts", "text")
+@records_option("--corpus", "text")
 @json_option
 @quiet_option
 def command(
@@ -73,11 +74,12 @@ def command(
 
     if not (texts or quiet) and sys.stdin is not None and sys.stdin.isatty():
         click.echo("chargen: reading TEXT from standard input; end it with Ctrl-D", err=True)
-    how = text_format(encoding, newlines or "lf", field, quiet=quiet)
+    how = text_format(encoding, newlines or "lf", None, quiet=quiet)
+    of_corpus = replace(how, field=field)
     text = "".join(read_text(expanded(texts or (STANDARD_INPUT,), note=how.note), how))
     points = code_points(text)
     corpus_points = np.concatenate(
-        [code_points(block) for block in read_text(expanded(corpus, note=how.note), how)]
+        [code_points(block) for block in read_text(expanded(corpus, note=how.note), of_corpus)]
         or [points[:0]]
     )
     if not text:

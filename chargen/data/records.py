@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
@@ -16,6 +15,8 @@ DELIMITERS = ",\t;"
 GATHERED = 1 << 16
 """Characters that are passed on together, as doing so for each short record would take longer than
 reading it."""
+LONGEST_FIELD = 2**31 - 1
+"""The longest field that Python's CSV reader can be told to read, in characters."""
 MOST_SHOWN = 10
 """Fields that an error names, at most."""
 
@@ -144,28 +145,35 @@ def _json_texts(first: str, lines: _Lines, name: str, field: str) -> Iterator[st
 
 def _csv_texts(first: str, lines: _Lines, name: str, field: str) -> Iterator[str | None]:
     """Yield the text of each row, None where there is none, and an empty one at a pause."""
-    headers = {mark: next(csv.reader([first], delimiter=mark), []) for mark in DELIMITERS}
+    csv.field_size_limit(LONGEST_FIELD)
+    try:
+        headers = {mark: next(csv.reader([first], delimiter=mark), []) for mark in DELIMITERS}
+    except csv.Error as error:
+        raise _not_csv(name, lines, error) from None
     fitting = [mark for mark, header in headers.items() if field in header]
     if not fitting:
         raise _no_such_field(name, field, max(headers.values(), key=len))
     delimiter = fitting[0]
     column = headers[delimiter].index(field)
-    csv.field_size_limit(sys.maxsize)  # a text may be long
     rows = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         try:
             row = next(rows, None)
         except csv.Error as error:
-            raise CorpusError(
-                f"{name}: line {lines.number:,} is not CSV ({error}); correct it, or leave "
-                "out --field to read the file as it is"
-            ) from None
+            raise _not_csv(name, lines, error) from None
         if row is None:
             return
         if not row:  # a pause, or a line with nothing on it
             yield ""
         else:
             yield (row[column] if column < len(row) else "") or None
+
+
+def _not_csv(name: str, lines: _Lines, error: csv.Error) -> CorpusError:
+    return CorpusError(
+        f"{name}: line {lines.number:,} is not CSV ({error}); correct it, or leave out --field to "
+        "read the file as it is"
+    )
 
 
 def _check_characters(text: str, name: str, number: int) -> None:

@@ -30,7 +30,8 @@ def standard_input() -> IO[bytes]:
     stream = sys.stdin.buffer
     if stream in _READ_BEFORE:
         raise OptionError(
-            "standard input can be read only once; - names it twice; name a file for one of them"
+            "standard input can be read only once; - names it twice, or it was read before; name a "
+            "file"
         )
     _READ_BEFORE.add(stream)
     with suppress(OSError, ValueError, AttributeError):  # not a file of the operating system

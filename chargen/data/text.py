@@ -23,9 +23,11 @@ __all__ = [
     "BLOCK_BYTES",
     "BYTE_ORDER_MARK",
     "DECOMPRESSORS",
+    "UNREADABLE",
     "USUAL",
     "WIDE_MARKS",
     "TextFormat",
+    "open_bytes",
     "read_text",
     "split_into_parts",
 ]
@@ -38,6 +40,10 @@ DECOMPRESSORS: dict[str, Callable[[Path, Literal["rb"]], object]] = {
     ".xz": lzma.open,
 }
 """What opens a compressed text, by the ending of its name."""
+NOT_COMPRESSED = (gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError)
+"""What is raised for a file that is not what the ending of its name says."""
+UNREADABLE = (OSError, *NOT_COMPRESSED)
+"""The same, and what is raised for a file that cannot be read at all."""
 BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 WIDE_MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",  # before that of UTF-16, with which it begins
@@ -75,6 +81,12 @@ class TextFormat:
 USUAL = TextFormat()
 
 
+def open_bytes(path: Path) -> IO[bytes]:
+    """Open a file, compressed or not, to read its bytes."""
+    opener = DECOMPRESSORS.get(path.suffix)
+    return path.open("rb") if opener is None else cast("IO[bytes]", opener(path, "rb"))
+
+
 def read_text(
     sources: Sequence[str], text_format: TextFormat = USUAL, *, pauses: bool = False
 ) -> Iterator[str]:
@@ -103,6 +115,8 @@ def read_text(
             with _open(source) as stream:
                 text = _decode(_blocks(stream, pauses), name, text_format.encoding)
                 if text_format.field is not None:
+                    if text_format.newlines == "lf":  # CSV may end its rows with a lone CR
+                        text = _with_plain_newlines(text, set())
                     text = read_field(text, name, text_format.field, text_format.note)
                 if text_format.newlines == "lf":
                     found = changed[name] = set()
@@ -112,7 +126,7 @@ def read_text(
             raise CorpusError(f"no such file: {name}; {_remedy(name)}") from None
         except IsADirectoryError:
             raise CorpusError(f"{name} is a directory; name a text file") from None
-        except (gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
+        except NOT_COMPRESSED as error:
             raise _decompression_error(name, error) from None
         except OSError as error:
             if error.errno is None:  # how bz2 reports that the file is not in its format
@@ -171,10 +185,8 @@ def _incremental_decoder(encoding: str) -> type[codecs.IncrementalDecoder]:
 def _open(source: str) -> AbstractContextManager[IO[bytes]]:
     if source == STANDARD_INPUT:
         return nullcontext(standard_input())  # it belongs to the process, so it is not closed
-    path = Path(source)
     try:
-        opener = DECOMPRESSORS.get(path.suffix)
-        return path.open("rb") if opener is None else cast("IO[bytes]", opener(path, "rb"))
+        return open_bytes(Path(source))
     except ValueError:
         raise CorpusError(
             f"no such file: {source!r} cannot be the name of a file; check the path"

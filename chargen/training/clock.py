@@ -137,8 +137,8 @@ class Clock:
         return highest * (FINAL_RATE_FACTOR + (1 - FINAL_RATE_FACTOR) * cosine)
 
     @property
-    def is_over(self) -> bool:
-        """Whether the epochs are done, or the time is up."""
+    def is_at_end(self) -> bool:
+        """Whether the epochs are done or the time is up, however well the run goes."""
         return self._run.step >= self.total_steps or self.is_out_of_time
 
     @property
@@ -158,7 +158,7 @@ class Clock:
     @property
     def is_evaluation_due(self) -> bool:
         """Whether to evaluate after the step just taken."""
-        if self.is_over:
+        if self.is_at_end:
             return True
         if self._training.budget is not None:
             return self._run.seconds >= self._next_evaluation

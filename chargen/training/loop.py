@@ -1,6 +1,6 @@
 """The training run, from top to bottom, as a generator of events.
 
-    for event in run(plan):
+    for event in run(plan, lock):
         show(event)
 
 Each turn of the loop learns from a block of batches, goes back to the last saved state if that
@@ -140,7 +140,7 @@ def rehearse(plan: Plan, started: float) -> Preview:
     clock.begin()
     trainer.learn()  # which compiles
     until = time.monotonic() + REHEARSAL_SECONDS
-    while time.monotonic() < until and not clock.is_over:
+    while time.monotonic() < until and not clock.is_at_end:
         trainer.learn()
     seconds = clock.elapsed() + clock.seconds_left
     if budget is None:

@@ -76,6 +76,8 @@ def default_checkpoint(source: str) -> Path:
     if source == STANDARD_INPUT:
         return DEFAULT_FOLDER / "stdin"
     name = PurePath(source)
+    if name.name in ("", ".."):  # a directory that is named by where it is
+        name = Path(source).resolve()
     if name.suffix in DECOMPRESSORS:
         name = name.with_suffix("")
     return DEFAULT_FOLDER / (name.stem or "text")

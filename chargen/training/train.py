@@ -99,13 +99,14 @@ def train(
     if resume:
         Checkpoint.open(folder)  # where there is none, no directory is made
     # Locked before anything is looked at, so that it stays as the plan found it.
-    with _shown(report, verbose) as shown, claimed(folder) as lock:
+    with _reporting(report, verbose) as shown, claimed(folder) as lock:
         sources = _expanded(named, glob, shown)
         if resume:
             plan = plan_resumed(folder, sources, options)
             # Found out before TensorFlow is imported, which takes seconds.
             if ended := _ended(plan, started):
-                plan.checkpoint.write()  # its options and the paths of its texts may have changed
+                with _written():
+                    plan.checkpoint.write()  # its options and the paths of its texts may differ
                 shown(ended)
                 return folder
             runtime.start(plan.checkpoint.training.threads)
@@ -155,7 +156,7 @@ def preview(
     named = _sources(texts)
     if not named:
         raise OptionError("give at least one TEXT to plan for; - is standard input")
-    with _shown(_ignore, verbose) as report:
+    with _reporting(_ignore, verbose) as report:
         plan = plan_new(
             _folder(named, checkpoint),
             _expanded(named, glob, report),
@@ -169,7 +170,7 @@ def preview(
 
 
 @contextmanager
-def _shown(report: Report, verbose: bool) -> Iterator[Report]:
+def _reporting(report: Report, verbose: bool) -> Iterator[Report]:
     """Give what events are reported to, which shows them too if that is asked for."""
     if not verbose:
         yield report
@@ -231,12 +232,19 @@ def _ended(plan: Plan, started: float) -> Stopped | None:
 
 
 def _events(plan: Plan, lock: Lock, started: float) -> Iterator[Event]:
-    """Run a plan, and say what to do about a file of the checkpoint that cannot be written."""
+    """Run a plan."""
     # Imported only now, when the settings have been made that TensorFlow reads at its import.
     from chargen.training.loop import run
 
-    try:
+    with _written():
         yield from run(plan, lock, started)
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """Say what to do about a file of the checkpoint that cannot be written."""
+    try:
+        yield
     except OSError as error:
         if error.filename is None:
             raise  # it is about no file

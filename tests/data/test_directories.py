@@ -1,6 +1,7 @@
 """A directory stands for the texts in it."""
 
 import gzip
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "folder"
     (folder / "b").mkdir(parents=True)
     (folder / ".git").mkdir()
+    (folder / "ck").mkdir()
     for name, data in {
         "c.md": b"three",
         "a.txt": b"one",
@@ -23,6 +25,10 @@ def folder(tmp_path: Path) -> Path:
         "b/wide.txt": "wide".encode("utf-16"),
         "d.txt.gz": gzip.compress(b"four"),
         "picture.png": b"\x89PNG\0\0",
+        "pack.tar.gz": gzip.compress(b"name\0\0"),
+        "ck/config.json": b"{}",
+        "ck/vocabulary.json": b"{}",
+        "ck/history.jsonl": b"",
         ".hidden": b"not this",
         ".git/config": b"nor this",
     }.items():
@@ -36,8 +42,9 @@ def folder(tmp_path: Path) -> Path:
         (
             "*",
             ["a.txt", "b/wide.txt", "b/x.md", "c.md", "d.txt.gz"],
-            "5 text files are read in the order of their paths, and 1 that are not text",
+            "5 text files are read in the order of their paths, and 2 that are not text",
         ),
+        ("c.*", ["c.md"], "1 text file that matches c.* is read in the order"),
         ("*.md", ["b/x.md", "c.md"], "2 text files that match *.md are read in the order of their"),
     ],
 )
@@ -58,6 +65,9 @@ def test_a_directory_without_texts_and_a_pattern_without_a_directory_are_refused
         expanded([str(folder)], "*.png")
     with pytest.raises(OptionError, match="glob narrows a directory"):
         expanded([str(folder / "a.txt")], "*.md")
+    if sys.version_info < (3, 13):
+        with pytest.raises(OptionError, match=r"glob \*\*\.md is not a pattern"):
+            expanded([str(folder)], "**.md")
     for pattern in ("", "/etc/*"):
         with pytest.raises(OptionError, match="glob must be a pattern of file names"):
             expanded([str(folder)], pattern)

@@ -116,6 +116,7 @@ def test_many_fields_are_not_all_named():
 
 def test_a_field_may_be_as_long_as_a_text(tmp_path: Path):
     text = "a line of a long text\n" * 20_000
+    assert joined([f"{text.replace(chr(10), ' ')},text\nno,yes\n"]) == "yes\n"
     path = tmp_path / "records.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["text"], [text]])
@@ -130,5 +131,9 @@ def test_newlines_and_marks_of_records_are_treated_like_others(tmp_path: Path):
     how = TextFormat(field="text", note=notes.append)
     assert "".join(read_text([str(path)], how)) == "a\nb\nc\n"
     assert len(notes) == 1
+    (tmp_path / "old.csv").write_bytes(b"n,text\r1,a\r2,b\r")
+    assert "".join(read_text([str(tmp_path / "old.csv")], TextFormat(field="text"))) == "a\nb\n"
     kept = TextFormat(field="text", newlines="keep")
+    with pytest.raises(CorpusError, match="line 1 is not CSV"):
+        list(read_text([str(tmp_path / "old.csv")], kept))
     assert "".join(read_text([str(path)], kept)) == "a\r\nb\nc\n"

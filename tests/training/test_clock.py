@@ -45,7 +45,7 @@ def test_without_a_budget_a_run_ends_after_its_steps(hand: Hand):
         if clock.is_evaluation_due:
             due.append(step)
     assert due == [4, 8, 10, 14, 18, 20, 24, 28, 30]
-    assert clock.is_over
+    assert clock.is_at_end
     assert not clock.is_out_of_time
     assert clock.fraction(15) == 0.5
     assert run.seconds == 30
@@ -84,7 +84,7 @@ def test_a_budget_ends_the_run_with_time_left_for_the_last_evaluation(hand: Hand
     run = RunState()
     clock = make_clock(run, hand.now - 5, evaluate_every=1, budget=65.0)  # 5 seconds of start-up
     step, due = 0, []
-    while not clock.is_over:
+    while not clock.is_at_end:
         step += 1
         hand.now += 3
         clock.reach(step)

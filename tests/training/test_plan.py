@@ -135,7 +135,7 @@ def test_resume_takes_a_text_that_was_moved_and_refuses_fewer_epochs(
 ):
     path = trained().copy(tmp_path)
     moved = (tmp_path / "fables.txt").rename(tmp_path / "moved.txt")
-    with pytest.raises(CorpusError, match="no such file"):
+    with pytest.raises(CorpusError, match="names as its text, is not there; name the TEXT"):
         chargen.train(checkpoint=path, resume=True)
     events: list[Event] = []
     chargen.train(moved, checkpoint=path, resume=True, report=events.append)
@@ -212,6 +212,15 @@ def test_the_texts_the_options_and_the_versions_are_recorded(text: Path, tmp_pat
 )
 def test_the_default_checkpoint_is_named_after_the_text(source: str, name: str):
     assert default_checkpoint(source) == Path("checkpoints") / name
+
+
+def test_the_default_checkpoint_of_a_directory_is_named_after_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "notes" / "old").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "notes" / "old")
+    for source, name in ((".", "old"), ("..", "notes"), ("../", "notes"), ("/", "text")):
+        assert default_checkpoint(source) == Path("checkpoints") / name
 
 
 def test_the_options_of_a_run_are_recorded(trained: Trained):

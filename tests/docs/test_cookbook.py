@@ -3,39 +3,18 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import FABLES, HANG, ROOT
+from conftest import FABLES, ROOT
+
+from docs.conftest import blocks_of, prepare, type_in
 
 PAGE = (ROOT / "docs" / "cookbook.md").read_text(encoding="utf-8")
-SECTIONS = {
-    section.partition("\n")[0]: re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
-    for section in PAGE.split("\n## ")[1:]
-}
+SECTIONS = {section.partition("\n")[0]: blocks_of(section) for section in PAGE.split("\n## ")[1:]}
 
-# In the place of the command: texts are cut short and networks small, nothing else is changed.
-SHORTENED = """#!/bin/bash
-if [ "$1" = train ]; then
-    shift
-    given=()
-    while [ $# -gt 0 ]; do
-        if [ "$1" = --budget ]; then shift 2; continue; fi
-        if [ -f "$1" ]; then
-            head -c 6000 "$1" > "$1.short"
-            given+=("$1.short")
-        else
-            given+=("$1")
-        fi
-        shift
-    done
-    set -- train "${given[@]}" -q --force --units 24 --epochs 4 --window 24 --batch-size 4
-fi
-exec "$PYTHON" -m chargen "$@"
-"""
 TAIL = """#!/bin/bash
 arguments=()
 for each in "$@"; do [ "$each" = -f ] || arguments+=("$each"); done
@@ -47,11 +26,9 @@ exec /usr/bin/tail "${arguments[@]}"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where all recipes are tried, one after the other: some need what others have learnt."""
     folder = tmp_path_factory.mktemp("cookbook")
-    shutil.copytree(ROOT / "corpora", folder / "corpora")
-    (folder / "bin").mkdir()
-    for name, content in (("chargen", SHORTENED), ("tail", TAIL)):
-        (folder / "bin" / name).write_text(content)
-        (folder / "bin" / name).chmod(0o755)
+    prepare(folder)
+    (folder / "bin" / "tail").write_text(TAIL)
+    (folder / "bin" / "tail").chmod(0o755)
     log = "".join(
         f"Nov {day:2} 12:00:0{day % 10} host cron[{day}]: job done\n" for day in range(30)
     )
@@ -70,26 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def follow(folder: Path, section: str, blocks: slice = slice(None)) -> str:
     """Type in a recipe, or some blocks of it; its standard output."""
-    found = SECTIONS[section][blocks]
-    assert found
-    for program in ("jq", "parallel", "git"):
-        if any(re.search(rf"\b{program} ", block) for block in found) and not shutil.which(program):
-            pytest.skip(f"{program} is not installed")
-    environment = os.environ | {
-        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
-        "PYTHON": sys.executable,
-    }
-    result = subprocess.run(
-        ["bash", "-ec", "\n".join(found)],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=HANG,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+    return type_in(folder, SECTIONS[section][blocks])
 
 
 def test_every_recipe_is_tried():

@@ -1,4 +1,4 @@
-"""The documentation is in step with the commands."""
+"""The page of the commands and the help in Python are in step with the commands."""
 
 import importlib.util
 import inspect

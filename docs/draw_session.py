@@ -1,0 +1,155 @@
+"""Draws docs/pictures/session.svg: a run on a terminal, and what the model then writes.
+
+    python docs/draw_session.py [--budget 60s]
+
+The commands are those that the picture shows, run in a terminal of their own, whose screen is then
+drawn. It needs the packages that the tests need.
+"""
+
+import argparse
+import io
+import os
+import pty
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyte
+from rich.console import Console
+from rich.terminal_theme import TerminalTheme
+from rich.text import Text
+
+ROOT = Path(__file__).parent.parent
+PICTURE = Path(__file__).parent / "pictures" / "session.svg"
+COLUMNS, LINES = 96, 200
+MOST_EVALUATIONS = 8
+"""Evaluations that are shown, the first and the last; the others are left out of the picture."""
+THEME = TerminalTheme(
+    (250, 250, 247),
+    (40, 40, 40),
+    [
+        (40, 40, 40),
+        (176, 42, 48),
+        (0, 112, 60),
+        (140, 94, 0),
+        (0, 92, 160),
+        (130, 60, 130),
+        (0, 110, 120),
+        (110, 110, 110),
+    ],
+)
+"""Dark letters on a light ground, at a contrast of at least 4.5 to 1."""
+# Rich's own format has the picture load a font, which pages that show it do not allow.
+FORMAT = """<svg xmlns="http://www.w3.org/2000/svg"
+ viewBox="0 0 {width} {height}">
+<style>
+.{unique_id}-matrix {{
+  font: {char_height}px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace;
+  white-space: pre;
+}}
+{styles}
+</style>
+<defs><clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/></clipPath>{lines}</defs>
+<rect width="100%" height="100%" rx="8" fill="#fafaf7"/>
+<g transform="translate(9, 24)" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}<g class="{unique_id}-matrix">{matrix}</g>
+</g></svg>
+"""
+
+
+def main() -> None:
+    """Run the commands and draw their screen."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--budget", default="60s")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        (folder / "fables.txt").write_bytes((ROOT / "corpora" / "fables.txt").read_bytes())
+        lines: list[Text] = []
+        for command in (
+            f"chargen train fables.txt --budget {chosen.budget}",
+            'chargen sample "The heron" --length 320 --temperature 0.5 --random-seed 3',
+            "echo 'The heron thanked the tinker for his patience.' | chargen evaluate",
+        ):
+            lines += [Text(f"$ {command}", style="bold"), *run(command, folder), Text()]
+        PICTURE.parent.mkdir(exist_ok=True)
+        PICTURE.write_text(picture(lines), encoding="utf-8")
+
+
+def run(command: str, folder: Path) -> list[Text]:
+    """Run a command on a terminal, and return the lines of its screen."""
+    screen = pyte.Screen(COLUMNS, LINES)
+    stream = pyte.ByteStream(screen)
+    ours, theirs = pty.openpty()
+    environment = os.environ | {
+        "COLUMNS": str(COLUMNS),
+        "LINES": str(LINES),
+        "TERM": "xterm-256color",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    command = f"stty cols {COLUMNS} rows {LINES}; {command}"
+    with subprocess.Popen(
+        ["sh", "-c", command],
+        cwd=folder,
+        env=environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        for data in read(ours):
+            stream.feed(data)
+    if process.returncode:
+        sys.exit("\n".join(screen.display).rstrip())
+    # Below the cursor there is nothing but what the progress bar has left.
+    return abridged([styled(screen.buffer[row]) for row in range(screen.cursor.y)])
+
+
+def read(terminal: int) -> Iterator[bytes]:
+    """Yield what is written to a terminal until everybody has closed it."""
+    while True:
+        try:
+            data = os.read(terminal, 1 << 16)
+        except OSError:  # how Linux reports the end
+            return
+        if not data:
+            return
+        yield data
+
+
+def styled(cells: "pyte.screens.StaticDefaultDict[int, pyte.screens.Char]") -> Text:
+    """Return a line of a screen with its colours."""
+    line = Text()
+    for column in range(COLUMNS):
+        cell = cells[column]
+        colour = "" if cell.fg == "default" else cell.fg.replace("brown", "yellow")
+        style = " ".join(["bold"] * cell.bold + ["italic"] * cell.italics + [colour])
+        line.append(cell.data, style.strip())
+    line.rstrip()
+    return line
+
+
+def abridged(lines: list[Text]) -> list[Text]:
+    """Leave out evaluations in the middle."""
+    places = [k for k, line in enumerate(lines) if re.match(r" +\d+\.\d ", line.plain)]
+    middle = places[MOST_EVALUATIONS // 2 : -MOST_EVALUATIONS // 2]
+    if not middle:
+        return lines
+    return [*lines[: middle[0]], Text("   ..."), *lines[middle[-1] + 1 :]]
+
+
+def picture(lines: list[Text]) -> str:
+    """Draw lines as SVG."""
+    console = Console(record=True, width=COLUMNS, file=io.StringIO())
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
+    svg = console.export_svg(theme=THEME, code_format=FORMAT, unique_id="session")
+    return re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE)
+
+
+if __name__ == "__main__":
+    main()
