@@ -193,7 +193,7 @@ def test_a_field_of_records_is_scored_compared_and_not_copied(run: Run, tmp_path
         command = ("evaluate", "-", "-c", "ck", "--field", "t", "--per", "line")
         result = run(*command, stdin=source)
         assert result.stdout == expected
-        assert b"1 of 3 records have no text in 't' and are left out" in result.stderr
+        assert b"1 of 3 records has no text in 't' and is left out" in result.stderr
         assert run(*command, "-q", stdin=source).stderr == b""
     found = run("novelty", "plain", "--field", "t", "--corpus", "rows.csv", "--json")
     assert json.loads(found.stdout)["longest"]["text"] == "ab\nba\n"

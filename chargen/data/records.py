@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any
 
 from chargen.errors import CorpusError, shortened
+from chargen.plain import counted
 
 __all__ = ["read_field"]
 
@@ -68,9 +69,10 @@ def read_field(
             gathered, size = [], 0
     yield "".join(gathered)
     if left_out:
+        has, is_ = ("has", "is") if left_out == 1 else ("have", "are")
         note(
-            f"{name}: {left_out:,} of {found + left_out:,} records have no text in {field!r} and "
-            "are left out"
+            f"{name}: {left_out:,} of {counted(found + left_out, 'record')} {has} no text in "
+            f"{field!r} and {is_} left out"
         )
 
 
