@@ -218,6 +218,8 @@ SMALL_RUN: dict[str, Any] = {
     "epochs": 4,
     "learning_rate": 0.01,
     "random_seed": 1,
+    "weight_drop": 0.0,
+    "average": 0.0,
     "precision": "float32",
 }
 """Of a run on `fables` that is meant to be disturbed: a second of steps, and four evaluations."""

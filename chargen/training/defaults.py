@@ -75,8 +75,14 @@ class Rung(Settings):
 LADDER = (
     # There is too little text to hold any of it out, so it is memorised.
     Rung(characters=999, units=64, epochs=100, batch_size=1, window=16),
-    Rung(characters=3_000, units=64, epochs=15, batch_size=2, window=32, dropout=0.3),
-    Rung(characters=10_000, units=128, epochs=18, batch_size=4, dropout=0.4),
+    Rung(
+        characters=3_000, units=64, epochs=30, batch_size=2, window=32,
+        dropout=0.3, weight_drop=0.3, average=0.95,
+    ),
+    Rung(
+        characters=10_000, units=128, epochs=40, batch_size=4,
+        dropout=0.5, weight_drop=0.5, average=0.98,
+    ),
     Rung(
         characters=30_000, units=256, epochs=40, batch_size=8,
         dropout=0.4, weight_drop=0.6, average=0.98,

@@ -28,6 +28,8 @@ SMALL: dict[str, Any] = {
     "epochs": 2,
     "learning_rate": 0.01,
     "random_seed": 1,
+    "weight_drop": 0.0,
+    "average": 0.0,
     "precision": "float32",  # runs are compared: `auto` may settle for either
 }
 DEEP: dict[str, Any] = {"cell": "gru", "layers": 2, "dropout": 0.2, "epochs": 1}

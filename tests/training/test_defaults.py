@@ -77,7 +77,7 @@ def test_larger_texts_get_larger_networks_and_more_learning():
         (45_000, 10**9, 256, 60, True),  # the text says when to stop
         (140_000, 10**6, 128, 60, False),  # read only a few times
         (45_000, 10**6, 128, 60, True),
-        (8_000, 10**5, 128, 18, False),  # its network is small already
+        (8_000, 10**5, 128, 40, True),  # its network is small already
         (140_000, 10**7, 256, 60, True),
         (140_000, 3 * 10**7, 384, 50, True),
         (140_000, 10**8, 512, 60, True),
