@@ -134,8 +134,13 @@ def test_with_an_address_the_links_lead_to_the_files(tmp_path: Path):
     targets = linked(wheel)
     assert len(targets) >= 3
     assert all(target.startswith("https://") for target in targets)
-    ours = [target.removeprefix(f"{ADDRESS}/") for target in targets if "forge.example" in target]
-    assert ours
+    pictures = ADDRESS.replace("/blob/", "/raw/")
+    ours = [
+        target.removeprefix(f"{ADDRESS}/").removeprefix(f"{pictures}/")
+        for target in targets
+        if "forge.example" in target
+    ]
+    assert {"docs/start.md", "docs/pictures/session.svg"} <= set(ours)
     assert [target for target in ours if not (ROOT / target.partition("#")[0]).exists()] == []
     assert metadata(wheel).get_all("Project-URL") == [
         f"Source, {ADDRESS}",
