@@ -11,24 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargen.data import text as text_module
 from chargen.data.corpus import read_corpus
 from chargen.data.text import TextFormat, read_text
 from chargen.errors import CorpusError, OptionError
-
-texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(
-    lambda text: not text.startswith("\ufeff")
-)
-KEPT = TextFormat(newlines="keep")
-on_files = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def write(path: Path, data: bytes) -> str:
-    path.write_bytes(data)
-    return str(path)
+from data.conftest import KEPT, on_files, texts, write
 
 
 @on_files
