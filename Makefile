@@ -102,9 +102,12 @@ versions: $(VENV)/dev.stamp
 arm: $(VENV)/dev.stamp
 	VENV=$(VENV) .ci/arm
 
-# A link that leads nowhere is a warning, and so an error.
-docs: $(VENV)/dev.stamp
+$(VENV)/docs.stamp: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@
+
+# A link that leads nowhere is a warning, and so an error.
+docs: $(VENV)/docs.stamp
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html -c docs . site
 
 dist: $(VENV)/dev.stamp

@@ -11,6 +11,7 @@ import io
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -68,7 +69,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        (folder / "fables.txt").write_bytes((ROOT / "corpora" / "fables.txt").read_bytes())
+        shutil.copy(ROOT / "corpora" / "fables.txt", folder)
         lines: list[Text] = []
         for command in (
             f"chargen train fables.txt --budget {chosen.budget}",

@@ -63,10 +63,9 @@ class Sources:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._path, self._record = checkpoint.path, checkpoint.corpus
         self._training, self._vocabulary = checkpoint.training, checkpoint.vocabulary
-        self._texts = [locate(checkpoint.path, text) for text in self._record.texts]
         validation = self._training.validation
-        self._held_out_file = (
-            locate(checkpoint.path, validation) if isinstance(validation, str) else None
+        self._validation = (
+            locate(checkpoint.path, validation) if isinstance(validation, str) else validation
         )
 
     def corpus(self, sources: Sequence[str] = ()) -> Corpus:
@@ -83,10 +82,11 @@ class Sources:
                 f"the run in {self._path} read its text from standard input, which cannot be read "
                 "again; give the whole text again to train, or the TEXT to score to evaluate"
             )
-        held_out = [] if self._held_out_file is None else [self._held_out_file]
-        self._check_named(held_out if sources else [*self._texts, *held_out])
+        recorded = [] if sources else [locate(self._path, text) for text in self._record.texts]
+        held_out = [self._validation] if isinstance(self._validation, str) else []
+        self._check_named([*recorded, *held_out])
         corpus = read_corpus(
-            sources or self._texts,
+            sources or recorded,
             text_format_of(self._training),
             min_count=self._training.min_count,
         )
@@ -104,9 +104,7 @@ class Sources:
         Raises:
             CorpusError: the held-out file cannot be read.
         """
-        if self._held_out_file is None:
-            return corpus.split(self._training.validation)
-        return corpus.split(self._held_out_file, text_format_of(self._training))
+        return corpus.split(self._validation, text_format_of(self._training))
 
     def train_ids(self) -> Ids:
         """Read the text that the run was trained on again, from where it was.
@@ -114,7 +112,7 @@ class Sources:
         Raises:
             CorpusError: the text is missing or a different one.
         """
-        corpus, validation = self.corpus(), self._training.validation
+        corpus, validation = self.corpus(), self._validation
         return corpus.ids if isinstance(validation, str) else corpus.split(validation)[0]
 
     def held_out_ids(self) -> Ids:
@@ -125,14 +123,14 @@ class Sources:
         """
         if not self._record.validation_characters:
             raise CorpusError(f"the run in {self._path} held nothing out; name a TEXT to score")
-        file = self._held_out_file
-        if file is None:
-            return self.split(self.corpus())[1]
-        self._check_named([file])
-        ids = read_ids([file], self._vocabulary, text_format_of(self._training))
+        validation = self._validation
+        if not isinstance(validation, str):
+            return self.corpus().split(validation)[1]
+        self._check_named([validation])
+        ids = read_ids([validation], self._vocabulary, text_format_of(self._training))
         if fingerprint(ids) != self._record.validation_sha256:
             raise CorpusError(
-                f"{file} is not the text that the run in {self._path} held out; name the "
+                f"{validation} is not the text that the run in {self._path} held out; name the "
                 "TEXT to score"
             )
         return ids
@@ -165,8 +163,8 @@ class Sources:
         In a share of the corpus, the characters that `min_count` replaced are U+FFFD.
         """
         ids = self.held_out_ids()
-        if self._held_out_file is not None:
-            text = read_text([self._held_out_file], text_format_of(self._training))
+        if isinstance(self._validation, str):
+            text = read_text([self._validation], text_format_of(self._training))
             yield from split_into_parts(text, characters)
             return
         for start in range(0, len(ids), characters):

@@ -23,9 +23,9 @@ from chargen.cli.options import (
     quiet_option,
     reads_pipe,
     records_option,
+    refuse_unread,
     text_format,
     threads_option,
-    was_given,
 )
 from chargen.errors import CorpusError, OptionError
 from chargen.plain import figure, json_line, table, visible
@@ -153,9 +153,7 @@ def command(
     if not texts and reads_pipe("the held-out text is scored", quiet=quiet):
         texts = (STANDARD_INPUT,)
     if not texts:
-        for name in OF_A_TEXT:
-            if was_given(context, name):
-                raise OptionError(f"--{name} says how to read a TEXT; name one, or pipe it in")
+        refuse_unread(context, OF_A_TEXT, "a TEXT; name one, or pipe it in")
     # With one record for the whole text, nothing is gained by reading a pipe in the small pieces in
     # which it arrives.
     pauses = per != "text"

@@ -1,7 +1,7 @@
 """Makes options, holds those that commands share, and prints them in groups in `--help`."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -35,6 +35,7 @@ __all__ = [
     "quiet_option",
     "reads_pipe",
     "records_option",
+    "refuse_unread",
     "text_format",
     "threads_option",
     "was_given",
@@ -242,6 +243,19 @@ def text_format(encoding: str, newlines: Any, field: str | None, *, quiet: bool)
             click.echo(f"chargen: {visible(sentence)}", err=True)
 
     return TextFormat(encoding, newlines, field, note)
+
+
+def refuse_unread(context: click.Context, names: Iterable[str], text: str) -> None:
+    """Refuse options that say how to read a text where there is none.
+
+    Args:
+        context: the command's.
+        names: the options.
+        text: what they are for, and what to do.
+    """
+    for name in names:
+        if was_given(context, name):
+            raise OptionError(f"--{name} says how to read {text}")
 
 
 def quiet_option(command: Decorated) -> Decorated:

@@ -20,6 +20,7 @@ from chargen.cli.options import (
     quiet_option,
     reads_pipe,
     records_option,
+    refuse_unread,
     text_format,
     threads_option,
     was_given,
@@ -360,9 +361,8 @@ def _check(context: click.Context) -> None:
                 "--max-copy needs the text that must not be copied: give --corpus TEXT"
             )
         check_max_copy(given["max_copy"])
-    for name in ("newlines", "field"):
-        if was_given(context, name) and not given["corpus"]:
-            raise OptionError(f"--{name} says how to read --corpus; give one with it")
+    if not given["corpus"]:
+        refuse_unread(context, ("newlines", "field"), "--corpus; give one with it")
     if given["corpus"] and given["max_copy"] is None and not given["unique"]:
         raise OptionError("--corpus is for --max-copy or --unique; give one of them with it")
 

@@ -75,11 +75,12 @@ def _files(folder: Path, pattern: str) -> list[Path]:
         raise OptionError(
             f"--glob {pattern} is not a pattern; ** must be a whole part of it, as in '**/*.md'"
         ) from None
-    hidden = (any(p.startswith(".") for p in path.relative_to(folder).parts) for path in found)
     return [
         path
-        for path, is_hidden in zip(found, hidden, strict=True)
-        if path.is_file() and not is_hidden and not _is_of_a_checkpoint(path)
+        for path in found
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not _is_of_a_checkpoint(path)
     ]
 
 

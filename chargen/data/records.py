@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
+from chargen.data.vocabulary import refuse_surrogates
 from chargen.errors import CorpusError, shortened
 from chargen.plain import counted
 
@@ -137,8 +138,7 @@ def _json_texts(first: str, lines: _Lines, name: str, field: str) -> Iterator[st
                 f"{name}: {field!r} in line {lines.number:,} is {shown}, which is not a text; name "
                 "another --field"
             )
-        if value and not value.isascii():
-            _check_characters(value, name, lines.number)
+        refuse_surrogates(value or "", f"{name}: line {lines.number:,}", "correct it")
         has_field = has_field or field in record
         yield value or None
     if not has_field:
@@ -150,43 +150,20 @@ def _csv_texts(first: str, lines: _Lines, name: str, field: str) -> Iterator[str
     csv.field_size_limit(LONGEST_FIELD)
     try:
         headers = {mark: next(csv.reader([first], delimiter=mark), []) for mark in DELIMITERS}
+        fitting = [mark for mark, header in headers.items() if field in header]
+        if not fitting:
+            raise _no_such_field(name, field, max(headers.values(), key=len))
+        delimiter = fitting[0]
+        column = headers[delimiter].index(field)
+        for row in csv.reader(lines, delimiter=delimiter, strict=True):
+            if not row:  # a pause, or a line with nothing on it
+                yield ""
+            else:
+                yield (row[column] if column < len(row) else "") or None
     except csv.Error as error:
-        raise _not_csv(name, lines, error) from None
-    fitting = [mark for mark, header in headers.items() if field in header]
-    if not fitting:
-        raise _no_such_field(name, field, max(headers.values(), key=len))
-    delimiter = fitting[0]
-    column = headers[delimiter].index(field)
-    rows = csv.reader(lines, delimiter=delimiter, strict=True)
-    while True:
-        try:
-            row = next(rows, None)
-        except csv.Error as error:
-            raise _not_csv(name, lines, error) from None
-        if row is None:
-            return
-        if not row:  # a pause, or a line with nothing on it
-            yield ""
-        else:
-            yield (row[column] if column < len(row) else "") or None
-
-
-def _not_csv(name: str, lines: _Lines, error: csv.Error) -> CorpusError:
-    return CorpusError(
-        f"{name}: line {lines.number:,} is not CSV ({error}); correct it, or leave out --field to "
-        "read the file as it is"
-    )
-
-
-def _check_characters(text: str, name: str, number: int) -> None:
-    r"""Refuse halves of characters, which JSON can express as \ud800."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        point = ord(error.object[error.start])
         raise CorpusError(
-            f"{name}: line {number:,} contains the lone surrogate U+{point:04X}, which is not a "
-            "character; correct it"
+            f"{name}: line {lines.number:,} is not CSV ({error}); correct it, or leave out --field "
+            "to read the file as it is"
         ) from None
 
 

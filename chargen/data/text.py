@@ -16,7 +16,7 @@ from typing import IO, Literal, cast
 from chargen.config import Newlines
 from chargen.data.records import read_field
 from chargen.data.standard_input import STANDARD_INPUT, is_ready, standard_input
-from chargen.data.vocabulary import code_points
+from chargen.data.vocabulary import refuse_surrogates
 from chargen.errors import CorpusError, OptionError
 
 __all__ = [
@@ -262,20 +262,13 @@ def _decode(blocks: Iterable[bytes | None], name: str, encoding: str) -> Iterato
         wrong: UnicodeDecodeError | None = None
         try:
             text = decoder.decode(block, final=not block)
-            if not text.isascii():
-                code_points(text)  # refuses lone surrogates
+            refuse_surrogates(text, name, "check --encoding")
         except UnicodeDecodeError as error:
             wrong = error
             # What comes before it is handed over: a prompt there is still answered.
             decoder.setstate(state)
             place = len(block) - len(error.object) + error.start  # in the block; bytes may wait
             text = decoder.decode(block[: max(0, place)])
-        except UnicodeEncodeError as error:
-            point = ord(error.object[error.start])
-            raise CorpusError(
-                f"{name} contains the lone surrogate U+{point:04X}, which is not a character; "
-                "check --encoding"
-            ) from None
         except UnicodeError as error:  # for example UTF-16 without a byte order mark
             raise CorpusError(f"{name} is not {encoding}: {error}; check --encoding") from None
         if first and text:

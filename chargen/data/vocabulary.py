@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from chargen.config import UNKNOWNS
 from chargen.errors import CorpusError, OptionError, VocabularyError
 
-__all__ = ["REPLACEMENT", "Ids", "Vocabulary", "code_points", "smallest_dtype"]
+__all__ = [
+    "REPLACEMENT",
+    "Ids",
+    "Vocabulary",
+    "code_points",
+    "refuse_surrogates",
+    "smallest_dtype",
+]
 
 Ids = NDArray[np.integer]
 """Ids of characters, in any integer type."""
@@ -19,6 +26,23 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 LAST_CODE_POINT = 0x10FFFF
 PROMPT_SHOWN = 60
 """Characters of a prompt that an error quotes: it has to fit on a line."""
+
+
+def refuse_surrogates(text: str, name: str, remedy: str) -> None:
+    r"""Refuse halves of characters, which some encodings and JSON can express, as \ud800.
+
+    Raises:
+        CorpusError: the text has one; `name` says where, and `remedy` what to do.
+    """
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        point = ord(error.object[error.start])
+        raise CorpusError(
+            f"{name} contains the lone surrogate U+{point:04X}, which is not a character; {remedy}"
+        ) from None
 
 
 def code_points(text: str) -> NDArray[np.uint32]:

@@ -66,12 +66,11 @@ class TrainingDisplay:
             console=self._console,
             transient=True,
         )
-        self._shows_bar = terminal
         self._run: Started | None = None
 
     def __enter__(self) -> Self:
         self._task = self._bar.add_task("starting", total=None, status="")
-        if self._shows_bar:
+        if self._console.is_terminal:
             self._bar.start()
         return self
 
@@ -81,7 +80,7 @@ class TrainingDisplay:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._shows_bar:  # stopping one that never started writes an empty line
+        if self._console.is_terminal:  # stopping one that never started writes an empty line
             self._bar.stop()
         if kind in (KeyboardInterrupt, SystemExit) and self._run is None:
             self._print("stopped before the first step: nothing was saved")

@@ -225,10 +225,11 @@ def _ended(plan: Plan, started: float) -> Stopped | None:
             f"this run has done {run.step / clock.epoch_steps:.1f} epochs, more than --epochs "
             f"{training.epochs}; give a larger number, or start a new run"
         )
-    if clock.ending is None:
+    ending = clock.ending
+    if ending is None:
         return None
     best = best_of(checkpoint.history()[: run.evaluations])
-    return Stopped(clock.ending, checkpoint.path, run.step, run.seconds, best)
+    return Stopped(ending, checkpoint.path, run.step, run.seconds, best)
 
 
 def _events(plan: Plan, lock: Lock, started: float) -> Iterator[Event]:

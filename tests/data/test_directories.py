@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chargen.data.directories import expanded
+from chargen.checkpoint.directory import FILES
+from chargen.data.directories import CHECKPOINT_FILES, expanded
 from chargen.data.text import read_text
 from chargen.errors import CorpusError, OptionError
 
@@ -71,3 +72,7 @@ def test_a_directory_without_texts_and_a_pattern_without_a_directory_are_refused
     for pattern in ("", "/etc/*"):
         with pytest.raises(OptionError, match="glob must be a pattern of file names"):
             expanded([str(folder)], pattern)
+
+
+def test_the_files_of_checkpoints_that_are_left_out_are_those_that_checkpoints_have():
+    assert set(CHECKPOINT_FILES) < set(FILES)
