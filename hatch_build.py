@@ -19,6 +19,9 @@ LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:)([^)\s]+)\)")
 SHARED = ("classifiers", "keywords", "license", "requires-python", "scripts")
 """The fields of the project's metadata that are the same for both packages."""
 
+EXTRAS = ("onnx", "report", "test")
+"""The optional dependencies that are the same for both packages."""
+
 
 class Description(MetadataHookInterface):
     """Adds the README to the metadata of chargen, and what both share to that of chargen-light."""
@@ -43,7 +46,7 @@ class Description(MetadataHookInterface):
         metadata["dependencies"] = [line for line in names if names[line] not in left_out]
         metadata["optional-dependencies"] = {
             "train": [line for line in names if names[line] in left_out],
-            "test": table["optional-dependencies"]["test"],
+            **{name: table["optional-dependencies"][name] for name in EXTRAS},
         }
         metadata.update({name: table[name] for name in SHARED})
 

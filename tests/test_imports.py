@@ -15,10 +15,11 @@ PACKAGE = Path(chargen.__file__).parent
 NAME = "chargen"
 
 # The parts from the ground up: each may import from those below it that are named.
-BELOW = {"config", "errors", "fields", "plain"}
+BELOW = {"config", "errors", "fields", "plain", "plot"}
 ALLOWED = {
     "errors": set(),
     "plain": set(),
+    "plot": set(),
     "fields": {"errors"},
     "config": {"errors", "fields"},
     "data": BELOW,
@@ -28,9 +29,13 @@ ALLOWED = {
     "scoring": BELOW | {"data", "network"},
     "sampling": BELOW | {"data", "network", "scoring"},
     "model": BELOW | {"data", "checkpoint", "network", "scoring", "sampling"},
+    "analysis": BELOW | {"data", "checkpoint", "network", "scoring"},
+    "export": BELOW | {"data", "checkpoint", "network"},
     "training": BELOW | {"data", "models", "checkpoint", "network", "scoring", "sampling", NAME},
+    "report": BELOW | {"data", "checkpoint", "network", "scoring", "sampling", "model", "analysis"},
     "cli": BELOW
-    | {"data", "checkpoint", "network", "scoring", "sampling", "model", "training", NAME},
+    | {"data", "checkpoint", "network", "scoring", "sampling", "model", "training", NAME}
+    | {"analysis", "export", "report"},
     NAME: {"errors", "model", "scoring", "training"},
     "__main__": {"cli"},
 }

@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,16 +29,6 @@ SHOWN_ABOVE = ("vocabulary_size", "cell", "layers", "units", "bidirectional")
 """Fields of the configuration that are shown with the layers and the text."""
 FEWEST_POINTS = 2
 """Evaluations that make a curve."""
-HEIGHT = 10
-"""Lines of the curve."""
-AXIS_WIDTH = 24
-"""Columns that the axes of the curve take beside it."""
-LEAST_WIDTH, MOST_WIDTH = 20, 80
-"""Columns that the curve may have; on a wider terminal it would only be flatter."""
-MARGIN, LEAST_RANGE = 0.05, 0.01
-"""What is left free above and below the curve: a share of its range, or so many bits."""
-FINE = 1
-"""The range of an axis below which its labels have a second decimal."""
 
 
 @click.command(
@@ -166,7 +155,7 @@ def _curve(history: list[dict[str, Any]]) -> str:
 
     The bits are those of the held-out text, or of the training text if nothing is held out.
     """
-    import plotille
+    from chargen.plot import Curve, draw, plot_width
 
     held_out = [(line["epoch"], line["validation_bits"]) for line in history]
     points = [point for point in held_out if point[1] is not None]
@@ -177,22 +166,7 @@ def _curve(history: list[dict[str, Any]]) -> str:
     points = [(epoch, bits) for epoch, bits in points if bits is not None]
     if len(points) < FEWEST_POINTS:
         return ""
-    epochs, bits = zip(*points, strict=True)
-    margin = max(MARGIN * (max(bits) - min(bits)), LEAST_RANGE)
-    plot = plotille.Figure()
-    plot.width = max(LEAST_WIDTH, min(shutil.get_terminal_size().columns, MOST_WIDTH) - AXIS_WIDTH)
-    plot.height = HEIGHT
-    plot.x_label, plot.y_label = "epoch", name
-    plot.set_x_limits(0, epochs[-1])
-    plot.set_y_limits(min(bits) - margin, max(bits) + margin)
-    plot.register_label_formatter(float, _axis_label)
-    plot.plot(epochs, bits)
-    return "\n".join(line.rstrip() for line in plot.show().splitlines())
-
-
-def _axis_label(value: float, chars: int, delta: float, left: bool = False) -> str:
-    label = f"{value:.2f}" if delta < FINE else f"{value:.1f}"
-    return label.ljust(chars) if left else label.rjust(chars)
+    return draw([Curve(name, *zip(*points, strict=True))], "epoch", name, width=plot_width())
 
 
 def _train_bits(line: dict[str, Any]) -> float | None:

@@ -1,0 +1,1 @@
+"""A trained network looked into, in NumPy: how far gradients reach, and what units follow."""

@@ -1,0 +1,1 @@
+"""A checkpoint -> one page of HTML that shows what it learned."""
