@@ -22,6 +22,7 @@ import click
 import h5py
 import numpy as np
 import pytest
+from chromium import launched
 from hypothesis import settings
 from threadpoolctl import threadpool_info
 
@@ -364,6 +365,13 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
             make(folder)
             done.touch()
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, in which `chromium.opened` opens pages."""
+    with launched() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
