@@ -2,19 +2,26 @@
 
     python benchmarks/training.py [--rounds N] [--text FILE] [--cells lstm gru rnn] [--sizes 1x128]
     python benchmarks/training.py --overhead [--batches 64 4]
+    python benchmarks/training.py --display
     python benchmarks/training.py --profile
 
 Batch 64, window 64, one-hot, Adam, gradients clipped, state carried from window to window. Ours is
 a real run of `chargen.train`, without the moments in which it evaluates and saves. PyTorch's is the
 usual loop in float32 and under bfloat16's autocast; the better counts. Keras' is a `Sequential` of
 its own layers under `fit`. `--overhead` compares such a run with its bare compiled steps on batches
-that are ready, and with the whole command, evaluations and saving included. `--profile` times the
-parts of a core's share of a step, each compiled and run by itself on one core.
+that are ready, and with the whole command, evaluations and saving included. `--display` says what share of a
+run's time goes into drawing it on a terminal. `--profile` times the parts of a core's share of a
+step, each compiled and run by itself on one core.
 """
 
+import fcntl
 import os
+import pty
+import struct
 import sys
 import tempfile
+import termios
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -30,6 +37,10 @@ BUDGET_SECONDS = 30
 COMMAND_BUDGET = "30s"
 """Of the whole command: evaluations take a twenty-fifth of the time, and two are needed."""
 OVERHEAD = [("lstm", "128"), ("lstm", "512"), ("rnn", "128")]
+DISPLAY_BUDGET = 30
+"""Seconds of a run that is shown on a terminal."""
+TERMINAL = (40, 100)
+"""Its lines and columns: the panel is drawn whole."""
 LARGE_UNITS = 512
 """Units of networks whose steps take so long that a few of them make a steady figure."""
 
@@ -41,6 +52,7 @@ def main() -> None:
     options.add_argument("--sizes", nargs="+", default=SIZES)
     options.add_argument("--overhead", action="store_true")
     options.add_argument("--batches", nargs="+", default=["64", "4"], help="for --overhead")
+    options.add_argument("--display", action="store_true")
     options.add_argument("--profile", action="store_true")
     chosen = options.parse_args()
     if chosen.contender:
@@ -48,6 +60,8 @@ def main() -> None:
         print(CONTENDERS[name](chosen.text, *arguments))
     elif chosen.overhead:
         race_overhead(chosen.text, chosen.rounds, chosen.batches)
+    elif chosen.display:
+        race_display(chosen.text, chosen.rounds)
     elif chosen.profile:
         race_parts(chosen.text, chosen.rounds)
     else:
@@ -113,6 +127,57 @@ def race_overhead(text: Path, rounds: int, batches: list[str]) -> None:
             )
             print(rows[-1], flush=True)
     save("training_overhead", rows, ["model", "batch"])
+
+
+def race_display(text: Path, rounds: int) -> None:
+    """What share of a run's time goes into showing it."""
+    contenders = {f"{cell} 1x{units}": ["shown", cell, units] for cell, units in OVERHEAD}
+    shares = race(__file__, contenders, rounds, text)
+    rows = [{"model": name, "share of the time": f"{x:.2%}"} for name, x in shares.items()]
+    save("training_display", rows)
+
+
+def shown(text: Path, cell: str, units: str) -> float:
+    """The share of the time after the first step that the display takes, on a terminal."""
+    import chargen
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *TERMINAL, 0, 0))
+    os.environ["TERM"] = "xterm-256color"
+    kept = os.dup(2)
+    os.dup2(theirs, 2)
+
+    def read() -> None:
+        while os.read(ours, 1 << 16):
+            pass
+
+    threading.Thread(target=read, daemon=True).start()
+    from chargen.training.display import TrainingDisplay
+
+    spent, first = 0.0, None
+    with TrainingDisplay() as display, tempfile.TemporaryDirectory() as folder:
+
+        def report(event: object) -> None:
+            nonlocal spent, first
+            started = time.perf_counter()
+            display.report(event)  # type: ignore[arg-type]
+            if type(event).__name__ == "Progressed" and first is None:
+                first = time.perf_counter()
+            elif first is not None:
+                spent += time.perf_counter() - started
+
+        chargen.train(
+            text,
+            checkpoint=Path(folder) / "ck",
+            report=report,
+            budget=DISPLAY_BUDGET,
+            cell=cell,  # type: ignore[arg-type]
+            units=int(units),
+        )
+        assert first is not None
+        total = time.perf_counter() - first
+    os.dup2(kept, 2)
+    return spent / total
 
 
 def race_parts(text: Path, rounds: int) -> None:
@@ -418,6 +483,7 @@ CONTENDERS = {
     "ours": ours,
     "bare": bare,
     "command": command,
+    "shown": shown,
     "part": part,
     "torch": torch,
     "keras": keras,

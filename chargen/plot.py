@@ -3,8 +3,12 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-__all__ = ["Curve", "draw", "plot_width"]
+if TYPE_CHECKING:
+    import plotille
+
+__all__ = ["COLOURS", "Curve", "draw", "plot_width"]
 
 HEIGHT = 10
 """Lines of a plot."""
@@ -16,10 +20,17 @@ MARGIN, LEAST_RANGE = 0.05, 0.01
 """What is left free above and below the curves: a share of their range, or so much."""
 FINE = 1
 """The range of an axis below which its labels have a second decimal."""
-COLOURS = ("cyan", "yellow", "magenta", "green", "red", "blue")
-"""The colours of the first curves, of the sixteen that each terminal sets for its own ground."""
+COLOURS = (32, 166, 133, 64, 30, 124)
+"""The colours of the first curves: blue, orange, purple, olive, teal and red, of the 256 that
+terminals have, dark enough for a white ground and light enough for a black one."""
 MARKERS = "ox+*#@"
-"""What tells the curves apart where there are no colours, and for eyes that see few."""
+"""What tells the curves apart where there are no colours."""
+LINE = "\N{BRAILLE PATTERN DOTS-36}" * 2
+"""A piece of a line, as plots have it, for the legend."""
+LEGEND_INDENT = 13
+"""Columns before the legend, which stands below the plot and not below its labels."""
+MARKED = 8
+"""How many places of a curve are marked: more would hide its line."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,7 @@ def draw(
 
     Args:
         curves: one or more; each point is a number that is finite.
-        x_label: what the horizontal axis shows.
+        x_label: what the horizontal axis shows; an empty one leaves more room.
         y_label: what the vertical axis shows.
         width: columns of the plot, beside its axis.
         height: lines of the plot, beside its axis.
@@ -68,18 +79,37 @@ def draw(
     places = [x for curve in curves for x in curve.x]
     margin = max(MARGIN * (max(heights) - min(heights)), LEAST_RANGE)
     figure = plotille.Figure()
+    figure.color_mode = "byte"
     figure.width, figure.height = width, height
     figure.x_label, figure.y_label = x_label, y_label
     figure.set_x_limits(min(0, *places), max(places))
     figure.set_y_limits(min(heights) - margin, max(heights) + margin)
     figure.register_label_formatter(float, _axis_label)
+    page = _shown(figure, curves, marked=False)
+    if len(curves) > 1 and "\x1b" not in page:  # plotille has seen no terminal for colours
+        figure.clear()
+        page = _shown(figure, curves, marked=True)
+    return page
+
+
+def _shown(figure: "plotille.Figure", curves: Sequence[Curve], *, marked: bool) -> str:
+    import plotille
+
+    legend = []
     several = len(curves) > 1
     figure.with_colors = several  # one alone would be white, which a light ground hides
     for index, curve in enumerate(curves):
         colour = COLOURS[index % len(COLOURS)] if several else None
-        marker = MARKERS[index % len(MARKERS)] if several else None
-        figure.plot(curve.x, curve.y, lc=colour, label=curve.name, marker=marker)
-    return "\n".join(line.rstrip() for line in figure.show(legend=several).splitlines())
+        marker = MARKERS[index % len(MARKERS)] if marked else LINE
+        figure.plot(curve.x, curve.y, lc=colour)
+        if marked:
+            apart = max(1, len(curve.x) // MARKED)
+            figure.scatter(curve.x[::apart], curve.y[::apart], marker=marker)
+        legend.append(plotille.color(marker, fg=colour, mode="byte") + " " + curve.name)
+    lines = [line.removesuffix(" ()").rstrip() for line in figure.show().splitlines()]
+    if several:
+        lines.append(" " * LEGEND_INDENT + "   ".join(legend))
+    return "\n".join(lines)
 
 
 def _axis_label(value: float, chars: int, delta: float, left: bool = False) -> str:

@@ -73,7 +73,13 @@ HISTORY_FIELDS = (
     "validation_accuracy",
     "best",
 )
-"""The fields of each line: numbers, true or false, or null if nothing is held out."""
+"""The fields of each line: numbers, true or false, or null if nothing is held out.
+
+Older lines lack the others: `gradient_norm`, the mean norm of the gradient since the last
+evaluation, before it is clipped, and `sample`, a text that the model wrote.
+"""
+SAMPLE = "sample"
+"""The field that is a text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,6 +276,10 @@ def _checked_record(record: Any) -> dict[str, Any]:
     if missing := [name for name in HISTORY_FIELDS if name not in record]:
         raise ValueError(f"a line lacks {missing[0]}")
     for name, value in record.items():
+        if name == SAMPLE:
+            if not isinstance(value, str | None):
+                raise ValueError(f"in a line, {name} is not a text")
+            continue
         if not isinstance(value, int | float | None):
             raise ValueError(f"in a line, {name} is not a number")
         if value is not None and not abs(value) <= sys.float_info.max:  # as 1e400 is

@@ -40,12 +40,15 @@ class BlockResult:
     Attributes:
         losses: the loss of each step that was taken, in nats per character, float32 (steps,).
         accuracies: the accuracy of each of these steps, from 0 to 1, float32 (steps,).
+        gradient_norms: the norm of the gradient of all weights at each of these steps, before it is
+            clipped, float32 (steps,).
         diverged: whether the loss or the gradient of the last step is not a finite number, or the
             loss is `EXPLODED` times that of a uniform guess or more.
     """
 
     losses: Floats
     accuracies: Floats
+    gradient_norms: Floats
     diverged: bool
 
 
@@ -169,40 +172,40 @@ class Learner:
             targets: int32 ids of the next characters: (K, B, T), or with `predict="last"` (K, B).
             rates: the learning rate of each step, float32 (K,).
         """
-        steps, losses, accuracies, healthy = self._learn(
+        steps, figures, healthy = self._learn(
             tf.constant(inputs), tf.constant(targets), tf.constant(rates)
         )
-        taken = slice(int(steps))
-        return BlockResult(losses.numpy()[taken], accuracies.numpy()[taken], not bool(healthy))
+        losses, accuracies, norms = figures.numpy()[: int(steps)].T
+        return BlockResult(losses, accuracies, norms, diverged=not bool(healthy))
 
     def _take_steps(
         self, inputs: Tensor, targets: Tensor, rates: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Take up to K steps; return their number, losses and accuracies, and if all were healthy.
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Take up to K steps; return their number, their figures, and whether all were healthy.
+
+        The figures (steps, 3) are the loss, the accuracy and the norm of the gradient.
 
         The loop runs inside TensorFlow, because a millisecond of Python between steps would be a
         fifth of the time of a step of a small network.
         """
         size = tf.size(rates)
-        blank = tf.TensorArray(tf.float32, size, element_shape=())
+        blank = tf.TensorArray(tf.float32, size, element_shape=(3,))
 
-        def step(
-            index: Tensor, losses: Tensor, accuracies: Tensor, _: Tensor
-        ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        def step(index: Tensor, figures: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             self.optimizer.learning_rate = rates[index]
-            loss, accuracy, healthy = self._step(inputs[index], targets[index])
-            return index + 1, losses.write(index, loss), accuracies.write(index, accuracy), healthy
+            found, healthy = self._step(inputs[index], targets[index])
+            return index + 1, figures.write(index, found), healthy
 
-        steps, losses, accuracies, healthy = tf.while_loop(
-            lambda index, losses, accuracies, healthy: (index < size) & healthy,
+        steps, figures, healthy = tf.while_loop(
+            lambda index, figures, healthy: (index < size) & healthy,
             step,
-            (0, blank, blank, True),
+            (0, blank, True),
             parallel_iterations=1,
         )
-        return steps, losses.stack(), accuracies.stack(), healthy
+        return steps, figures.stack(), healthy
 
-    def _step(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Take a step on one batch; return its loss, its accuracy, and whether it was healthy."""
+    def _step(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Take a step on one batch; return its figures (3,), and whether it was healthy."""
         weights = [variable.value for variable in self._weights]
         counters = [variable.value for variable in self._counters]
         outcomes = []
@@ -216,7 +219,7 @@ class Learner:
                 variable.assign(state)
         for variable, counter in zip(self._counters, outcomes[0][2], strict=True):
             variable.assign(counter)
-        results: tuple[Tensor, Tensor, Tensor] = self._apply(
+        results: tuple[Tensor, Tensor] = self._apply(
             [outcome[0] for outcome in outcomes], tf.size(targets)
         )
         return results
@@ -255,14 +258,13 @@ class Learner:
             [tf.convert_to_tensor(scope.get_current_value(v)) for v in self._counters],
         )
 
-    def _update(self, sums: list[list[Tensor]], size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _update(self, sums: list[list[Tensor]], size: Tensor) -> tuple[Tensor, Tensor]:
         """Add up the sums of the shards and take the optimizer's step; return what `_step` does."""
         count = tf.cast(size, tf.float32)
         *gradients, loss, accuracy = [tf.add_n(parts) / count for parts in zip(*sums, strict=True)]
         uniform_nats = math.log(self.model.output_shape[-1])
-        healthy = (loss < EXPLODED * uniform_nats) & tf.math.is_finite(
-            tf.linalg.global_norm(gradients)
-        )
+        norm = tf.linalg.global_norm(gradients)
+        healthy = (loss < EXPLODED * uniform_nats) & tf.math.is_finite(norm)
         self.optimizer.apply(gradients, self._weights)
         if self.averages:
             steps = tf.cast(self.optimizer.iterations.value, tf.float32)
@@ -272,7 +274,7 @@ class Learner:
             past = tf.minimum(self._ema, (steps - 1) / (steps + 9))
             for average, variable in zip(self.averages, self._weights, strict=True):
                 average.assign(past * average.value + (1 - past) * variable.value)
-        return loss, accuracy, healthy
+        return tf.stack([loss, accuracy, norm]), healthy
 
 
 def make_optimizer(training: TrainConfig) -> keras.Optimizer:

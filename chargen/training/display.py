@@ -1,13 +1,15 @@
-"""What a person sees of a training run on standard error. The only user of Rich."""
+"""What a person sees of a training run on standard error. With `panel`, the only user of Rich."""
 
-import math
 import shlex
 import sys
+import time
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.control import Control
+from rich.live import Live
+from rich.segment import ControlType
 from rich.text import Text
 
 from chargen.checkpoint.architecture import title
@@ -23,6 +25,7 @@ from chargen.training.events import (
     Started,
     Stopped,
 )
+from chargen.training.panel import NATS_PER_BIT, Panel, clock
 
 __all__ = ["TrainingDisplay", "steps_of"]
 
@@ -33,7 +36,10 @@ MUCH_COPIED = 0.25
 MORE_COPIED = 1.5
 """How many times the share of the held-out text that must be. Passages of prose hardly ever recur,
 while those of music, tables and source code do."""
-NATS_PER_BIT = math.log(2)
+REFRESH_SECONDS = 0.5
+"""The time between two drawings of the panel, which take some milliseconds of the run's time."""
+REPEATED = 8
+"""Evaluations shown again when the terminal has changed its size, and all is drawn anew."""
 LONGER = {
     "finished": "more --epochs",
     "budget": "a larger --budget",
@@ -53,25 +59,22 @@ HEADER = ROW.format(
 
 
 class TrainingDisplay:
-    """Shows a run: one line per evaluation, with a short sample, and a bar on a terminal."""
+    """Shows a run: one line per evaluation, with a short sample, and a panel on a terminal."""
 
     def __init__(self) -> None:
         terminal = sys.stderr.isatty()
         # Rich would take FORCE_COLOR for a terminal, and a pipe would get its control codes.
         self._console = Console(stderr=True, force_terminal=terminal, soft_wrap=not terminal)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            TextColumn("{task.percentage:>3.0f} %  {task.fields[status]}"),
-            console=self._console,
-            transient=True,
-        )
+        self._live: Live | None = None
+        self._panel: Panel | None = None
+        self._size = self._console.size
+        self._drawn_at = 0.0
+        self._rows: list[Text] = []  # the newest evaluations
         self._run: Started | None = None
 
     def __enter__(self) -> Self:
-        self._task = self._bar.add_task("starting", total=None, status="")
         if self._console.is_terminal:
-            self._bar.start()
+            self._show_live(Text("starting"))
         return self
 
     def __exit__(
@@ -80,8 +83,8 @@ class TrainingDisplay:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._console.is_terminal:  # stopping one that never started writes an empty line
-            self._bar.stop()
+        if self._live:
+            self._live.stop()
         if kind in (KeyboardInterrupt, SystemExit) and self._run is None:
             self._print("stopped before the first step: nothing was saved")
 
@@ -94,10 +97,14 @@ class TrainingDisplay:
                 self._run = event
                 self._show_start(event)
             case Progressed():
-                self._show_progress(event)
+                if self._panel:
+                    self._panel.progressed(event)
+                    self._redraw()
             case Evaluated():
                 self._show_evaluation(event)
             case Recovered():
+                if self._panel:
+                    self._panel.recovered(event)
                 self._print(
                     f"diverged at step {event.step:,}: continuing from step {event.back_to:,} with "
                     f"{event.rate_factor:g} of the learning rate",
@@ -123,7 +130,7 @@ class TrainingDisplay:
                 f"{SMALLEST_SPLIT:,} characters a tenth is held out to judge by",
                 "yellow",
             )
-        most = "" if training.budget is None else f"{_clock(training.budget)} in all, at most "
+        most = "" if training.budget is None else f"{clock(training.budget)} in all, at most "
         self._print(f"{title(checkpoint.model)}, {event.parameters:,} parameters")
         self._print(f"{most}{steps_of(event)}")
         if event.first_step:
@@ -134,25 +141,32 @@ class TrainingDisplay:
             which = "on the training text"
         self._print(f"train and held out are bits per character; accuracy is {which}", "dim")
         self._print(HEADER, "dim")
-        self._show_bar(event.first_step / event.epoch_steps, event.first_step)
+        if self._live:
+            self._panel = Panel(event, checkpoint.history() if event.first_step else ())
+            self._live.update(self._panel, refresh=True)
 
-    def _show_bar(self, epoch: float, steps: float, status: str = "") -> None:
-        assert self._run is not None
-        self._bar.update(
-            self._task,
-            description=f"epoch {epoch:.1f}/{self._run.checkpoint.training.epochs}",
-            total=self._run.total_steps,
-            completed=steps,
-            status=status,
-        )
+    def _show_live(self, shown: Panel | Text) -> None:
+        # Its own refreshing, in a thread, would take time from the steps.
+        self._live = Live(shown, console=self._console, auto_refresh=False, transient=True)
+        self._live.start(refresh=True)
 
-    def _show_progress(self, event: Progressed) -> None:
-        assert self._run is not None
-        status = (
-            f"{event.characters_per_second:,.0f} char/s  "
-            f"train {event.train_nats / NATS_PER_BIT:.3f} bits  {_clock(event.seconds_left)} left"
-        )
-        self._show_bar(event.epoch, event.fraction * self._run.total_steps, status)
+    def _redraw(self) -> None:
+        """Draw the panel, if it is time to."""
+        assert self._live is not None
+        assert self._panel is not None
+        now = time.monotonic()
+        if now - self._drawn_at < REFRESH_SECONDS:
+            return
+        self._drawn_at = now
+        if self._console.size != self._size:  # lines now break elsewhere, and cannot be taken back
+            self._size = self._console.size
+            self._live.stop()
+            self._console.control(Control.home(), Control(ControlType.CLEAR))
+            self._print(HEADER, "dim")
+            for row in self._rows:
+                self._console.print(row, highlight=False, no_wrap=True, overflow="crop")
+            self._show_live(self._panel)
+        self._live.refresh()
 
     def _show_evaluation(self, event: Evaluated) -> None:
         record = event.record
@@ -165,12 +179,15 @@ class TrainingDisplay:
             train=f"{record['train_nats'] / NATS_PER_BIT:.3f}",
             validation="-" if validation is None else f"{validation:.3f}",
             accuracy=f"{accuracy:.3f}",
-            left=_clock(event.seconds_left),
+            left=clock(event.seconds_left),
         )
         line = Text(row)
         line.append(" * " if record["best"] and validation is not None else "   ", "bold green")
         line.append(visible(event.sample)[:SAMPLE_SHOWN], "dim italic")
         if self._console.is_terminal:
+            self._rows = [*self._rows, line][-REPEATED:]
+            if self._panel:
+                self._panel.evaluated(event)
             self._console.print(line, highlight=False, no_wrap=True, overflow="crop")
         else:
             self._console.print(line, highlight=False)  # a file's lines have no edge to end at
@@ -186,10 +203,10 @@ class TrainingDisplay:
         path = shlex.quote(str(event.path))
         match event.reason:
             case "finished":
-                self._print(f"finished in {_clock(event.seconds)}{best}")
+                self._print(f"finished in {clock(event.seconds)}{best}")
             case "budget":
                 self._print(
-                    f"time is up after {_clock(event.seconds)}, at step {event.step:,}{best}"
+                    f"time is up after {clock(event.seconds)}, at step {event.step:,}{best}"
                 )
             case "patience":
                 self._print(f"stopped at step {event.step:,}: no longer improving{best}")
@@ -254,11 +271,3 @@ def steps_of(run: Started) -> str:
         f"{counted(training.epochs, 'epoch')} of {counted(run.epoch_steps, 'step')}, each of "
         f"{counted(training.batch_size, 'window')} of {counted(model.window, 'character')}"
     )
-
-
-def _clock(seconds: float) -> str:
-    if not math.isfinite(seconds):
-        return "-"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -72,6 +72,7 @@ class Progressed:
         epoch: the same in epochs.
         fraction: share of the run that is done, from 0 to 1.
         train_nats: mean loss since the last evaluation, in nats per character.
+        gradient_norm: mean norm of the gradient of all weights since then, before it is clipped.
         characters_per_second: throughput of the last seconds, evaluations included.
         seconds_left: estimate of the time until the run ends.
     """
@@ -80,6 +81,7 @@ class Progressed:
     epoch: float
     fraction: float
     train_nats: float
+    gradient_norm: float
     characters_per_second: float
     seconds_left: float
 

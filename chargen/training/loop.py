@@ -229,10 +229,12 @@ class _Trainer:
         result = self._learner.learn(inputs, targets, np.asarray(rates, np.float32))
         size = targets[0].size
         # Added step by step, so that the sums do not depend on how steps are grouped into blocks.
-        for nats, accuracy in zip(result.losses, result.accuracies, strict=True):
+        figures = zip(result.losses, result.accuracies, result.gradient_norms, strict=True)
+        for nats, accuracy, norm in figures:
             progress.targets += size
             progress.nats += float(nats) * size
             progress.hits += float(accuracy) * size
+            progress.gradient_norms += float(norm) * size
         clock.reach(progress.step + len(result.losses))
         if result.diverged:
             raise NumericalError("the loss is not a finite number, or has exploded")
@@ -286,8 +288,10 @@ class _Trainer:
             "validation_bits": score.bits_per_character if score else None,
             "validation_accuracy": score.accuracy if score else None,
             "best": best,
+            "gradient_norm": progress.gradient_norms / progress.targets,
+            "sample": sample,
         }
-        progress.targets, progress.nats, progress.hits = 0, 0.0, 0.0
+        progress.targets, progress.nats, progress.hits, progress.gradient_norms = 0, 0.0, 0.0, 0.0
         self._record(record)
         clock = self.clock
         clock.count_evaluation(time.monotonic() - started)
@@ -347,6 +351,7 @@ class _Trainer:
             epoch=progress.step / clock.epoch_steps,
             fraction=clock.fraction(progress.step),
             train_nats=progress.nats / progress.targets,
+            gradient_norm=progress.gradient_norms / progress.targets,
             characters_per_second=clock.characters_per_second,
             seconds_left=clock.seconds_left,
         )

@@ -59,6 +59,8 @@ class RunState:
     """The sum of their losses."""
     hits: float = 0.0
     """How many of them the model thought the most likely."""
+    gradient_norms: float = 0.0
+    """The sum of the norms of the gradients that they were learned by, one for each of them."""
 
     @property
     def rate_factor(self) -> float:

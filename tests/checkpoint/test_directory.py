@@ -160,6 +160,12 @@ def test_best_is_the_last_line_that_says_so(folder: Path):
     assert Checkpoint.open(folder).best() == lines[1]
 
 
+def test_a_line_may_hold_a_text(folder: Path):
+    line = dict.fromkeys(HISTORY_FIELDS, 1) | {"sample": "the heron\n", "gradient_norm": 0.5}
+    (folder / "history.jsonl").write_text(json.dumps(line) + "\n")
+    assert Checkpoint.open(folder).history() == [line]
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -167,6 +173,10 @@ def test_best_is_the_last_line_that_says_so(folder: Path):
         ('{"step": 1}', "a line lacks epoch"),
         (json.dumps(dict.fromkeys(HISTORY_FIELDS, "1")), "in a line, step is not a number"),
         (json.dumps(dict.fromkeys(HISTORY_FIELDS, 10**400)), "in a line, step is not finite"),
+        (
+            json.dumps(dict.fromkeys([*HISTORY_FIELDS, "sample"], 1)),
+            "in a line, sample is not a text",
+        ),
         (json.dumps(dict.fromkeys(HISTORY_FIELDS, 1)).replace("1", "-1e400"), "step is not finite"),
         ('{"step": ' + "[" * 100_000, "recursion"),
     ],

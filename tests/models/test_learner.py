@@ -64,6 +64,9 @@ def test_shards_learn_what_the_whole_batch_does(cell: Any, layers: int, shards: 
         np.testing.assert_allclose(one, two, atol=1e-5)
     np.testing.assert_allclose(results[1].losses, results[0].losses, atol=1e-5)
     np.testing.assert_allclose(results[1].accuracies, results[0].accuracies, atol=1e-6)
+    np.testing.assert_allclose(
+        results[1].gradient_norms, results[0].gradient_norms, rtol=1e-3, atol=1e-5
+    )
     assert len(results[0].losses) == 3
 
 
@@ -85,6 +88,21 @@ def test_a_block_is_its_steps_one_after_the_other():
     np.testing.assert_array_equal(result.accuracies, [float(each.accuracies[0]) for each in single])
 
 
+@pytest.mark.parametrize("clip_norm", [0.0, 0.01])
+def test_the_norm_is_that_of_the_gradient_before_it_is_clipped(clip_norm: float):
+    norms = []
+    for clip in (0.0, clip_norm):
+        model = learner(2, config(), clip_norm=clip)
+        before = model.weights_to_keep()
+        result = model.learn(*blocks(1))
+        after = model.weights_to_keep()
+        # The first step of SGD is the gradient times the rate.
+        moved = [(one - two) / RATE for one, two in zip(before, after, strict=True)]
+        norms.append(np.linalg.norm(np.concatenate([part.ravel() for part in moved])))
+        assert result.gradient_norms[0] == pytest.approx(norms[0], rel=1e-3)
+    assert norms[1] == pytest.approx(clip_norm or norms[0], rel=1e-3)
+
+
 def test_a_block_ends_where_it_diverges():
     inputs, targets, rates = blocks(5)
     rates[1] = 1e30
@@ -92,7 +110,7 @@ def test_a_block_ends_where_it_diverges():
     result = model.learn(inputs, targets, rates)
     assert result.diverged
     assert model.steps == 3  # the step after the one that ruined the weights
-    assert len(result.losses) == len(result.accuracies) == 3
+    assert len(result.losses) == len(result.accuracies) == len(result.gradient_norms) == 3
     healthy = learner(2, config()).learn(*blocks(5))
     assert not healthy.diverged
     assert len(healthy.losses) == 5

@@ -56,6 +56,8 @@ HISTORY_NAMES = [
     "validation_bits",
     "validation_accuracy",
     "best",
+    "gradient_norm",
+    "sample",
 ]
 
 
@@ -86,7 +88,10 @@ def test_a_run_leaves_a_whole_checkpoint(trained: Trained):
     assert isinstance(events[-1], Stopped)
     assert events[-1].reason == "finished"
     assert [event.record for event in events if isinstance(event, Evaluated)] == lines
-    assert all(event.sample for event in events if isinstance(event, Evaluated))
+    samples = [event.sample for event in events if isinstance(event, Evaluated)]
+    assert all(samples)
+    assert [line["sample"] for line in lines] == samples
+    assert all(0 < line["gradient_norm"] < 100 for line in lines)
 
 
 @pytest.mark.parametrize(
