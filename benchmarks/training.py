@@ -9,9 +9,9 @@ Batch 64, window 64, one-hot, Adam, gradients clipped, state carried from window
 a real run of `chargen.train`, without the moments in which it evaluates and saves. PyTorch's is the
 usual loop in float32 and under bfloat16's autocast; the better counts. Keras' is a `Sequential` of
 its own layers under `fit`. `--overhead` compares such a run with its bare compiled steps on batches
-that are ready, and with the whole command, evaluations and saving included. `--display` says what share of a
-run's time goes into drawing it on a terminal. `--profile` times the parts of a core's share of a
-step, each compiled and run by itself on one core.
+that are ready, and with the whole command, evaluations and saving included. `--display` says what
+share of a run's time goes into drawing it on a terminal. `--profile` times the parts of a core's
+share of a step, each compiled and run by itself on one core.
 """
 
 import fcntl
