@@ -49,7 +49,7 @@ class Panel:
     def __init__(self, run: Started, history: Sequence[dict[str, Any]] = ()) -> None:
         self._run = run
         self._lines = [line for line in history if line.get("train_nats") is not None]
-        self._running: list[tuple[float, float]] = []  # epoch and bits since the last evaluation
+        self._running: list[tuple[float, float]] = []  # train bits since the last evaluation
         self._progress: Progressed | None = None
         self._drawn: tuple[tuple[int, int, int], list[Text]] | None = (
             None  # the plot, which takes longest
@@ -58,10 +58,10 @@ class Panel:
     def progressed(self, event: Progressed) -> None:
         """Take in how far the run is."""
         self._progress = event
-        epochs = self._run.checkpoint.training.epochs
-        least = self._running[-1][0] + epochs / RUNNING_POINTS if self._running else 0
-        if event.epoch >= least:
-            self._running.append((event.epoch, event.train_nats / NATS_PER_BIT))
+        apart = self._run.checkpoint.training.epochs / RUNNING_POINTS
+        point = _train_point(self._last_epoch, event.epoch, event.train_nats)
+        if not self._running or point[0] >= self._running[-1][0] + apart:
+            self._running.append(point)
 
     def evaluated(self, event: Evaluated) -> None:
         """Take in an evaluation."""
@@ -106,11 +106,22 @@ class Panel:
             f"  {100 * event.fraction:.0f} %  {clock(event.seconds_left)} left{speed}",
         )
 
+    @property
+    def _last_epoch(self) -> float:
+        """Where the last evaluation was, or the session began."""
+        if self._lines:
+            return float(self._lines[-1]["epoch"])
+        return self._run.first_step / self._run.epoch_steps
+
     def _plot(self, width: int) -> list[Text]:
         key = (width, len(self._lines), len(self._running))
         if self._drawn is not None and self._drawn[0] == key:
             return self._drawn[1]
-        train = [(line["epoch"], line["train_nats"] / NATS_PER_BIT) for line in self._lines]
+        starts = [0.0, *(line["epoch"] for line in self._lines)]
+        train = [
+            _train_point(start, line["epoch"], line["train_nats"])
+            for start, line in zip(starts, self._lines, strict=False)
+        ]
         held_out = [
             (line["epoch"], line["validation_bits"])
             for line in self._lines
@@ -164,6 +175,11 @@ class Panel:
                 piece = text[row * room : (row + 1) * room]
                 lines.append(Text.assemble((label.ljust(LABEL_WIDTH), "dim"), piece))
         return lines
+
+
+def _train_point(start: float, end: float, nats: float) -> tuple[float, float]:
+    """Return the middle of a stretch of epochs, and the mean loss there in bits."""
+    return (start + end) / 2, nats / NATS_PER_BIT
 
 
 def clock(seconds: float) -> str:
