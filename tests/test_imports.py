@@ -15,9 +15,10 @@ PACKAGE = Path(chargen.__file__).parent
 NAME = "chargen"
 
 # The parts from the ground up: each may import from those below it that are named.
-BELOW = {"config", "errors", "fields", "plain", "plot"}
+BELOW = {"config", "errors", "fields", "installation", "plain", "plot"}
 ALLOWED = {
     "errors": set(),
+    "installation": {"errors"},
     "plain": set(),
     "plot": set(),
     "fields": {"errors"},

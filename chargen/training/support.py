@@ -1,14 +1,14 @@
 """Check for what training needs and the other commands do not."""
 
 import sys
-from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 
 from chargen.errors import TrainingError
+from chargen.installation import distribution_name
 
 __all__ = ["LIBRARIES", "check_support"]
 
-LIBRARIES = ("tensorflow", "keras", "rich", "safetensors")
+LIBRARIES = ("tensorflow", "keras", "rich")
 """What `chargen-light` leaves out."""
 
 
@@ -33,8 +33,5 @@ def check_support() -> None:
 
 def _whole_package() -> str:
     """Return what to ask pip for, so that it adds the missing libraries in the right versions."""
-    try:
-        distribution("chargen-light")
-    except PackageNotFoundError:
-        return "chargen"
-    return "'chargen-light[train]'"
+    name = distribution_name()
+    return name if name == "chargen" else f"'{name}[train]'"

@@ -49,7 +49,7 @@ def train_without(names: tuple[str, ...], folder: Path) -> str:
 def test_train_names_what_is_not_installed(tmp_path: Path):
     line = train_without(LIBRARIES, tmp_path)
     assert line.startswith(
-        "chargen: error: training needs tensorflow, keras, rich, safetensors, which this "
+        "chargen: error: training needs tensorflow, keras, rich, which this "
         "installation does not have; install what is missing with: pip install "
     )
     assert line.endswith((" chargen", " 'chargen-light[train]'"))
