@@ -31,7 +31,7 @@ ALLOWED = {
     "sampling": BELOW | {"data", "network", "scoring"},
     "model": BELOW | {"data", "checkpoint", "network", "scoring", "sampling"},
     "analysis": BELOW | {"data", "checkpoint", "network", "scoring"},
-    "export": BELOW | {"data", "checkpoint", "network"},
+    "export": BELOW | {"data", "checkpoint", "network", NAME},
     "training": BELOW | {"data", "models", "checkpoint", "network", "scoring", "sampling", NAME},
     "report": BELOW | {"data", "checkpoint", "network", "scoring", "sampling", "model", "analysis"},
     "cli": BELOW

@@ -28,6 +28,7 @@ from chargen.config import ModelConfig
 
 __all__ = [
     "GRU",
+    "LEAKY_RELU_SLOPE",
     "LSTM",
     "RNN",
     "Cell",
@@ -41,6 +42,8 @@ __all__ = [
 Floats = NDArray[np.float32]
 
 CACHE_LINE_BYTES = 64
+LEAKY_RELU_SLOPE = 0.2
+"""The slope that Keras uses."""
 
 # A zero-dimensional array: converting a Python number takes NumPy a third of a microsecond.
 _HALF = np.array(0.5, dtype=np.float32)
@@ -298,7 +301,7 @@ def _leaky_relu(z: Floats, out: Floats) -> None:
     maximum(z, out, out=out)
 
 
-_LEAK = np.array(0.2, dtype=np.float32)  # the slope that Keras uses
+_LEAK = np.array(LEAKY_RELU_SLOPE, dtype=np.float32)
 _ACTIVATIONS: dict[str, Callable[[Floats, Floats], None]] = {
     "tanh": _tanh,
     "relu": _relu,
