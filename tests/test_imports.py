@@ -130,6 +130,7 @@ atexit.register(lambda: print("\\nLOADED", *{{name.split(".")[0] for name in sys
         ["evaluate", "TEXT", "-c", "CK"],
         ["info", "CK"],
         ["list", "CK"],
+        ["export", "CK", "-o", "model.safetensors"],
     ],
     ids=" ".join,
 )

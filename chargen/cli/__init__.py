@@ -27,6 +27,7 @@ COMMANDS = {
     "novelty": "novelty",
     "info": "info",
     "list": "list_checkpoints",  # a module named list would hide the built-in in this one
+    "export": "export",
     "completion": "completion",
 }
 """Each command and its module."""
@@ -171,7 +172,9 @@ def _no_such_option(error: click.NoSuchOption) -> str:
         return message
     names = _long_options(context.command)
     meant = suggestions(name, names, OPTIONS_ELSEWHERE)
-    if context.parent and name not in meant:
+    # What another command has is likelier than a slip, but not than another name of what is here.
+    here = any(name == each or name in OPTIONS_ELSEWHERE.get(each, "").split() for each in meant)
+    if context.parent and not here:
         for other in COMMANDS:
             command = cli.get_command(context.parent, other)
             if command and name in _long_options(command):

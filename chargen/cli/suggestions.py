@@ -20,6 +20,7 @@ OPTIONS_ELSEWHERE = {
     "embedding": "embed-dim embedding-dim embedding-size",
     "endless": "forever infinite stream",
     "epochs": "iterations iters max-iters max-epochs num-epochs n-epochs steps",
+    "format": "to type",
     "field": "column json-key key text-column text-field text-key",
     "force": "overwrite yes",
     "init-from": "finetune from pretrained transfer weights",
@@ -29,6 +30,7 @@ OPTIONS_ELSEWHERE = {
     "match": "filter grep regex",
     "max-copy": "no-copy novelty",
     "optimizer": "algorithm",
+    "output": "destination file out-file",
     "patience": "early-stop early-stopping",
     "per": "by level",
     "precision": "amp bf16 bfloat16 dtype fp16 half",
@@ -54,6 +56,7 @@ OPTIONS_ELSEWHERE = {
 COMMANDS_ELSEWHERE = {
     "--help": "help usage man",
     "evaluate": "perplexity ppl score test validate",
+    "export": "convert freeze onnx safetensors save",
     "info": "config describe inspect show summary",
     "list": "checkpoints ls models",
     "novelty": "copied copies plagiarism",

@@ -26,7 +26,7 @@ def offered(run: Run, *words: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "words", ["sample -c", "evaluate -c", "info", "train -o", "train --init-from"]
+    "words", ["sample -c", "evaluate -c", "info", "export", "train -o", "train --init-from"]
 )
 def test_names_of_checkpoints_are_completed(run: Run, folder: Path, words: str):
     asked = ["chargen", *words.split()]
@@ -41,7 +41,7 @@ def test_commands_options_choices_and_files_are_completed(run: Run, folder: Path
     assert offered(run, "chargen", "no") == ["plain,novelty"]
     assert "plain,--max-copy" in offered(run, "chargen", "sample", "--m")
     assert offered(run, "chargen", "evaluate", "--per", "l") == ["plain,line"]
-    for words in ("train po", "evaluate po", "novelty po", "sample --seeds po"):
+    for words in ("train po", "evaluate po", "novelty po", "sample --seeds po", "export -o po"):
         assert offered(run, "chargen", *words.split()) == ["file,po"]
 
 

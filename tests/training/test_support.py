@@ -83,6 +83,7 @@ else:
         (["novelty", "TEXT", "--corpus", "TEXT"], "longest copy"),
         (["info", "CK"], "vocabulary"),
         (["list", "CK"], "random"),
+        (["export", "CK", "-o", "model.safetensors"], "model.safetensors"),
         (["completion", "bash"], "complete"),
         (["train", "--help"], "Example: chargen train"),
     ],
