@@ -43,10 +43,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Trainings of this size spend most of their time in XLA's compiler, which is five times as fast
 # without the last of its optimisations. `make slow` compiles as users do. An unknown flag ends
 # the process, so that it is given to versions that were seen to have both.
-QUICK_COMPILATION = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+QUICK_COMPILATION: dict[str, str] = {}
+"""What a process must have in its environment."""
 with suppress(PackageNotFoundError):
     if version("tensorflow").startswith(("2.20.", "2.21.")):
-        os.environ.setdefault("XLA_FLAGS", QUICK_COMPILATION)
+        flags = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+        QUICK_COMPILATION["XLA_FLAGS"] = flags
+os.environ.update(QUICK_COMPILATION | os.environ)
 
 ROOT = Path(__file__).parent.parent
 FABLES = (ROOT / "corpora" / "fables.txt").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from conftest import HANG, ROOT
+from conftest import HANG, QUICK_COMPILATION, ROOT
 
 PROGRAMS = ("jq", "parallel", "git")
 """What the blocks of the pages use, if it is installed."""
@@ -67,10 +67,15 @@ def type_in(folder: Path, blocks: Sequence[str]) -> str:
     for program in PROGRAMS:
         if any(re.search(rf"\b{program} ", each) for each in blocks) and not shutil.which(program):
             pytest.skip(f"{program} is not installed")
-    environment = os.environ | {
-        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
-        "PYTHON": sys.executable,
-    }
+    # The pages are tested, not their runs, so that these compile quickly in `make slow` too.
+    environment = (
+        os.environ
+        | QUICK_COMPILATION
+        | {
+            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+            "PYTHON": sys.executable,
+        }
+    )
     result = subprocess.run(
         ["bash", "-ec", "\n".join(blocks)],
         cwd=folder,
