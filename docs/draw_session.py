@@ -1,9 +1,10 @@
-"""Draws docs/pictures/session.svg: a run on a terminal, and what the model then writes.
+"""Draws what a terminal shows: a run as it ends and what the model then writes, and a live view.
 
     python docs/draw_session.py [--budget 60s]
 
-The commands are those that the picture shows, run in a terminal of their own, whose screen is then
-drawn. It needs the packages that the tests need.
+It writes docs/pictures/session.svg and docs/pictures/live.svg. The commands are those that the
+pictures show, run in a terminal of their own, whose screen is then drawn. It needs the packages
+that the tests need.
 """
 
 import argparse
@@ -24,8 +25,10 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 ROOT = Path(__file__).parent.parent
-PICTURE = Path(__file__).parent / "pictures" / "session.svg"
+PICTURES = Path(__file__).parent / "pictures"
 COLUMNS, LINES = 96, 200
+LIVE = re.compile(r" [67]\d %  ")
+"""What stands in the bar of a run when its live view is drawn."""
 MOST_EVALUATIONS = 8
 """Evaluations that are shown, the first and the last; the others are left out of the picture."""
 THEME = TerminalTheme(
@@ -71,18 +74,26 @@ def main() -> None:
         folder = Path(temporary)
         shutil.copy(ROOT / "corpora" / "fables.txt", folder)
         lines: list[Text] = []
+        live: list[Text] = []
         for command in (
             f"chargen train fables.txt --budget {chosen.budget}",
             'chargen sample "The heron" --length 320 --temperature 0.5 --random-seed 3',
             "echo 'The heron thanked the tinker for his patience.' | chargen evaluate",
         ):
-            lines += [Text(f"$ {command}", style="bold"), *run(command, folder), Text()]
-        PICTURE.parent.mkdir(exist_ok=True)
-        PICTURE.write_text(picture(lines), encoding="utf-8")
+            typed = Text(f"$ {command}", style="bold")
+            shown, seen = run(command, folder)
+            lines += [typed, *shown, Text()]
+            live += [typed, *seen] if seen else []
+        PICTURES.mkdir(exist_ok=True)
+        (PICTURES / "session.svg").write_text(picture(lines), encoding="utf-8")
+        (PICTURES / "live.svg").write_text(picture(live), encoding="utf-8")
 
 
-def run(command: str, folder: Path) -> list[Text]:
-    """Run a command on a terminal, and return the lines of its screen."""
+def run(command: str, folder: Path) -> tuple[list[Text], list[Text]]:
+    """Run a command on a terminal; return the lines of its screen at the end, and of a live view.
+
+    There are none of a live view where none was shown.
+    """
     screen = pyte.Screen(COLUMNS, LINES)
     stream = pyte.ByteStream(screen)
     ours, theirs = pty.openpty()
@@ -102,12 +113,15 @@ def run(command: str, folder: Path) -> list[Text]:
         stderr=theirs,
     ) as process:
         os.close(theirs)
+        live: list[Text] = []
         for data in read(ours):
             stream.feed(data)
+            if not live and any(map(LIVE.search, screen.display)):
+                live = abridged([styled(screen.buffer[row]) for row in range(screen.cursor.y + 1)])
     if process.returncode:
         sys.exit("\n".join(screen.display).rstrip())
-    # Below the cursor there is nothing but what the progress bar has left.
-    return abridged([styled(screen.buffer[row]) for row in range(screen.cursor.y)])
+    # Below the cursor there is nothing but what the live view has left.
+    return abridged([styled(screen.buffer[row]) for row in range(screen.cursor.y)]), live
 
 
 def read(terminal: int) -> Iterator[bytes]:
@@ -128,6 +142,7 @@ def styled(cells: "pyte.screens.StaticDefaultDict[int, pyte.screens.Char]") -> T
     for column in range(COLUMNS):
         cell = cells[column]
         colour = "" if cell.fg == "default" else cell.fg.replace("brown", "yellow")
+        colour = f"#{colour}" if re.fullmatch(r"[0-9a-f]{6}", colour) else colour
         style = " ".join(["bold"] * cell.bold + ["italic"] * cell.italics + [colour])
         line.append(cell.data, style.strip())
     line.rstrip()
