@@ -1,12 +1,9 @@
 """A trained model as Python code uses it: sample, stream, evaluate, logits."""
 
-import math
 from collections.abc import Iterator, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
-
-import numpy as np
 
 from chargen.checkpoint.architecture import title
 from chargen.checkpoint.directory import Checkpoint
@@ -22,7 +19,6 @@ from chargen.config import (
 )
 from chargen.errors import OptionError
 from chargen.fields import takes
-from chargen.network.cells import Floats
 from chargen.network.language_model import LanguageModel
 from chargen.network.network import Network
 from chargen.sampling.generate import write
@@ -30,6 +26,7 @@ from chargen.sampling.guards import CopyIndex
 
 if TYPE_CHECKING:
     from chargen.scoring.score import LineScorer, Scorer
+    from chargen.scoring.surprise import Surprise
     from chargen.scoring.tally import Score
 
 __all__ = ["Model", "load"]
@@ -156,15 +153,17 @@ class Model(LanguageModel):
 
         return score_ids(self, self.vocabulary.encode(text))
 
-    def surprise(self, text: str) -> Floats:
+    def surprise(self, text: str) -> "Surprise":
         """Return the bits that each character of a text costs: float32 (N,).
 
         They are NaN for characters that the model does not know, and for a first one that it has
         nothing to predict from, as the vocabulary has no newline. The mean of the others is the
-        `bits_per_character` of `evaluate`.
+        `bits_per_character` of `evaluate`. A notebook shows the array, and each slice of it, as the
+        text, coloured by the bits.
         """
-        scores = self.scorer().score(self.vocabulary.encode(text))
-        return np.where(scores.scored, scores.nats / np.float32(math.log(2)), np.float32(np.nan))
+        from chargen.scoring.surprise import Surprise
+
+        return Surprise(text, self.scorer().score(self.vocabulary.encode(text)).bits())
 
     def scorer(self) -> "Scorer":
         """Return a scorer of each character, or of a text that comes in parts."""

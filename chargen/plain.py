@@ -2,9 +2,10 @@
 
 import json
 import math
+import unicodedata
 from collections.abc import Mapping, Sequence
 
-__all__ = ["counted", "figure", "harmless", "json_line", "table", "visible"]
+__all__ = ["columns_of", "counted", "figure", "harmless", "json_line", "table", "visible"]
 
 CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"
@@ -13,6 +14,8 @@ CONTROLS = {
 
 
 SYMBOLS = {"\n": "\N{RETURN SYMBOL}"}
+NO_ROOM = ("Mn", "Me", "Cf")
+"""Unicode's categories of marks that are set on a letter, and of characters that are not seen."""
 
 
 def harmless(text: str) -> str:
@@ -31,6 +34,19 @@ def visible(text: str) -> str:
         SYMBOLS.get(c) or (c if c.isprintable() else c.encode("unicode_escape").decode())
         for c in text
     )
+
+
+def columns_of(character: str) -> int:
+    """Return how many columns of a terminal a character takes: 0, 1 or 2.
+
+    A control character, which is to be escaped first, counts as 1.
+    """
+    if character.isascii():
+        return 1
+    # The second and third part of a Korean syllable are written into the first.
+    if unicodedata.category(character) in NO_ROOM or "\u1160" <= character <= "\u11ff":
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def json_line(record: Mapping[str, object]) -> str:

@@ -109,6 +109,13 @@ Records: TypeAlias = Iterator[list[dict[str, Any]]]
     help="Also score the text without a network: by n-grams counted in the run's training text, "
     "and by compressors that have seen that text.",
 )
+@option(
+    "--heatmap",
+    is_flag=True,
+    group="output",
+    help="Write the text, with each character coloured by its bits. Where there are no colours, a "
+    "line of digits below each line shows them, rounded; the last is that of the newline.",
+)
 @json_option
 @threads_option
 @quiet_option
@@ -124,6 +131,7 @@ def command(
     rank: bool,
     invert: bool,
     baselines: bool,
+    heatmap: bool,
     as_json: bool,
     encoding: str,
     newlines: str | None,
@@ -139,6 +147,8 @@ def command(
     the first character to the last. Lines and characters are scored as they come: each line before
     the next one is sent.
     """
+    if heatmap:
+        _check_heatmap(per, threshold, rank, invert, baselines, as_json)
     _check(per, threshold, rank, invert, baselines)
 
     from chargen.checkpoint.sources import Sources
@@ -156,7 +166,7 @@ def command(
         refuse_unread(context, OF_A_TEXT, "a TEXT; name one, or pipe it in")
     # With one record for the whole text, nothing is gained by reading a pipe in the small pieces in
     # which it arrives.
-    pauses = per != "text"
+    pauses = per != "text" or heatmap
     newlines = newlines or model.checkpoint.newlines
     how = text_format(encoding, newlines, field, quiet=quiet)
     parts = (
@@ -167,6 +177,11 @@ def command(
     # Read first: the training text may be gone, which is not to be found out after an hour.
     train = _training_text(model) if baselines else None
     scored = _scored(model, parts, reset)
+    if heatmap:
+        from chargen.cli.heatmap import show_heatmap
+
+        show_heatmap(scored, quiet=quiet)
+        return
     if per == "text":
         read: list[str] = []  # the text, which the baselines need again
         tally = Tally()
@@ -178,7 +193,7 @@ def command(
         if as_json:
             click.echo(json.dumps(_json(score) | ({"baselines": others} if others else {})))
         else:
-            click.echo(_sheet(score))
+            click.echo(table(score.rows(), right=[1]))
             if others:
                 click.echo("\n" + _comparison(model, score, others))
         return
@@ -207,6 +222,21 @@ def _check(per: str, threshold: float | None, rank: bool, invert: bool, baseline
         raise OptionError("--invert turns --threshold or --rank round; give one of them with it")
     if baselines and per != "text":
         raise OptionError("--baselines is for a whole text; it does not go with --per " + per)
+
+
+def _check_heatmap(
+    per: str, threshold: float | None, rank: bool, invert: bool, baselines: bool, as_json: bool
+) -> None:
+    others = {
+        f"--per {per}": per != "text",
+        "--threshold": threshold is not None,
+        "--rank": rank,
+        "--invert": invert,
+        "--baselines": baselines,
+        "--json": as_json,
+    }
+    if given := [name for name, is_given in others.items() if is_given]:
+        raise OptionError(f"--heatmap writes the text itself; it does not go with {given[0]}")
 
 
 def _scored(
@@ -366,17 +396,3 @@ def _row(record: dict[str, Any]) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
-
-
-def _sheet(score: "Score") -> str:
-    rows = [("characters", figure(score.characters))]
-    if score.unknown_characters:
-        rows.append(("unknown characters", figure(score.unknown_characters)))
-    rows += [
-        ("nats per character", figure(score.nats_per_character)),
-        ("bits per character", figure(score.bits_per_character)),
-        ("perplexity", figure(score.perplexity)),
-        ("accuracy", figure(score.accuracy)),
-        ("characters per second", figure(score.characters_per_second, 0)),
-    ]
-    return table(rows, right=[1])

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chargen.network.cells import Floats
+from chargen.plain import figure
 
 __all__ = ["CharacterScores", "Score", "Tally", "join_scores", "round_figure"]
 
@@ -45,6 +46,29 @@ class Score:
             f"<Score {self.bits_per_character:.4f} bits per character, accuracy "
             f"{self.accuracy:.4f}, {self.characters:,} characters{unknown}>"
         )
+
+    def _repr_html_(self) -> str:
+        """Show the figures as a table in a notebook."""
+        rows = "".join(
+            f'<tr><th scope="row" style="text-align:left">{name}</th>'
+            f'<td style="text-align:right">{shown}</td></tr>'
+            for name, shown in self.rows()
+        )
+        return f"<table><tbody>{rows}</tbody></table>"
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the figures as people read them: a name and a number each."""
+        rows = [("characters", figure(self.characters))]
+        if self.unknown_characters:
+            rows.append(("unknown characters", figure(self.unknown_characters)))
+        return [
+            *rows,
+            ("nats per character", figure(self.nats_per_character)),
+            ("bits per character", figure(self.bits_per_character)),
+            ("perplexity", figure(self.perplexity)),
+            ("accuracy", figure(self.accuracy)),
+            ("characters per second", figure(self.characters_per_second, 0)),
+        ]
 
 
 @dataclass(frozen=True)
@@ -96,6 +120,10 @@ class CharacterScores:
     scored: NDArray[np.bool_]
     unknown: NDArray[np.bool_]
     seconds: float
+
+    def bits(self) -> Floats:
+        """Return what each character costs in bits: float32 (N,), NaN where it does not count."""
+        return np.where(self.scored, self.nats / np.float32(math.log(2)), np.float32(np.nan))
 
     def tally(self, start: int = 0, end: int | None = None) -> Tally:
         """Sum characters `start` to `end`; their seconds are a proportional share of the total."""
