@@ -14,6 +14,8 @@ CONTROLS = {
 
 
 SYMBOLS = {"\n": "\N{RETURN SYMBOL}"}
+SOFT_HYPHEN = "\xad"
+"""Which terminals show, unlike the others of its category."""
 NO_ROOM = ("Mn", "Me", "Cf")
 """Unicode's categories of marks that are set on a letter, and of characters that are not seen."""
 
@@ -41,7 +43,7 @@ def columns_of(character: str) -> int:
 
     A control character, which is to be escaped first, counts as 1.
     """
-    if character.isascii():
+    if character.isascii() or character == SOFT_HYPHEN:
         return 1
     # The second and third part of a Korean syllable are written into the first.
     if unicodedata.category(character) in NO_ROOM or "\u1160" <= character <= "\u11ff":

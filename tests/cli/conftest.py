@@ -28,10 +28,16 @@ def on_terminal(arguments: list[str], cwd: Path, **environment: str) -> tuple[by
     return output, shown
 
 
-def on_terminal_entirely(arguments: list[str], cwd: Path) -> str:
+def on_terminal_entirely(arguments: list[str], cwd: Path, **environment: str) -> str:
     """What a terminal is sent by a command that ends well."""
     master, slave = pty.openpty()
-    process = subprocess.Popen([*COMMAND, *arguments], cwd=cwd, stdout=slave, stderr=slave)
+    process = subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=cwd,
+        stdout=slave,
+        stderr=slave,
+        env=os.environ | environment,
+    )
     os.close(slave)
     shown = read_to_end(master)
     os.close(master)

@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def test_the_scale_has_an_order_that_is_seen_without_colour_vision():
         [palette_colour(level.palette) for level in LEVELS],
     ):
         lights = [luminance(ground) for ground in grounds]
-        ratios = [(a + 0.05) / (b + 0.05) for a, b in zip(lights, lights[1:], strict=False)]
+        ratios = [(a + 0.05) / (b + 0.05) for a, b in pairwise(lights)]
         assert min(ratios) > 1.2
         for ground, level in zip(lights, LEVELS, strict=True):
             darker, lighter = sorted([ground, luminance(level.ink)])
@@ -162,7 +163,7 @@ def test_a_level_begins_at_its_bound():
     assert level_of(float("nan")) is None
     assert level_of(float("inf")) == LEVELS[-1]
     assert level_of(0.0) == LEVELS[0]
-    for below, level in zip(LEVELS, LEVELS[1:], strict=False):
+    for below, level in pairwise(LEVELS):
         assert level_of(level.least) == level
         assert level_of(np.nextafter(level.least, 0)) == below
 
@@ -263,12 +264,10 @@ def test_a_browser_shows_the_text_exactly(page: Any):
 
 
 def test_a_newline_is_as_wide_as_its_colour_and_lines_stay_apart(page: Any):
-    boxes = "element => Array.from(element.getClientRects(), box => [box.width, box.top])"
-    ends = [
-        span.evaluate(boxes)
-        for span in page.locator("div[dir=auto] > span").all()
-        if span.text_content() == "\n"
-    ]
+    ends = page.locator("div[dir=auto] > span").evaluate_all(
+        """spans => spans.filter(span => span.textContent == "\\n").map(
+            span => Array.from(span.getClientRects(), box => [box.width, box.top]))"""
+    )
     assert len(ends) == HOSTILE.count("\n")
     assert all(max(width for width, _ in rects) > 4 for rects in ends)
     tops = [rects[0][1] for rects in ends]
