@@ -24,6 +24,7 @@ __all__ = [
     "ShareOrFile",
     "checkpoint_option",
     "complete_checkpoint",
+    "complete_directory",
     "complete_file",
     "encoding_option",
     "field_options",
@@ -177,6 +178,15 @@ def complete_checkpoint(
     offered = [CompletionItem(name) for name in found if name.startswith(incomplete)]
     # If no checkpoint here has such a name, it may be elsewhere.
     return offered or [CompletionItem(incomplete, type="dir")]
+
+
+def complete_directory(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    """Have the shell offer directories."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="dir")]
 
 
 def complete_file(

@@ -10,6 +10,7 @@ import click
 from chargen.cli.options import (
     Command,
     complete_checkpoint,
+    complete_directory,
     complete_file,
     field_options,
     glob_option,
@@ -72,6 +73,14 @@ __all__ = ["command"]
     help="Print what would be trained, and how long that would take, and end. It takes some "
     "seconds, because the first steps are tried.",
 )
+@option(
+    "--tensorboard",
+    group="output",
+    metavar="DIR",
+    shell_complete=complete_directory,
+    help="Also write the figures and samples of the run into this directory, for TensorBoard to "
+    "show; needs pip install 'chargen[tensorboard]'.",
+)
 @quiet_option
 @click.pass_context
 def command(
@@ -84,6 +93,7 @@ def command(
     init_from: str | None,
     glob: str,
     plan: bool,
+    tensorboard: str | None,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -118,6 +128,7 @@ def command(
             init_from=init_from,
             glob=glob,
             verbose=not quiet,
+            tensorboard=tensorboard,
             **given,
         )
     click.echo(path)

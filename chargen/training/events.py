@@ -29,7 +29,7 @@ COPIED_LENGTH = 20
 
 @dataclass(frozen=True)
 class Noted:
-    """Something about the texts that the user should know, before the run starts.
+    """Something that the user should know: about the texts, or what cannot be written.
 
     Attributes:
         sentence: what it is, without a full stop.

@@ -9,7 +9,7 @@ from typing import Self
 
 from chargen.errors import CheckpointError
 
-__all__ = ["Lock", "claimed"]
+__all__ = ["Lock", "claimed", "remove_empty"]
 
 UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """Errors of file systems without locks, where nothing is refused."""
@@ -84,7 +84,7 @@ def claimed(folder: Path) -> Iterator[Lock]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = Lock(folder)
     except OSError as error:
-        _remove_empty(made)
+        remove_empty(made)
         raise CheckpointError(
             f"cannot write to {folder}: {error.strerror}; give another --checkpoint"
         ) from None
@@ -92,10 +92,11 @@ def claimed(folder: Path) -> Iterator[Lock]:
         try:
             yield lock
         finally:
-            _remove_empty(made)  # while they are locked, so that nobody else has begun to use them
+            remove_empty(made)  # while they are locked, so that nobody else has begun to use them
 
 
-def _remove_empty(folders: Sequence[Path]) -> None:
+def remove_empty(folders: Sequence[Path]) -> None:
+    """Remove those of the folders, innermost first, that are empty."""
     for folder in folders:
         with suppress(OSError):  # it is not empty
             folder.rmdir()

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Unpack
@@ -45,6 +45,7 @@ def train(
     init_from: AnyPath | None = None,
     glob: str = EVERY_FILE,
     verbose: bool = False,
+    tensorboard: AnyPath | None = None,
     report: Report = _ignore,
     **options: Unpack[TrainOptions],
 ) -> Path:
@@ -65,6 +66,8 @@ def train(
             those of the text.
         glob: what the names of files in a directory match, such as "*.md".
         verbose: show on standard error what `chargen train` shows there.
+        tensorboard: a directory for files of the run's figures and samples, which TensorBoard
+            shows; it needs the package `tensorboard`.
         report: a function that is called with each event of the run; see
             `chargen.training.events`.
         **options: one entry for each field that may be chosen; `takes` fills them in here.
@@ -99,7 +102,7 @@ def train(
     if resume:
         Checkpoint.open(folder)  # where there is none, no directory is made
     # Locked before anything is looked at, so that it stays as the plan found it.
-    with _reporting(report, verbose) as shown, claimed(folder) as lock:
+    with _reporting(report, verbose, tensorboard) as shown, claimed(folder) as lock:
         sources = _expanded(named, glob, shown)
         if resume:
             plan = plan_resumed(folder, sources, options)
@@ -170,20 +173,27 @@ def preview(
 
 
 @contextmanager
-def _reporting(report: Report, verbose: bool) -> Iterator[Report]:
-    """Give what events are reported to, which shows them too if that is asked for."""
-    if not verbose:
-        yield report
-        return
-    from chargen.training.display import TrainingDisplay  # which loads Rich
+def _reporting(
+    report: Report, verbose: bool, tensorboard: AnyPath | None = None
+) -> Iterator[Report]:
+    """Give what events are reported to, which shows and writes them too if that is asked for."""
+    reports = [report]
 
-    with TrainingDisplay() as display:
+    def tell(event: Event) -> None:
+        for each in reports:
+            each(event)
 
-        def show_and_report(event: Event) -> None:
-            display.report(event)
-            report(event)
+    with ExitStack() as stack:
+        if tensorboard is not None:
+            from chargen.training.tensorboard import TensorBoardFiles
 
-        yield show_and_report
+            files = TensorBoardFiles(tensorboard, lambda sentence: tell(Noted(sentence)))
+            reports.insert(0, stack.enter_context(files).report)
+        if verbose:
+            from chargen.training.display import TrainingDisplay  # which loads Rich
+
+            reports.insert(0, stack.enter_context(TrainingDisplay()).report)
+        yield tell
 
 
 def _sources(texts: AnyPath | Sequence[AnyPath]) -> list[str]:

@@ -43,6 +43,7 @@ def test_commands_options_choices_and_files_are_completed(run: Run, folder: Path
     assert offered(run, "chargen", "evaluate", "--per", "l") == ["plain,line"]
     for words in ("train po", "evaluate po", "novelty po", "sample --seeds po", "export -o po"):
         assert offered(run, "chargen", *words.split()) == ["file,po"]
+    assert offered(run, "chargen", "train", "--tensorboard", "lo") == ["dir,lo"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
