@@ -153,7 +153,7 @@ class NumberedLines:
         for text, bits in _joined(self._begun):
             for cluster, cost in clusters(text, bits):
                 columns = _width(cluster, column)
-                if self._width is not None and column + columns > self._width:
+                if self._width is not None and column and column + columns > self._width:
                     rows.append(f"{shown}\n{digits.rstrip()}\n")
                     shown, digits, column = "", "", 0
                     columns = _width(cluster, column)

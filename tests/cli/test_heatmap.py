@@ -79,6 +79,11 @@ def test_digits_stand_below_their_characters_in_any_script(width: int | None):
     assert [(normalize("NFC", character), digit) for character, digit in seen] == expected
 
 
+def test_no_line_is_empty_on_a_terminal_that_is_narrower_than_a_tab():
+    lines = NumberedLines(4)
+    assert lines.add("\ta\n", np.array([1, 2, 3], np.float32)) == "\t\n1\na\n23\n"
+
+
 @given(st.text(st.sampled_from("ab\n\t\u6f22e\u0301")), st.lists(st.integers(0, 9)))
 def test_digits_do_not_depend_on_how_the_text_comes_in_parts(text: str, cuts: list[int]):
     bits = bits_for(text)

@@ -1,6 +1,7 @@
 """The bits of each character are an array, and a page shows them as coloured text."""
 
 import pickle
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -193,7 +194,10 @@ def test_marks_belong_to_their_letter():
 
 
 def test_the_page_holds_the_text_and_no_markup_of_it():
-    page = Page(coloured_text(HOSTILE, bits_for(HOSTILE)))
+    made = coloured_text(HOSTILE, bits_for(HOSTILE))
+    assert set(re.findall(r"<(/?\w*)", made)) == {"div", "/div", "span", "/span"}
+    assert set(re.findall(r"&(\W?\w*;?)", made)) == {"lt;", "gt;", "amp;", "quot;", "#x27;"}
+    page = Page(made)
     assert page.text == harmless(HOSTILE)
     assert not page.unclosed
     assert [tag for tag, _ in page.attributes if tag != "span"] == ["div"]
