@@ -28,8 +28,8 @@ __all__ = [
 ]
 
 MOST_SHOWN = 5_000
-"""The most characters that a notebook shows: about two screens of text, and a third of a megabyte in
-the notebook's file."""
+"""The most characters that a notebook shows: two screens of text, and a third of a megabyte in the
+notebook's file."""
 NOT_SCORED = "not scored"
 """What is said of a character that has no bits: the model does not know it, or had nothing to
 predict it from."""
