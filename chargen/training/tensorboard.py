@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from chargen.errors import OptionError, TrainingError
+from chargen.installation import not_installed
 from chargen.plain import harmless
 from chargen.training.events import Evaluated, Event, Progressed, Recovered, Started
 from chargen.training.lock import remove_empty
@@ -42,15 +43,13 @@ class TensorBoardFiles:
 
     Raises:
         OptionError: the path names no folder.
-        TrainingError: TensorBoard is not installed, or the folder cannot be written.
+        ChargenError: TensorBoard is not installed.
+        TrainingError: the folder cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str], note: Callable[[str], None]) -> None:
         if find_spec("tensorboard") is None:
-            raise TrainingError(
-                "--tensorboard needs TensorBoard, which this installation does not have; install "
-                "it with: pip install 'chargen[tensorboard]'"
-            )
+            raise not_installed("--tensorboard", "TensorBoard", "tensorboard")
         if not os.fspath(path) or "\0" in os.fspath(path):
             raise OptionError(f"--tensorboard must name a directory; found {os.fspath(path)!r}")
         self._folder, self._note = Path(path), note
@@ -93,7 +92,7 @@ class TensorBoardFiles:
                 figures = {
                     "progress/bits_per_character": event.train_nats / NATS_PER_BIT,
                     "progress/characters_per_second": event.characters_per_second,
-                    "progress/gradient_norm": getattr(event, "gradient_norm", None),
+                    "progress/gradient_norm": event.gradient_norm,
                 }
                 self._add("train", event.step, figures)
             case Evaluated():
@@ -102,7 +101,7 @@ class TensorBoardFiles:
                     self._add(name, step, _figures_of(record, name))
                 more = {
                     "learning_rate": record["learning_rate"],
-                    "gradient_norm": record.get("gradient_norm"),
+                    "gradient_norm": record["gradient_norm"],
                     "characters_per_second": event.characters_per_second,
                 }
                 self._add("train", step, more, {"sample": event.sample})

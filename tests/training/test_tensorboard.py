@@ -14,7 +14,7 @@ from conftest import make_checkpoint, run_here
 
 import chargen
 from chargen.checkpoint.directory import Checkpoint
-from chargen.errors import OptionError, TrainingError
+from chargen.errors import ChargenError, OptionError
 from chargen.training.events import Evaluated, Event, Progressed, Recovered, Started, Stopped
 from chargen.training.tensorboard import PROGRESS_SECONDS, TensorBoardFiles
 from training.conftest import SMALL, Trained, begin, history
@@ -35,7 +35,7 @@ def started(checkpoint: Checkpoint, first_step: int = 0, held_out: int = 100) ->
 
 
 def progressed(step: int, nats: float = 2.0) -> Progressed:
-    return Progressed(step, step / 5, step / 100, nats, 5000.0, 60.0)
+    return Progressed(step, step / 5, step / 100, nats, 0.5, 5000.0, 60.0)
 
 
 def evaluated(step: int, nats: float | None = 1.5, sample: str = "text", **more: Any) -> Evaluated:
@@ -51,6 +51,7 @@ def evaluated(step: int, nats: float | None = 1.5, sample: str = "text", **more:
         "validation_bits": None if nats is None else nats / BITS,
         "validation_accuracy": None if nats is None else 0.25,
         "best": True,
+        "gradient_norm": 0.5,
     }
     return Evaluated(record | more, sample, 4000.0, 60.0)
 
@@ -110,7 +111,6 @@ def test_the_figures_of_an_evaluation_are_those_of_the_history(
 def test_where_nothing_is_held_out_there_is_no_curve_of_it(checkpoint: Checkpoint, tmp_path: Path):
     written(tmp_path / "logs", started(checkpoint, held_out=0), evaluated(5, None))
     assert [path.name for path in (tmp_path / "logs").iterdir()] == ["train"]
-    assert "gradient_norm" not in shown(tmp_path / "logs" / "train")
 
 
 @pytest.mark.usefixtures("ticking")
@@ -118,7 +118,8 @@ def test_progress_is_written_now_and_then(checkpoint: Checkpoint, tmp_path: Path
     steps = range(1, 1 + 3 * round(PROGRESS_SECONDS / 0.01))  # the clock ticks once for each
     written(tmp_path / "logs", started(checkpoint), *map(progressed, steps))
     found = shown(tmp_path / "logs" / "train")
-    assert set(found) == {"progress/bits_per_character", "progress/characters_per_second"}
+    names = ("bits_per_character", "characters_per_second", "gradient_norm")
+    assert set(found) == {f"progress/{name}" for name in names}
     for points in found.values():
         assert len(points) == pytest.approx(3, abs=1)
         assert points[0][0] == 1
@@ -230,7 +231,7 @@ def test_without_tensorboard_a_run_is_refused_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(sys.modules, "tensorboard", None)  # as if it were not installed
-    with pytest.raises(TrainingError, match=r"with: pip install 'chargen\[tensorboard\]'$"):
+    with pytest.raises(ChargenError, match=r"with: pip install 'chargen\[tensorboard\]'$"):
         chargen.train(tmp_path / "nowhere", tensorboard=tmp_path / "logs")
     assert not list(tmp_path.iterdir())
 
