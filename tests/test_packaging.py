@@ -77,6 +77,8 @@ def test_a_wheel_works_away_from_the_source(
 ):
     names = zipfile.ZipFile(wheels[name]).namelist()
     assert "chargen/py.typed" in names
+    sources = (ROOT / "chargen" / "export" / "web").iterdir()
+    assert {f"chargen/export/web/{path.name}" for path in sources} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     tops = {name.split("/")[0].split("-")[0] for name in names}
     assert tops == {"chargen", name.replace("-", "_")}
