@@ -506,6 +506,12 @@ def test_characters_of_every_kind_are_shown_as_they_are(tmp_path: Path, browser:
     np.testing.assert_allclose(logits, expected, rtol=0, atol=HALVES)
 
 
+def test_nothing_of_the_vocabulary_can_end_the_script_that_holds_it(tmp_path: Path):
+    page = to_html(make_checkpoint(tmp_path, ODD)).decode()
+    (held,) = re.findall(r'<script type="application/json" id="model">([^<]*)</script>', page)
+    assert json.loads(held)["characters"] == "".join(sorted(ODD))
+
+
 def test_characters_that_the_model_does_not_know_are_left_out(page_file: Path, browser: Any):
     with opened(browser, page_file) as page:
         assert page.evaluate("chargen.logits('aß漢b\\ud800')") == page.evaluate(
@@ -518,7 +524,7 @@ def test_characters_that_the_model_does_not_know_are_left_out(page_file: Path, b
         write(page)
         assert page.locator("#note").inner_text() == ""
     named = "\u2068ß\u2069 (U+00DF), U+200B, \u2068漢\u2069 (U+6F22)."
-    assert f"which were left out: {named}" in note
+    assert f"which was left out: {named}" in note
 
 
 def test_characters_that_the_model_does_not_know_become_its_stand_in(tmp_path: Path, browser: Any):

@@ -19,7 +19,7 @@ const GU = { lstm: 4, gru: 3, rnn: 1 }[cell] * U;
 const weights = decodeHalves(document.getElementById("weights"), model.parameters);
 let taken = 0;
 
-/** Return the next of the weights: the arrays lie one behind the other, in the order of use. */
+/** Return the next of the weights, which follow each other in the order of their use. */
 function take(count) {
   taken += count;
   return weights.subarray(taken - count, taken);
@@ -210,8 +210,8 @@ function predict(output) {
 
 // ------------------------------------------------------------------ readings
 
-// `after(ids)` reads more of a text, and returns the logits of what comes after it. It yields after
-// each step of a layer or of the network, so that the page can do something else in between.
+// `after(ids)` reads more of a text, and returns the logits (V,) of what comes next. It yields
+// after each step, so that the page can do something else in between.
 
 /** A text read with carried state, after `--predict all`. */
 class CarriedReading {
@@ -394,9 +394,9 @@ async function* stream(prompt = "", options = {}) {
 /**
  * Write text that continues a prompt: a promise of the text without the prompt.
  *
- * Options: `length` in characters; `temperature`, 0 for the most likely character each time; `topK`,
- * how many of the most likely characters to draw from, null for all; `seed`, a whole number below
- * 2 ** 32 with which the text is always the same, null for a new one.
+ * Options: `length` in characters; `temperature`, 0 for the most likely character each time;
+ * `topK`, how many of the most likely characters to draw from, null for all; `seed`, a whole number
+ * below 2 ** 32 with which the text is always the same, null for a new one.
  */
 async function sample(prompt = "", options = {}) {
   let text = "";

@@ -75,7 +75,7 @@ function noteOn(unknown) {
   const more = unknown.length > most ? ` and ${unknown.length - most} more` : "";
   const replaced = chargen.unknown("\ufffd").length === 0;
   const fate = replaced ? "read as “some rare character”" : "left out";
-  return `The network never saw these characters of the prompt, which were ${fate}: ${names}${more}.`;
+  return `The network never saw some of the prompt, which was ${fate}: ${names}${more}.`;
 }
 
 /** Name a character by its code, and show it unless it is invisible or would join another. */
