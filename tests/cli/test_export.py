@@ -41,7 +41,6 @@ def test_the_ending_says_the_format_and_a_format_overrules_it(checkpoint: Path, 
 
 
 def test_a_page_is_a_format_too(checkpoint: Path, tmp_path: Path):
-    pytest.importorskip("chargen.export.page", reason="the module of the page is not here")
     assert run_here(tmp_path, "export", checkpoint, "-o", "model.html").returncode == 0
     assert b"<html" in (tmp_path / "model.html").read_bytes()
 
