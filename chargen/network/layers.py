@@ -55,10 +55,6 @@ class Layer:
         flat += self.cell.bias
         yield from flat.reshape(*inputs.shape[:2], -1)
 
-    def run(self, inputs: NDArray[Any], *, whole: bool) -> Floats:
-        """Read inputs (T, B, I) from the zero state; return outputs (T, B, U), or the last only."""
-        return LayerState(self, inputs.shape[1]).run(inputs, whole=whole)
-
 
 class FirstLayer(Layer):
     """The weights of a layer that reads characters: ids (B,) or (T, B).

@@ -18,7 +18,7 @@ from chargen.config import ModelConfig
 from chargen.data.vocabulary import Ids
 from chargen.errors import NumericalError
 from chargen.network.cells import Floats, aligned_copy, make_cell
-from chargen.network.layers import FirstLayer, Layer
+from chargen.network.layers import FirstLayer, Layer, LayerState
 
 __all__ = ["Network", "check_finite"]
 
@@ -78,22 +78,39 @@ class Network:
         Returns:
             Logits (B, V) of the character after each window.
         """
-        size = self._windows_together(ids.shape[1])
+        size = self.windows_together(ids.shape[1])
         if len(ids) > size:
             starts = range(0, len(ids), size)
             return np.concatenate([self.run_windows(ids[k : k + size]) for k in starts])
+        directions = 2 if self.backward else 1
+        outputs = [state.h for state in self.read_windows(ids)[-directions:]]
+        return self.output(np.concatenate(outputs, axis=-1) if self.backward else outputs[0])
+
+    def read_windows(self, ids: Ids) -> list[LayerState]:
+        """Read a few whole windows from the zero state, for `predict="last"`.
+
+        Args:
+            ids: (B, T), one window per row, at most `windows_together(T)`.
+
+        Returns:
+            The state in which each layer leaves the windows, from the characters up; if the network
+            is bidirectional, the layer that reads backward after the one that reads forward.
+        """
+        states: list[LayerState] = []
         outputs: NDArray[Any] = np.ascontiguousarray(ids.T)
         last = self.config.layers - 1
         for index, forward in enumerate(self.forward):
             # Of the top layer only the output at the end of each direction is needed.
-            directions = [forward.run(outputs, whole=index < last)]
+            whole = index < last
+            states.append(LayerState(forward, len(ids)))
+            directions = [states[-1].run(outputs, whole=whole)]
             if self.backward:
-                reverse = self.backward[index].run(outputs[::-1], whole=index < last)
-                directions.append(reverse[::-1])
+                states.append(LayerState(self.backward[index], len(ids)))
+                directions.append(states[-1].run(outputs[::-1], whole=whole)[::-1])
             outputs = np.concatenate(directions, axis=-1) if self.backward else directions[0]
-        return self.output(outputs[0])
+        return states
 
-    def _windows_together(self, steps: int) -> int:
+    def windows_together(self, steps: int) -> int:
         """Return how many windows of so many steps to read at a time."""
         if self.config.layers == 1:
             return WINDOWS  # nothing is handed on, and of a step only the state is kept

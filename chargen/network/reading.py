@@ -26,6 +26,7 @@ __all__ = [
     "WindowReading",
     "exact_threads_for",
     "make_reading",
+    "prediction_blocks",
     "predictions",
     "read_beginnings",
 ]
@@ -92,18 +93,23 @@ def predictions(network: Network, ids: Ids) -> Floats:
         Logits float32 (T, V): row t predicts the character after ids[t].
     """
     with computing():
-        if network.config.predict == "all":
-            reading = OneReading(network)
-            pieces = [
-                reading.run(ids[k : k + BLOCK_STEPS]) for k in range(0, len(ids), BLOCK_STEPS)
-            ]
-        else:
-            beginning = ids[: network.config.window - 1, None]
-            pieces = [logits[:, 0] for _, logits in read_beginnings(network, beginning)]
-            pieces += [network.run_windows(windows) for windows in network.windows(ids)]
-    if not pieces:
+        blocks = list(prediction_blocks(network, ids))
+    if not blocks:
         return np.zeros((0, network.config.vocabulary_size), np.float32)
-    return np.concatenate(pieces)
+    return np.concatenate(blocks)
+
+
+def prediction_blocks(network: Network, ids: Ids) -> Iterator[Floats]:
+    """Yield the rows of `predictions` in blocks (t, V), to be computed within `computing`."""
+    if network.config.predict == "all":
+        reading = OneReading(network)
+        for start in range(0, len(ids), BLOCK_STEPS):
+            yield reading.run(ids[start : start + BLOCK_STEPS])
+        return
+    for _, logits in read_beginnings(network, ids[: network.config.window - 1, None]):
+        yield logits[:, 0]
+    for windows in network.windows(ids):
+        yield network.run_windows(windows)
 
 
 def read_beginnings(network: Network, ids: Ids) -> Iterator[tuple[slice, Floats]]:

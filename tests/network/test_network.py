@@ -7,7 +7,7 @@ import pytest
 from conftest import make_checkpoint
 
 from chargen.network import network as network_module
-from chargen.network.layers import Layer
+from chargen.network.layers import LayerState
 from chargen.network.network import WINDOWS, Network
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("computing_alone")]
@@ -49,13 +49,13 @@ def test_windows_of_stacked_layers_are_read_in_bounded_memory(
     windows = np.random.default_rng(0).integers(0, len(checkpoint.vocabulary), (100, 20))
     whole = network.run_windows(windows)
     sizes = []
-    run = Layer.run
+    run = LayerState.run
 
-    def watched(layer: Layer, inputs: np.ndarray, *, whole: bool) -> np.ndarray:
+    def watched(state: LayerState, inputs: np.ndarray, *, whole: bool) -> np.ndarray:
         sizes.append(inputs.shape[1])
-        return run(layer, inputs, whole=whole)
+        return run(state, inputs, whole=whole)
 
-    monkeypatch.setattr(Layer, "run", watched)
+    monkeypatch.setattr(LayerState, "run", watched)
     monkeypatch.setattr(network_module, "WINDOW_FLOATS", 7 * 20 * (8 + 32))
     np.testing.assert_allclose(network.run_windows(windows), whole, atol=1e-6)
     assert max(sizes) == 7
