@@ -27,7 +27,7 @@ from chargen.cli.options import (
     text_format,
     threads_option,
 )
-from chargen.errors import CorpusError, OptionError
+from chargen.errors import OptionError
 from chargen.plain import figure, json_line, table, visible
 
 if TYPE_CHECKING:
@@ -189,7 +189,11 @@ def command(
             tally += scores.tally()
             read += [part] if baselines else []
         score = tally.score()
-        others = {} if train is None else _baselines(model, train, "".join(read))
+        others = {}
+        if train is not None:
+            from chargen.scoring.baselines import baseline_bits
+
+            others = baseline_bits(train, "".join(read), model.vocabulary)
         if as_json:
             click.echo(json.dumps(_json(score) | ({"baselines": others} if others else {})))
         else:
@@ -258,41 +262,12 @@ def _training_text(model: "Model") -> "Ids":
     return Sources(model.checkpoint).train_ids()[-MOST_TRAINING:]
 
 
-def _baselines(model: "Model", train: "Ids", text: str) -> dict[str, float]:
-    """Return the bits per character without a network; `order` is that of the best n-grams."""
-    from chargen.scoring.baselines import compressed_bits, mean_ngram_bits
-    from chargen.scoring.tally import round_figure
-
-    vocabulary = model.vocabulary
-    ids = vocabulary.encode(text)
-    known = ids != vocabulary.unknown
-    if not known.any():
-        raise CorpusError("the model knows no character of this text; score another TEXT")
-    orders = mean_ngram_bits(train, ids, vocabulary)
-    best = min(range(1, len(orders)), key=orders.__getitem__)
-    found = {"order_0": round_figure(orders[0]), "ngram": round_figure(orders[best]), "order": best}
-    # The network and the n-grams say nothing about unknown characters, so neither may these.
-    text = "".join(character for character, is_known in zip(text, known, strict=True) if is_known)
-    for name, bits in compressed_bits(vocabulary.decode(train), text):
-        found[name] = round_figure(bits / len(text))
-    return found
-
-
 def _comparison(model: "Model", score: "Score", others: dict[str, float]) -> str:
     """Return a table of bits per character, the fewest first."""
     from chargen.checkpoint.architecture import title
+    from chargen.scoring.baselines import compared
 
-    names = {
-        "order_0": "frequencies alone",
-        "ngram": f"n-grams, {others['order']} characters before",
-    }
-    rows = [
-        (names.get(name, f"{name}, after the training text"), bits)
-        for name, bits in others.items()
-        if name != "order"
-    ]
-    rows.append((f"this model: {title(model.config)}", score.bits_per_character))
-    rows.sort(key=lambda row: row[1])
+    rows = compared(others, f"this model: {title(model.config)}", score.bits_per_character)
     cells = [(name, figure(bits)) for name, bits in rows]
     return table([("", "bits per character"), *cells], right=[1])
 

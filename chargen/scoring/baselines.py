@@ -8,17 +8,21 @@ import itertools
 import lzma
 import math
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chargen.data.vocabulary import Ids, Vocabulary
+from chargen.errors import CorpusError
+from chargen.scoring.tally import round_figure
 
 __all__ = [
     "HIGHEST_ORDER",
     "MOST_TRAINING",
     "SIXGRAM_ORDER",
+    "baseline_bits",
+    "compared",
     "compressed_bits",
     "mean_ngram_bits",
     "ngram_bits",
@@ -39,6 +43,55 @@ ZSTD_LEVEL = 19
 WINDOW_LOG = 27
 """A window of 2**27 bytes, which holds `MOST_TRAINING` characters of up to four bytes, and is the
 largest that zstd's decoder accepts by default."""
+
+
+def baseline_bits(train: Ids, text: str, vocabulary: Vocabulary) -> dict[str, float]:
+    """Return the bits per known character of a text without a network, by name.
+
+    Args:
+        train: ids (N,), the text that the network learned from, or its last `MOST_TRAINING`.
+        text: the text to predict.
+        vocabulary: the network's.
+
+    Returns:
+        `order_0`, from frequencies alone; `ngram`, by the best n-grams; `order`, how many
+        characters before these look at; and one entry for each compressor.
+
+    Raises:
+        CorpusError: no character of the text is known.
+    """
+    ids = vocabulary.encode(text)
+    known = ids != vocabulary.unknown
+    if not known.any():
+        raise CorpusError("the model knows no character of this text; score another TEXT")
+    orders = mean_ngram_bits(train, ids, vocabulary)
+    best = min(range(1, len(orders)), key=orders.__getitem__)
+    found = {"order_0": round_figure(orders[0]), "ngram": round_figure(orders[best]), "order": best}
+    # The network and the n-grams say nothing about unknown characters, so neither may these.
+    text = "".join(character for character, is_known in zip(text, known, strict=True) if is_known)
+    for name, bits in compressed_bits(vocabulary.decode(train), text):
+        found[name] = round_figure(bits / len(text))
+    return found
+
+
+def compared(found: Mapping[str, float], model: str, bits: float) -> list[tuple[str, float]]:
+    """Return a model and the baselines in words, with their bits per character, the fewest first.
+
+    Args:
+        found: from `baseline_bits`.
+        model: what the model is called.
+        bits: the model's own bits per character.
+    """
+    names = {
+        "order_0": "frequencies alone",
+        "ngram": f"n-grams, {found['order']} characters before",
+    }
+    rows = [
+        (names.get(name, f"{name}, after the training text"), value)
+        for name, value in found.items()
+        if name != "order"
+    ]
+    return sorted([*rows, (model, bits)], key=lambda row: row[1])
 
 
 def mean_ngram_bits(
