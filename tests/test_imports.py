@@ -33,7 +33,8 @@ ALLOWED = {
     "analysis": BELOW | {"data", "checkpoint", "network", "scoring"},
     "export": BELOW | {"data", "checkpoint", "network", NAME},
     "training": BELOW | {"data", "models", "checkpoint", "network", "scoring", "sampling", NAME},
-    "report": BELOW | {"data", "checkpoint", "network", "scoring", "sampling", "model", "analysis"},
+    "report": BELOW
+    | {"data", "checkpoint", "network", "scoring", "sampling", "model", "analysis", NAME},
     "cli": BELOW
     | {"data", "checkpoint", "network", "scoring", "sampling", "model", "training", NAME}
     | {"analysis", "export", "report"},
@@ -129,6 +130,8 @@ atexit.register(lambda: print("\\nLOADED", *{{name.split(".")[0] for name in sys
         ["sample", "-c", "CK", "-n", "3"],
         ["evaluate", "TEXT", "-c", "CK"],
         ["info", "CK"],
+        ["report", "--help"],
+        ["report", "CK", "-o", "PAGE"],
         ["list", "CK"],
         ["export", "CK", "-o", "model.safetensors"],
     ],
@@ -137,7 +140,7 @@ atexit.register(lambda: print("\\nLOADED", *{{name.split(".")[0] for name in sys
 def test_light_commands_load_no_framework(arguments: list[str], checkpoint: Path, tmp_path: Path):
     text = tmp_path / "text"
     text.write_text("abc")
-    places = {"CK": str(checkpoint), "TEXT": str(text)}
+    places = {"CK": str(checkpoint), "TEXT": str(text), "PAGE": str(tmp_path / "page.html")}
     argv = ["chargen", *(places.get(argument, argument) for argument in arguments)]
     code = f"import sys; sys.argv = {argv!r}; from chargen.cli import main; main()"
     loaded = loaded_by(code, tmp_path)

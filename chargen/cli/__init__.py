@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": "evaluate",
     "novelty": "novelty",
     "info": "info",
+    "report": "report",
     "list": "list_checkpoints",  # a module named list would hide the built-in in this one
     "export": "export",
     "completion": "completion",
