@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+LIBRARIES = ("jinja2", "matplotlib")
+"""What the extra `report` adds."""
 PAGE = "report.html"
 LENGTH = 2_000
 """Characters shown unless another number is asked for: about a page of a book."""
@@ -112,9 +114,8 @@ def command(
     other file and no network.
     """
     from chargen.checkpoint.atomic import write_file
-    from chargen.report.support import check_support
 
-    check_support()
+    _check_libraries()
     if text is None:
         refuse_unread(context, ("encoding",), "--text; give one with it")
     random_seed = check_random_seed(random_seed)
@@ -148,6 +149,17 @@ def command(
     # The name of a file may hold bytes that are not text.
     write_file(path, page.encode("utf-8", "backslashreplace"))
     click.echo(output)
+
+
+def _check_libraries() -> None:
+    """Refuse to write a report, before anything is read, if a library is not installed."""
+    from importlib.util import find_spec
+
+    from chargen.installation import not_installed
+
+    for library in LIBRARIES:
+        if find_spec(library) is None:
+            raise not_installed("a report", library, "report")
 
 
 def _check_path(path: Path, force: bool) -> None:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from chargen.analysis.predictions import Expected
 from chargen.data.vocabulary import Vocabulary
 from chargen.network.cells import Floats
+from chargen.scoring.surprise import LEVELS
 
 __all__ = [
-    "LEVEL_BITS",
     "MOST_SHOWN",
     "ShownCharacter",
     "activation_classes",
@@ -29,8 +29,6 @@ __all__ = [
 MOST_SHOWN = 10_000
 """The most characters shown. With `LIKELIEST` predictions for each, fewer than 65,535 different
 ones occur, so that sixteen bits can number them."""
-LEVEL_BITS = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
-"""Where one colour of surprise ends and the next begins."""
 UNSCORED = "unscored"
 """The class of a character that the model does not know, or has nothing to predict from."""
 DIVERGING = 4
@@ -85,7 +83,7 @@ def _shown(character: str) -> ShownCharacter:
 
 def surprise_classes(bits: Floats) -> list[str]:
     """Return the class of each character by its bits (T,), which are NaN where there are none."""
-    levels = np.searchsorted(LEVEL_BITS, bits, side="right")
+    levels = np.searchsorted([level.least for level in LEVELS[1:]], bits, side="right")
     return [
         UNSCORED if np.isnan(each) else f"s{level}"
         for each, level in zip(bits, levels, strict=True)

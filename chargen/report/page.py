@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -37,7 +36,6 @@ from chargen.network.cells import Floats
 from chargen.plain import figure, harmless, visible
 from chargen.report.charts import character_chart, gradient_chart, training_chart
 from chargen.report.excerpt import (
-    LEVEL_BITS,
     activation_classes,
     encoded,
     name_of,
@@ -46,6 +44,7 @@ from chargen.report.excerpt import (
     shown_characters,
     surprise_classes,
 )
+from chargen.scoring.surprise import LEVELS
 
 __all__ = ["Material", "Reach", "to_html", "wanted_characters"]
 
@@ -174,6 +173,7 @@ def _rendered(parts: Mapping[str, Any], data: Mapping[str, Any]) -> str:
     return environment.from_string(template).render(
         parts,
         data=data,
+        levels=LEVELS,
         style=Markup(style),
         script=Markup(script),
         script_hash=f"sha256-{digest}",
@@ -323,15 +323,11 @@ def _reading(model: Model, shown: str) -> tuple[dict[str, Any] | None, dict[str,
         return None, None
     found = expected(model, shown, LIKELIEST)
     scored = ~np.isnan(found.bits)
-    legend = [f"below {LEVEL_BITS[0]:g}"]
-    legend += [f"{low:g} to {high:g}" for low, high in pairwise(LEVEL_BITS)]
-    legend.append(f"{LEVEL_BITS[-1]:g} or more")
     part = {
         "characters": list(zip(shown_characters(shown), surprise_classes(found.bits), strict=True)),
         "count": len(shown),
         "unscored": int((~scored).sum()),
         "mean": float(found.bits[scored].mean()) if scored.any() else None,
-        "legend": legend,
     }
     return part, pack_expected(shown, found, model.vocabulary)
 

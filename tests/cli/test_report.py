@@ -11,8 +11,8 @@ from report.conftest import line
 from training.test_support import COMMAND, run_without
 
 from chargen.checkpoint.directory import Checkpoint, CorpusRecord
+from chargen.cli.report import LIBRARIES
 from chargen.data.corpus import read_corpus
-from chargen.report.support import LIBRARIES
 
 TEXT = FABLES[:9000]
 
@@ -150,8 +150,8 @@ def test_a_library_that_is_missing_is_named_with_its_remedy(checkpoint: Path, tm
     assert result.returncode == 1
     (said,) = result.stderr.decode().splitlines()
     assert said.startswith(
-        "chargen: error: a report needs jinja2 and matplotlib, which this installation does not "
-        "have; install what is missing with: pip install 'chargen"
+        "chargen: error: a report needs jinja2, which this installation does not have; "
+        "install it with: pip install 'chargen"
     )
     assert said.endswith("[report]'")
     assert [entry.name for entry in tmp_path.iterdir()] == ["ck"]

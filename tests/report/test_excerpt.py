@@ -18,6 +18,7 @@ from chargen.report.excerpt import (
     shown_characters,
     surprise_classes,
 )
+from chargen.scoring.surprise import LEVELS, level_of
 
 
 def unpacked(text: str, dtype: str = "<u2") -> list[int]:
@@ -33,11 +34,12 @@ def test_characters_are_escaped_and_what_shows_nothing_has_a_mark():
     assert [each.control for each in shown] == [False] * 5 + [True] * 3 + [False]
 
 
-def test_surprise_has_eight_levels():
-    bits = np.array([0, 0.49, 0.5, 1.5, 2.5, 3.5, 5, 7, 8, 99, np.nan], np.float32)
-    assert surprise_classes(bits) == [
-        "s0", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s7", "unscored",
-    ]  # fmt: skip
+def test_surprise_is_coloured_by_the_scale_of_all_of_chargen():
+    bits = np.array([0, 0.49, 0.5, 1.5, 2.5, 5, 8, 99, np.nan], np.float32)
+    found = surprise_classes(bits)
+    assert found == ["s0", "s0", "s1", "s2", "s3", "s4", "s5", "s5", "unscored"]
+    levels = [level_of(float(each)) for each in bits]
+    assert found[:-1] == [f"s{LEVELS.index(each)}" for each in levels if each is not None]
 
 
 def test_activations_are_coloured_by_their_share_of_the_largest():

@@ -284,7 +284,7 @@ def test_every_colour_of_a_scale_leaves_text_readable(file: Path, browser: Any):
     """A page need not have all of them."""
     for scheme in ("light", "dark"):
         with opened(browser, file, color_scheme=scheme) as page:
-            names = [f"s{k}" for k in range(8)] + [f"u{k}" for k in range(9)]
+            names = [f"s{k}" for k in range(6)] + [f"u{k}" for k in range(9)]
             page.evaluate(
                 "names => names.forEach((name, k) => {"
                 "document.querySelectorAll('#reading-text i')[k].className = name })",
@@ -293,9 +293,9 @@ def test_every_colour_of_a_scale_leaves_text_readable(file: Path, browser: Any):
             assert min(page.evaluate(CONTRASTS))[0] >= 4.5
             grounds = page.eval_on_selector_all(
                 "#reading-text i",
-                "all => all.slice(0, 17).map((i) => getComputedStyle(i).backgroundColor)",
+                "all => all.slice(0, 15).map((i) => getComputedStyle(i).backgroundColor)",
             )
-            assert len(set(grounds)) == 16, "the middle of both scales is the page itself"
+            assert len(set(grounds)) == 14, "the middle of both scales is the page itself"
 
 
 def test_nothing_is_hidden_in_print(file: Path, browser: Any):
@@ -347,7 +347,7 @@ def test_every_kind_of_network_has_a_page(config: ModelConfig, tmp_path: Path):
     options = {name: value for name, value in vars(config).items() if name != "vocabulary_size"}
     model = make_model(tmp_path / "ck", text, **options)
     html = to_html(model, Material(text=text, length=50))
-    assert html.count("<i class") == 8 + 9 + 2 * 50
+    assert html.count("<i class") == 6 + 9 + 2 * 50
     assert ("at the end of the window" in html) == (config.predict == "last")
     assert ("a layer that reads backward" in html) == config.bidirectional
     assert ("cell states" in html) == (config.cell == "lstm")
@@ -363,17 +363,17 @@ def test_a_large_alphabet_and_a_long_text_stay_below_five_megabytes(tmp_path: Pa
     assert len(model.vocabulary) > 4000
     html = to_html(model, Material(text=text, length=MOST_SHOWN))
     assert len(html.encode()) < 5_000_000
-    assert html.count("<i class") == 8 + 9 + 2 * MOST_SHOWN
+    assert html.count("<i class") == 6 + 9 + 2 * MOST_SHOWN
     assert "120 most frequent" in html
 
 
 def test_a_short_text_has_no_units_and_says_why(small: Model):
     html = to_html(small, Material(text="ab" * 50))
     assert "The texts are too short to say" in html
-    assert html.count("<i class") == 8 + 100
+    assert html.count("<i class") == 6 + 100
     elsewhere = to_html(small, Material(text="ab" * 50, elsewhere="abba" * 500))
     assert "all from the text that the network learned from" in elsewhere
-    assert elsewhere.count("<i class") == 8 + 9 + 200
+    assert elsewhere.count("<i class") == 6 + 9 + 200
 
 
 def test_without_a_text_the_page_says_so(model: Model):
