@@ -40,9 +40,9 @@ __all__ = [
 MOST_CHARACTERS = 20_000
 """The most characters in which units are compared with traits: enough for a correlation with an
 error of a few hundredths, and read in seconds by a large network."""
-MOST_WINDOW_STEPS = 1 << 21
-"""With `predict="last"`, the most characters of windows that are read: two million take a minute
-with 512 units."""
+MOST_WINDOW_STEPS = 1 << 18
+"""With `predict="last"`, the most characters of windows that are read: about ten seconds' work on
+two cores with 256 units in both directions."""
 MOST_ACTIVATIONS = 1 << 25
 """The most activations that are held at a time: 128 MB."""
 FEWEST_CHARACTERS = 1_000

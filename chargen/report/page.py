@@ -288,14 +288,14 @@ def _writing(model: Model, material: Material) -> dict[str, Any]:
             "bits": _bits(line["train_nats"])
             if line["validation_bits"] is None
             else line["validation_bits"],
-            "text": harmless(line["sample"][:LONGEST_SAMPLE]),
+            "text": _written(line["sample"][:LONGEST_SAMPLE]),
         }
         for line in chosen
     ]
     at_temperatures = [
         {
             "temperature": temperature,
-            "text": harmless(
+            "text": _written(
                 model.sample(
                     length=SAMPLE_LENGTH, temperature=temperature, random_seed=material.random_seed
                 )
@@ -309,6 +309,11 @@ def _writing(model: Model, material: Material) -> dict[str, Any]:
         "at_temperatures": at_temperatures,
         "random_seed": material.random_seed,
     }
+
+
+def _written(text: str) -> str:
+    """Return a text as it is shown: blank lines at its beginning would look like a gap."""
+    return harmless(text.lstrip("\n"))
 
 
 def _text(material: Material) -> dict[str, str]:
