@@ -391,3 +391,23 @@ def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert result.stdout == b"checkpoints/stdin\n"
 
     return made_once(tmp_path_factory, "tutorial", make) / "checkpoints" / "stdin"
+
+
+@pytest.fixture(scope="session")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A comparison by the real command of an RNN that diverges and a GRU, in `ck`.
+
+    Beside it lie the text, and what the command printed and showed. None of it is to be changed.
+    """
+
+    def make(folder: Path) -> None:
+        (folder / "text").write_text(FABLES[:4000], encoding="utf-8")
+        diverging = "--cell rnn --learning-rate 1e30 --optimizer sgd --schedule constant"
+        named = ("--try", f"{diverging} --activation relu --clip-norm 0", "--try", "--cell gru")
+        options = as_options(SMALL_RUN | {"threads": 1, "epochs": 2})
+        result = run_process(folder, "compare", "text", "-o", "ck", *named, *options)
+        (folder / "printed").write_bytes(result.stdout)
+        (folder / "shown").write_bytes(result.stderr)
+        assert result.returncode == 0, result.stderr.decode()
+
+    return made_once(tmp_path_factory, "compared", make)

@@ -127,6 +127,7 @@ atexit.register(lambda: print("\\nLOADED", *{{name.split(".")[0] for name in sys
         ["--help"],
         ["train", "--help"],
         ["sample", "--help"],
+        ["compare", "--help"],
         ["sample", "-c", "CK", "-n", "3"],
         ["evaluate", "TEXT", "-c", "CK"],
         ["info", "CK"],

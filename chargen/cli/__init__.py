@@ -18,13 +18,14 @@ from chargen import __version__
 from chargen.errors import ChargenError
 from chargen.plain import visible
 
-__all__ = ["cli", "main"]
+__all__ = ["cli", "main", "misuse"]
 
 COMMANDS = {
     "train": "train",
     "sample": "sample",
     "evaluate": "evaluate",
     "novelty": "novelty",
+    "compare": "compare",
     "info": "info",
     "report": "report",
     "list": "list_checkpoints",  # a module named list would hide the built-in in this one
@@ -71,13 +72,7 @@ class CommandGroup(click.Group):
             click.echo(error.format_message(), err=True)
             status = 2
         except click.UsageError as error:
-            where = error.ctx.command_path if error.ctx else "chargen"
-            what = (
-                _no_such_option(error)
-                if isinstance(error, click.NoSuchOption)
-                else _one_line(error.format_message())
-            )
-            status = _fail(f"{what} (see {where} --help)", 2)
+            status = _fail(misuse(error), 2)
         except click.ClickException as error:
             status = _fail(_one_line(error.format_message()), error.exit_code)
         except click.Abort:
@@ -160,6 +155,17 @@ def _terminate(number: int, frame: object) -> None:
 def _fail(message: str, status: int) -> int:
     click.echo(f"chargen: error: {visible(message)}", err=True)
     return status
+
+
+def misuse(error: click.UsageError) -> str:
+    """Return what to say of a command that was typed wrong, on one line."""
+    where = error.ctx.command_path if error.ctx else "chargen"
+    what = (
+        _no_such_option(error)
+        if isinstance(error, click.NoSuchOption)
+        else _one_line(error.format_message())
+    )
+    return f"{what} (see {where} --help)"
 
 
 def _no_such_option(error: click.NoSuchOption) -> str:

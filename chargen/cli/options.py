@@ -174,7 +174,9 @@ def complete_checkpoint(
     """
     from click.shell_completion import CompletionItem
 
-    found = sorted(str(path.parent) for path in DEFAULT_FOLDER.glob("*/config.json"))
+    # Those of a comparison are one folder deeper.
+    paths = [*DEFAULT_FOLDER.glob("*/config.json"), *DEFAULT_FOLDER.glob("*/*/config.json")]
+    found = sorted(str(path.parent) for path in paths)
     offered = [CompletionItem(name) for name in found if name.startswith(incomplete)]
     # If no checkpoint here has such a name, it may be elsewhere.
     return offered or [CompletionItem(incomplete, type="dir")]

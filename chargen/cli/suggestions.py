@@ -35,6 +35,7 @@ OPTIONS_ELSEWHERE = {
     "per": "by level",
     "precision": "amp bf16 bfloat16 dtype fp16 half",
     "prompt": "context input prefix prefixtext prime prime-text primetext start start-text text",
+    "output": "checkpoint dest destination folder",
     "random-seed": "manual-seed rng-seed seed",
     "reject": "exclude",
     "repetition-guard": "no-repeat-ngram-size repetition-penalty",
@@ -45,6 +46,7 @@ OPTIONS_ELSEWHERE = {
     "threads": "cores cpus jobs n-jobs num-threads workers",
     "top-p": "nucleus",
     "unique": "dedup distinct",
+    "try": "config model network variant with",
     "units": "dim hidden hidden-dim hidden-size n-embd n-hidden num-units rnn-size size width",
     "unknown": "oov",
     "validation": "dev test-split split",
@@ -55,6 +57,7 @@ OPTIONS_ELSEWHERE = {
 
 COMMANDS_ELSEWHERE = {
     "--help": "help usage man",
+    "compare": "ablation bench benchmark grid search sweep tune versus vs",
     "evaluate": "perplexity ppl score test validate",
     "export": "convert freeze onnx safetensors save",
     "info": "config describe inspect show summary",

@@ -25,7 +25,7 @@ from chargen.plain import counted, table, visible
 if TYPE_CHECKING:
     from chargen.training.events import Preview
 
-__all__ = ["command"]
+__all__ = ["command", "unread_messages_ignored"]
 
 
 @click.command(
@@ -119,7 +119,7 @@ def command(
         )
         click.echo(_sheet(found))
         return
-    with _unread_messages_ignored():
+    with unread_messages_ignored():
         path = train(
             texts,
             checkpoint=checkpoint,
@@ -170,7 +170,7 @@ def _words(seconds: float) -> str:
 
 
 @contextmanager
-def _unread_messages_ignored() -> Iterator[None]:
+def unread_messages_ignored() -> Iterator[None]:
     """Keep a closed pipe from ending the body.
 
     Other commands end when nobody reads what they write. A run of hours must not be lost because

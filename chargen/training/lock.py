@@ -23,12 +23,14 @@ class Lock:
 
     Args:
         folder: the first directory to lock.
+        option: the option that names it, for messages.
 
     Raises:
         CheckpointError: another process trains in the directory.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, option: str = "--checkpoint") -> None:
+        self._option = option
         self._descriptors: list[int] = []
         self.hold(folder)
 
@@ -59,7 +61,7 @@ class Lock:
             os.close(descriptor)
             raise CheckpointError(
                 f"another process is training in {folder}; wait until it ends, or give another "
-                "--checkpoint"
+                f"{self._option}"
             ) from None
         except OSError as error:
             if error.errno not in UNSUPPORTED:
@@ -69,24 +71,28 @@ class Lock:
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[Lock]:
+def claimed(folder: Path, option: str = "--checkpoint") -> Iterator[Lock]:
     """Make a directory, unless it is there, and hold its lock in the body.
 
     Folders that were made here and are empty after the body are removed again.
+
+    Args:
+        folder: the directory.
+        option: the option that names it, for messages.
 
     Raises:
         CheckpointError: the directory cannot be made, or another process trains there.
     """
     if folder.exists() and not folder.is_dir():
-        raise CheckpointError(f"{folder} is a file; give a directory with --checkpoint")
+        raise CheckpointError(f"{folder} is a file; give a directory with {option}")
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = Lock(folder)
+        lock = Lock(folder, option)
     except OSError as error:
         remove_empty(made)
         raise CheckpointError(
-            f"cannot write to {folder}: {error.strerror}; give another --checkpoint"
+            f"cannot write to {folder}: {error.strerror}; give another {option}"
         ) from None
     with lock:
         try:

@@ -26,7 +26,7 @@ from chargen.training.plan import (
 )
 from chargen.training.support import check_support
 
-__all__ = ["preview", "train"]
+__all__ = ["AnyPath", "preview", "sources_of", "train"]
 
 AnyPath = str | PathLike[str]
 
@@ -95,7 +95,7 @@ def train(
         raise OptionError(
             "--resume continues a run and does not go with --force or --init-from; leave those out"
         )
-    named = _sources(texts)
+    named = sources_of(texts)
     folder = _folder(named, checkpoint)
     if not named and not resume:
         raise OptionError("give at least one TEXT to train on; - is standard input")
@@ -156,7 +156,7 @@ def preview(
     """
     started = time.monotonic()
     check_support()
-    named = _sources(texts)
+    named = sources_of(texts)
     if not named:
         raise OptionError("give at least one TEXT to plan for; - is standard input")
     with _reporting(_ignore, verbose) as report:
@@ -196,7 +196,8 @@ def _reporting(
         yield tell
 
 
-def _sources(texts: AnyPath | Sequence[AnyPath]) -> list[str]:
+def sources_of(texts: AnyPath | Sequence[AnyPath]) -> list[str]:
+    """Return the paths of one text or of several."""
     return [fspath(texts)] if isinstance(texts, str | PathLike) else [fspath(t) for t in texts]
 
 

@@ -37,6 +37,12 @@ def test_names_of_checkpoints_are_completed(run: Run, folder: Path, words: str):
     assert offered(run, *asked, "else") == ["dir,else"]
 
 
+def test_checkpoints_of_a_comparison_are_completed(run: Run, checkpoint: Path, folder: Path):
+    shutil.copytree(checkpoint, folder / "checkpoints" / "compare-notes" / "lstm")
+    asked = ("chargen", "sample", "-c", "checkpoints/compare")
+    assert offered(run, *asked) == ["plain,checkpoints/compare-notes/lstm"]
+
+
 def test_commands_options_choices_and_files_are_completed(run: Run, folder: Path):
     assert offered(run, "chargen", "no") == ["plain,novelty"]
     assert "plain,--max-copy" in offered(run, "chargen", "sample", "--m")

@@ -84,3 +84,6 @@ def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path):
     below = tmp_path / "file" / "ck"
     with pytest.raises(CheckpointError, match="cannot write to .*: Not a dir"), claimed(below):
         pass
+    # It is named by the option that it was given with.
+    with pytest.raises(CheckpointError, match="give another output"), claimed(below, "--output"):
+        pass
