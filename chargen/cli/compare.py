@@ -19,7 +19,7 @@ from chargen.cli.options import (
     was_given,
 )
 from chargen.cli.train import command as train
-from chargen.cli.train import unread_messages_ignored
+from chargen.cli.train import time_in_words, unread_messages_ignored
 from chargen.errors import OptionError
 from chargen.plain import counted, figure, table, visible
 from chargen.training.tries import COMPARE_OPTIONS, TRY_OPTIONS, refusal
@@ -176,15 +176,17 @@ def _heading(event: "Beginning", *, is_first: bool) -> str:
     question, heading = event.question, f"\n{event.number} of {event.count}: {visible(event.name)}"
     if not is_first:
         return heading
-    equal = (
-        counted(question.options["epochs"], "epoch")
-        if question.budget is None
-        else f"{question.budget:g} seconds"
-    )
+    if question.budget is None:
+        equal, in_all = counted(question.options["epochs"], "epoch"), ""
+    else:
+        equal = f"{question.budget:g} seconds"
+        seconds = question.budget * event.count
+        # When a comparison is resumed, part of the time has passed.
+        in_all = f", about {time_in_words(seconds)} in all" if event.number == 1 else ""
     return (
         f"{counted(len(question.tries), 'network')}, {equal} each, with "
         f"{counted(len(question.random_seeds), 'random seed')}: {counted(event.count, 'run')}, one "
-        f"after another{heading}"
+        f"after another{in_all}{heading}"
     )
 
 
@@ -196,13 +198,13 @@ def _page(comparison: "Comparison") -> str:
 
 def _table(comparison: "Comparison", networks: Sequence["Network"]) -> str:
     seeds = len(comparison.question.random_seeds)
-    spread = [f"over {seeds} seeds"] if seeds > 1 else []
-    bits = "held-out bits" if comparison.is_held_out else "train bits"
+    spread = [f"{seeds} seeds"] if seeds > 1 else []
+    bits = "held out" if comparison.is_held_out else "train"  # as `train` heads them
     heading = ["network", "parameters", "char/s", "steps", bits, *spread]
-    rows = [[*heading, "accuracy", "gradient norm"]]
+    rows = [[*heading, "accuracy", "gradient"]]
     for network in networks:
         range_of_bits = network.all_bits
-        words = f"{range_of_bits[0]:.3f} to {range_of_bits[-1]:.3f}" if range_of_bits else "-"
+        words = f"{range_of_bits[0]:.3f}-{range_of_bits[-1]:.3f}" if range_of_bits else "-"
         rows.append(
             [
                 visible(network.name),

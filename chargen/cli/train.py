@@ -25,7 +25,7 @@ from chargen.plain import counted, table, visible
 if TYPE_CHECKING:
     from chargen.training.events import Preview
 
-__all__ = ["command", "unread_messages_ignored"]
+__all__ = ["command", "time_in_words", "unread_messages_ignored"]
 
 
 @click.command(
@@ -156,12 +156,12 @@ def _sheet(found: "Preview") -> str:
         ("dropped", ", ".join(dropped) or "nothing"),
         ("precision", training.precision),
         ("memory", f"{found.memory / 1e9:.1f} GB or a little more"),
-        ("time", f"about {_words(found.seconds)} on this machine as it is now"),
+        ("time", f"about {time_in_words(found.seconds)} on this machine as it is now"),
     ]
     return table(rows)
 
 
-def _words(seconds: float) -> str:
+def time_in_words(seconds: float) -> str:
     """Return a time as a person would say it."""
     for size, noun in ((3600, "hour"), (60, "minute")):
         if seconds >= 1.5 * size:

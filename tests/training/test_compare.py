@@ -134,6 +134,13 @@ def test_what_has_ended_is_kept_when_a_run_before_it_is_interrupted_again(
     assert document["networks"][1]["runs"][0]["error"] is not None
 
 
+def test_a_run_whose_checkpoint_is_gone_begins_anew(compared: Path, tmp_path: Path):
+    folder = copy_of(compared, tmp_path)
+    shutil.rmtree(folder / "gru")
+    assert begun(output=folder, resume=True) == ["gru"]
+    assert Checkpoint.open(folder / "gru").history() == []
+
+
 def test_a_comparison_stays_a_fair_one_when_it_is_resumed(compared: Path, tmp_path: Path):
     folder = copy_of(compared, tmp_path)
     with pytest.raises(OptionError, match="budget does not go with resume, as this comparison"):
@@ -142,12 +149,14 @@ def test_a_comparison_stays_a_fair_one_when_it_is_resumed(compared: Path, tmp_pa
         compare(output=folder, resume=True, units=9)
 
 
-def test_more_epochs_make_every_run_go_on(compared: Path, tmp_path: Path):
+def test_more_epochs_make_every_run_go_on_and_fewer_are_refused(compared: Path, tmp_path: Path):
     folder = copy_of(compared, tmp_path)
     shutil.rmtree(folder / DIVERGED)
     document = json.loads((folder / COMPARISON).read_text())
     document["tries"] = [{"cell": "gru"}, {"cell": "gru", "layers": 2}]
     (folder / COMPARISON).write_text(json.dumps(document | {"networks": document["networks"][:1]}))
+    with pytest.raises(TrainingError, match=r"this run has done 2\.0 epochs, more than epochs 1"):
+        compare(output=folder, resume=True, epochs=1)
     assert begun(output=folder, resume=True, epochs=3) == ["gru"]
     assert Checkpoint.open(folder / "gru").training.epochs == 3
 
