@@ -50,6 +50,7 @@ class Panel:
         self._run = run
         self._lines = [line for line in history if line.get("train_nats") is not None]
         self._running: list[tuple[float, float]] = []  # train bits since the last evaluation
+        self._added_at = 0.0  # the fraction of the run at which the last of these was added
         self._progress: Progressed | None = None
         self._drawn: tuple[tuple[int, int, int], list[Text]] | None = (
             None  # the plot, which takes longest
@@ -58,10 +59,10 @@ class Panel:
     def progressed(self, event: Progressed) -> None:
         """Take in how far the run is."""
         self._progress = event
-        apart = self._run.checkpoint.training.epochs / RUNNING_POINTS
-        point = _train_point(self._last_epoch, event.epoch, event.train_nats)
-        if not self._running or point[0] >= self._running[-1][0] + apart:
+        if not self._running or event.fraction >= self._added_at + 1 / RUNNING_POINTS:
+            point = _train_point(self._last_epoch, event.epoch, event.train_nats)
             self._running.append(point)
+            self._added_at = event.fraction
 
     def evaluated(self, event: Evaluated) -> None:
         """Take in an evaluation."""
@@ -93,14 +94,16 @@ class Panel:
 
     def _bar(self, width: int) -> Text:
         run, event = self._run, self._progress
-        epochs = run.checkpoint.training.epochs
+        training = run.checkpoint.training
+        # With a budget the epochs are only a limit, mostly a far one.
+        of_all = "" if training.budget else f"/{training.epochs}"
         if event is None:
-            return Text(f"epoch {run.first_step / run.epoch_steps:.1f}/{epochs}  compiling")
+            return Text(f"epoch {run.first_step / run.epoch_steps:.1f}{of_all}  compiling")
         size = min(BAR_WIDTH, width // 3)
         done = round(size * event.fraction)
         speed = f"  {event.characters_per_second:,.0f} char/s" if width >= SPEED_WIDTH else ""
         return Text.assemble(
-            f"epoch {event.epoch:.1f}/{epochs}  ",
+            f"epoch {event.epoch:.1f}{of_all}  ",
             ("\N{BOX DRAWINGS HEAVY HORIZONTAL}" * done, BAR_STYLE),
             ("\N{BOX DRAWINGS LIGHT HORIZONTAL}" * (size - done), "dim"),
             f"  {100 * event.fraction:.0f} %  {clock(event.seconds_left)} left{speed}",
