@@ -14,6 +14,7 @@ from chargen.cli.options import (
     option,
     quiet_option,
 )
+from chargen.cli.outputs import check_output
 from chargen.errors import ChargenError, OptionError
 from chargen.plain import counted
 
@@ -72,14 +73,19 @@ def command(
     from chargen.checkpoint.atomic import write_file
     from chargen.checkpoint.directory import Checkpoint
 
+    path = None if output == STANDARD_OUTPUT else check_output(output, force=force)
     chosen = _format_of(output, given_format)
-    _check_place(output, force=force)
+    if path is None and sys.stdout.isatty():
+        raise ChargenError(
+            "standard output is a terminal, which cannot show such a file; send it to a file or "
+            "into a pipe"
+        )
     opened = Checkpoint.open(find_checkpoint(checkpoint, quiet=quiet))
     data = _exported(opened, chosen)
-    if output == STANDARD_OUTPUT:
+    if path is None:
         click.echo(data, nl=False)
     else:
-        write_file(Path(output), data)
+        write_file(path, data)
         click.echo(output)
     if not quiet:
         megabytes = f"{len(data) / 1e6:.2f} MB"
@@ -104,8 +110,6 @@ def _exported(checkpoint: "Checkpoint", chosen: Format) -> bytes:
 
 def _format_of(output: str, given: str | None) -> Format:
     """Return the format that was given, or else what the name of the file says."""
-    if not output:
-        raise OptionError("--output must name a file; found an empty name")
     if given is not None:
         return cast(Format, given)
     if output == STANDARD_OUTPUT:
@@ -119,24 +123,3 @@ def _format_of(output: str, given: str | None) -> Format:
             f"found {output!r}"
         )
     return cast(Format, ending)
-
-
-def _check_place(output: str, *, force: bool) -> None:
-    """Refuse to write where something is that may be needed, or where nobody can use it."""
-    from chargen.checkpoint.directory import CONFIG, FILES
-
-    if output == STANDARD_OUTPUT:
-        if sys.stdout.isatty():
-            raise ChargenError(
-                "standard output is a terminal, which cannot show such a file; send it to a file "
-                "or into a pipe"
-            )
-        return
-    path = Path(output)
-    if path.exists() and not path.is_file():
-        what = "a directory" if path.is_dir() else "no regular file"
-        raise ChargenError(f"{path} is {what}; name a file, or - for standard output")
-    if path.name in FILES and (path.parent / CONFIG).is_file():
-        raise ChargenError(f"{path} belongs to the checkpoint there; name another file")
-    if not force and (path.exists() or path.is_symlink()):
-        raise ChargenError(f"{path} is already there; give --force to replace it")

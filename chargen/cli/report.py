@@ -1,7 +1,6 @@
 """`chargen report`: write a page that shows what a checkpoint learned."""
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,8 +17,9 @@ from chargen.cli.options import (
     text_format,
     threads_option,
 )
+from chargen.cli.outputs import check_output
 from chargen.config import check_random_seed
-from chargen.errors import ChargenError, CorpusError, OptionError
+from chargen.errors import CorpusError, OptionError
 from chargen.plain import visible
 
 if TYPE_CHECKING:
@@ -119,8 +119,7 @@ def command(
     if text is None:
         refuse_unread(context, ("encoding",), "--text; give one with it")
     random_seed = check_random_seed(random_seed)
-    path = Path(output)
-    _check_path(path, force)
+    path = check_output(output, force=force)
 
     from chargen.analysis.units import FEWEST_CHARACTERS
     from chargen.model import load
@@ -160,16 +159,6 @@ def _check_libraries() -> None:
     for library in LIBRARIES:
         if find_spec(library) is None:
             raise not_installed("a report", library, "report")
-
-
-def _check_path(path: Path, force: bool) -> None:
-    """Refuse a place where the page cannot be written, before it takes seconds to make it."""
-    if not path.name or path.is_dir():
-        raise OptionError(f"--output must be a file; {path} is a directory: name a file in it")
-    if not path.parent.is_dir():
-        raise ChargenError(f"there is no folder {path.parent} to write {path.name} to; make it")
-    if path.exists() and not force:
-        raise ChargenError(f"{path} is already there; give --force to replace it, or another -o")
 
 
 def _history(model: "Model") -> list[dict[str, Any]]:

@@ -62,7 +62,7 @@ def test_force_replaces_no_pipe(checkpoint: Path, tmp_path: Path):
     os.mkfifo(tmp_path / NAME)
     result = run_here(tmp_path, "export", checkpoint, "-o", NAME, "--force")
     assert result.returncode == 1
-    assert b"is no regular file; name a file, or - for standard output" in result.stderr
+    assert b"is no regular file; name another one" in result.stderr
     assert (tmp_path / NAME).is_fifo()
 
 

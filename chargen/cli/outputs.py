@@ -1,0 +1,35 @@
+"""Where a command may write a file."""
+
+from pathlib import Path
+
+from chargen.errors import ChargenError, OptionError
+
+__all__ = ["check_output"]
+
+
+def check_output(output: str, *, force: bool) -> Path:
+    """Return the path of a file to write, before it takes seconds to make what it will hold.
+
+    Args:
+        output: what `--output` names.
+        force: whether a file that is there may be replaced.
+
+    Raises:
+        ChargenError: something is there that may be needed, or the file cannot be written there.
+        OptionError: it names no file.
+    """
+    from chargen.checkpoint.directory import CONFIG, FILES
+
+    path = Path(output)
+    if not output or not path.name or path.is_dir():
+        found = f"{path} is a directory" if output else "found an empty name"
+        raise OptionError(f"--output must name a file; {found}")
+    if not path.parent.is_dir():
+        raise ChargenError(f"there is no folder {path.parent} to write {path.name} to; make it")
+    if path.exists() and not path.is_file():
+        raise ChargenError(f"{path} is no regular file; name another one")
+    if path.name in FILES and (path.parent / CONFIG).is_file():
+        raise ChargenError(f"{path} belongs to the checkpoint there; name another file")
+    if not force and (path.exists() or path.is_symlink()):
+        raise ChargenError(f"{path} is already there; give --force to replace it")
+    return path
