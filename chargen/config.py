@@ -28,6 +28,7 @@ __all__ = [
     "check_max_copy",
     "check_network",
     "check_random_seed",
+    "check_steps_back",
     "check_threads",
     "check_validation",
     "draw_random_seed",
@@ -423,6 +424,14 @@ class TrainConfig(Config):
             default="one for each core",
         ),
     ] = None
+    init_from: Annotated[
+        str | None,
+        Option(
+            "The checkpoint whose weights the run began with, as a path from this one; None if it "
+            "drew them.",
+            wanted="a path",
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -529,6 +538,20 @@ MAX_COPY = Field(
     ),
 )
 """An option that needs a text, and so belongs to no configuration."""
+STEPS_BACK = Field(
+    "steps",
+    int,
+    False,
+    200,  # three times the usual window
+    Option(
+        "How many steps back to look; fewer if the text is short, or if the network predicts from "
+        "shorter windows.",
+        "amount",
+        at_least=1,
+        at_most=10_000,
+    ),
+)
+"""An option of `gradients`, which is about networks that are there."""
 
 
 def check_network(options: Mapping[str, Any]) -> None:
@@ -553,6 +576,12 @@ def check_network(options: Mapping[str, Any]) -> None:
 def check_max_copy(value: object) -> int:
     """Return the length of the shortest forbidden copy, after checking that it is in range."""
     found: int = MAX_COPY.check(value)
+    return found
+
+
+def check_steps_back(value: object) -> int:
+    """Return how many steps back to look, after checking that it is in range."""
+    found: int = STEPS_BACK.check(value)
     return found
 
 

@@ -148,16 +148,6 @@ class Learner:
         for variable, array in zip(self._weights, weights, strict=True):
             variable.assign(array)
 
-    def assign_output_bias(self, bias: Floats) -> None:
-        """Replace the bias of the output layer, (V,)."""
-        self.model.layers[-1].bias.assign(bias)
-
-    def assign_embeddings(self, vectors: Floats) -> None:
-        """Replace the first D columns of the embedding, which is the first layer, by (V, D)."""
-        table = self.model.layers[0].embeddings
-        _, width = vectors.shape
-        table.assign(np.concatenate([vectors, np.asarray(table)[:, width:]], axis=1))
-
     def reset_states(self) -> None:
         """Set all recurrent states to zero."""
         for states in self.carried:

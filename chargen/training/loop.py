@@ -57,6 +57,7 @@ from chargen.training.interruption import Interruption
 from chargen.training.lock import Lock
 from chargen.training.machine import most_memory_used
 from chargen.training.plan import Plan
+from chargen.training.start import with_counts
 
 __all__ = ["rehearse", "run"]
 
@@ -167,12 +168,10 @@ class _Trainer:
         self._exported = build_model(checkpoint.model, random_seed=training.random_seed)
         self._history: list[dict[str, Any]] = []
         self.state = state.RunState()
-        if plan.output_bias is not None:
-            self._learner.assign_output_bias(plan.output_bias)
-        if plan.embeddings is not None:
-            self._learner.assign_embeddings(plan.embeddings)
-        if plan.initial_weights is not None:
-            self._learner.assign(plan.initial_weights)
+        drawn = self._exported.get_weights()  # from the same random seed as the learner's
+        self._learner.assign(
+            plan.initial_weights or with_counts(drawn, plan.output_bias, plan.embeddings)
+        )
         if plan.resumed:
             self.state = state.restore(checkpoint.path, self._learner)
             self._history = checkpoint.history()[: self.state.evaluations]

@@ -21,16 +21,16 @@ from chargen.checkpoint.sources import Sources, locate, relative_to
 from chargen.config import DEFAULT_FOLDER, TrainConfig, TrainOptions, check_network
 from chargen.data.corpus import Ids, fingerprint, read_corpus
 from chargen.data.standard_input import STANDARD_INPUT
-from chargen.data.statistics import character_vectors, log_frequencies, perplexity
+from chargen.data.statistics import log_frequencies, perplexity
 from chargen.data.text import DECOMPRESSORS, TextFormat
 from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, OptionError, TrainingError, VocabularyError
 from chargen.fields import flag_of
-from chargen.network.threads import computing
 from chargen.training import runtime
 from chargen.training.defaults import default_validation, settle, with_preset
 from chargen.training.limits import TextSize, check_memory
 from chargen.training.machine import this_machine, training_throughput
+from chargen.training.start import count_embeddings
 
 __all__ = ["Plan", "check_folder", "default_checkpoint", "plan_new", "plan_resumed"]
 
@@ -180,6 +180,8 @@ def plan_new(
         throughput=training_throughput(threads),
         machine=partial(this_machine, threads),
     )
+    if init_from is not None:
+        training = replace(training, init_from=relative_to(folder, str(init_from)))
     record = CorpusRecord(
         texts=tuple(relative_to(folder, source) for source in sources),
         characters=len(corpus.ids),
@@ -192,10 +194,7 @@ def plan_new(
     checkpoint = Checkpoint(folder, model, training, record, versions, corpus.vocabulary)
     if weights or "preset" in options:  # a preset is a recipe to the letter
         return Plan(checkpoint, train_ids, validation_ids, initial_weights=weights)
-    embeddings = None
-    if model.embedding:
-        with computing():  # with one thread, so that each number of threads finds the same
-            embeddings = character_vectors(train_ids, model.vocabulary_size, model.embedding)
+    embeddings = count_embeddings(train_ids, model)
     return Plan(checkpoint, train_ids, validation_ids, frequencies, embeddings)
 
 

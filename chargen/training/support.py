@@ -1,12 +1,13 @@
 """Check for what training needs and the other commands do not."""
 
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 
 from chargen.errors import TrainingError
 from chargen.installation import distribution_name
 
-__all__ = ["LIBRARIES", "check_support"]
+__all__ = ["LIBRARIES", "check_libraries", "check_support"]
 
 LIBRARIES = ("tensorflow", "keras", "rich")
 """What `chargen-light` leaves out."""
@@ -24,9 +25,18 @@ def check_support() -> None:
             f"{sys.platform}; train on one of those and copy the checkpoint here, where every "
             "other command can use it"
         )
-    if missing := [name for name in LIBRARIES if find_spec(name) is None]:
+    check_libraries(LIBRARIES, "training")
+
+
+def check_libraries(names: Iterable[str], purpose: str) -> None:
+    """Refuse to do what needs certain libraries where one of them is not installed.
+
+    Raises:
+        TrainingError: one is not.
+    """
+    if missing := [name for name in names if find_spec(name) is None]:
         raise TrainingError(
-            f"training needs {', '.join(missing)}, which this installation does not have; "
+            f"{purpose} needs {', '.join(missing)}, which this installation does not have; "
             f"install what is missing with: pip install {_whole_package()}"
         )
 

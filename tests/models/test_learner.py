@@ -130,17 +130,6 @@ def test_states_are_carried_from_step_to_step_until_they_are_reset():
     assert loss() == pytest.approx(first, abs=1e-6)
 
 
-def test_given_embeddings_replace_as_many_columns_as_they_have():
-    model = learner(1, config(embedding=4))
-    drawn = model.weights_to_keep()
-    vectors = np.arange(15, dtype=np.float32).reshape(5, 3)
-    model.assign_embeddings(vectors)
-    table, *others = model.weights_to_keep()
-    np.testing.assert_array_equal(table, np.concatenate([vectors, drawn[0][:, 3:]], axis=1))
-    for one, two in zip(others, drawn[1:], strict=True):
-        np.testing.assert_array_equal(one, two)
-
-
 @pytest.mark.parametrize("cell", ["rnn", pytest.param("gru", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("rows", [1, 3, 4])
 def test_predict_last_takes_batches_of_any_size(rows: int, cell: Any):

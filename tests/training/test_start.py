@@ -1,0 +1,67 @@
+"""The weights that a run begins with can be had again."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import make_checkpoint, make_training, random_weights
+
+from chargen.checkpoint.directory import Checkpoint
+from chargen.checkpoint.sources import Sources
+from chargen.config import ModelConfig
+from chargen.errors import TrainingError
+from chargen.training.start import initial_weights, with_counts
+from training.conftest import SMALL, Trained, begin
+
+
+def assert_same(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
+    for one, two in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "gru", "layers": 2, "dropout": 0.2},
+        {"embedding": 40},  # more columns than there are characters to compare
+        {"cell": "rnn", "predict": "last", "bidirectional": True},
+        {"preset": "tutorial"},
+    ],
+    ids=lambda options: "-".join(options),
+)
+def test_the_initial_weights_are_those_before_the_first_step(
+    options: dict[str, Any], text: Path, tmp_path: Path
+):
+    given = options if "preset" in options else SMALL | options
+    begin(text, checkpoint=tmp_path / "ck", **given)
+    checkpoint = Checkpoint.open(tmp_path / "ck")
+    train_ids = Sources(checkpoint).train_ids()
+    assert_same(initial_weights(checkpoint, train_ids), checkpoint.weights())
+
+
+def test_counts_replace_the_bias_and_as_many_columns_as_they_have():
+    config = ModelConfig(vocabulary_size=5, units=3, window=2, embedding=4)
+    drawn = random_weights(config)
+    vectors = np.arange(15, dtype=np.float32).reshape(5, 3)
+    bias = np.ones(5, np.float32)
+    table, *others, last = with_counts(drawn, bias, vectors)
+    np.testing.assert_array_equal(table, np.concatenate([vectors, drawn[0][:, 3:]], axis=1))
+    assert_same([*others, last], [*drawn[1:-1], bias])
+    assert_same(with_counts(drawn, None, None), drawn)
+
+
+def test_initial_weights_that_cannot_be_known_are_not_made_up(
+    trained: Trained, text: Path, tmp_path: Path
+):
+    with pytest.raises(TrainingError, match="of its text, which is gone"):
+        initial_weights(make_checkpoint(tmp_path / "a"), None)
+    first = trained().copy(tmp_path / "first")
+    options = {"batch_size": 4, "epochs": 1, "precision": "float32"}
+    begin(text, checkpoint=tmp_path / "b", init_from=first, **options)
+    second = Checkpoint.open(tmp_path / "b")
+    assert second.training.init_from == "../first/ck"
+    assert_same(second.weights(), Checkpoint.open(first).weights())
+    with pytest.raises(TrainingError, match=r"of another checkpoint, \.\./first/ck; name that one"):
+        initial_weights(second, Sources(second).train_ids())
+    assert make_training().init_from is None
