@@ -130,6 +130,8 @@ atexit.register(lambda: print("\\nLOADED", *{{name.split(".")[0] for name in sys
         ["compare", "--help"],
         ["sample", "-c", "CK", "-n", "3"],
         ["evaluate", "TEXT", "-c", "CK"],
+        ["gradients", "--help"],
+        ["gradients", "CK", "--text", "TEXT"],
         ["info", "CK"],
         ["report", "--help"],
         ["report", "CK", "-o", "PAGE"],
@@ -140,7 +142,7 @@ atexit.register(lambda: print("\\nLOADED", *{{name.split(".")[0] for name in sys
 )
 def test_light_commands_load_no_framework(arguments: list[str], checkpoint: Path, tmp_path: Path):
     text = tmp_path / "text"
-    text.write_text("abc")
+    text.write_text("abcabc")
     places = {"CK": str(checkpoint), "TEXT": str(text), "PAGE": str(tmp_path / "page.html")}
     argv = ["chargen", *(places.get(argument, argument) for argument in arguments)]
     code = f"import sys; sys.argv = {argv!r}; from chargen.cli import main; main()"

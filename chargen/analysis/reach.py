@@ -192,8 +192,8 @@ def most_steps(config: ModelConfig, length: int) -> int:
         )
     if length < FEWEST:
         raise CorpusError(
-            f"the text has {length:,} characters that the network knows, and it takes {FEWEST} to "
-            "look back over one step; give a longer text"
+            f"the text has {counted(length, 'character')} that the network knows, and it takes "
+            f"{FEWEST} to look back over one step; give a longer text"
         )
     most = (length - 2) // 2
     return min(most, config.window - 1) if config.predict == "last" else most

@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": "evaluate",
     "novelty": "novelty",
     "compare": "compare",
+    "gradients": "gradients",
     "info": "info",
     "report": "report",
     "list": "list_checkpoints",  # a module named list would hide the built-in in this one

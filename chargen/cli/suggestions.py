@@ -59,6 +59,7 @@ COMMANDS_ELSEWHERE = {
     "compare": "ablation bench benchmark grid search sweep tune versus vs",
     "evaluate": "perplexity ppl score test validate",
     "export": "convert freeze onnx safetensors save",
+    "gradients": "backprop bptt explode exploding reach vanish vanishing",
     "info": "config describe inspect show summary",
     "list": "checkpoints ls models",
     "novelty": "copied copies plagiarism",

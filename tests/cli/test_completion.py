@@ -47,9 +47,11 @@ def test_commands_options_choices_and_files_are_completed(run: Run, folder: Path
     assert offered(run, "chargen", "no") == ["plain,novelty"]
     assert "plain,--max-copy" in offered(run, "chargen", "sample", "--m")
     assert offered(run, "chargen", "evaluate", "--per", "l") == ["plain,line"]
-    for words in ("train po", "evaluate po", "novelty po", "sample --seeds po", "export -o po"):
-        assert offered(run, "chargen", *words.split()) == ["file,po"]
+    commands = ("train", "evaluate", "novelty", "sample --seeds", "export -o", "gradients")
+    for command in commands:
+        assert offered(run, "chargen", *command.split(), "po") == ["file,po"]
     assert offered(run, "chargen", "train", "--tensorboard", "lo") == ["dir,lo"]
+    assert offered(run, "chargen", "gradients", "checkpoints/p") == ["plain,checkpoints/poems"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -56,6 +56,7 @@ def test_every_name_elsewhere_stands_for_something_here():
         ("sample --temp 1", "No such option '--temp'; did you mean --temperature?"),
         ("train text --hidden 5", "No such option '--hidden'; did you mean --units?"),
         ("train text --output a", "No such option '--output'; did you mean --checkpoint?"),
+        ("train text --steps 5", "No such option '--steps'; did you mean --epochs?"),
         ("train text --prompt a", "No such option '--prompt'; chargen sample has it"),
         ("sample -y", "No such option '-y'"),
     ],

@@ -81,6 +81,7 @@ else:
         (["sample", "-c", "CK", "-s", "abc", "-n", "9"], "abc"),
         (["evaluate", "TEXT", "-c", "CK"], "bits per character"),
         (["novelty", "TEXT", "--corpus", "TEXT"], "longest copy"),
+        (["gradients", "CK", "--text", "TEXT"], "steps back"),
         (["info", "CK"], "vocabulary"),
         (["list", "CK"], "random"),
         (["export", "CK", "-o", "model.safetensors"], "model.safetensors"),
