@@ -298,17 +298,20 @@ def _of_checkpoint(
     checkpoint: "Checkpoint", name: str, text: str | None, how: "TextFormat", notes: _Notes
 ) -> Iterator[Subject]:
     """Yield the network of a checkpoint before it was trained, if that is known, and after."""
+    from chargen.analysis.reach import most_steps
     from chargen.checkpoint.sources import Sources
     from chargen.training.start import initial_weights
 
+    weights = checkpoint.weights()
     ids = _known(_ids(checkpoint, text, how), checkpoint, notes)
+    most_steps(checkpoint.model, len(ids))  # refuses a text, before drawing weights takes seconds
     after = Subject(
         f"{name} after",
         str(checkpoint.path),
         True,
         checkpoint.model,
         checkpoint.training,
-        checkpoint.weights(),
+        weights,
         ids,
     )
     try:
