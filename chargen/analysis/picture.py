@@ -57,6 +57,8 @@ def check_picture(path: str) -> None:
     """
     if Path(path).suffix.lower() not in FORMATS:
         raise OptionError(f"--output must end in {', '.join(FORMATS)}; found {path!r}")
+    if not Path(path).absolute().parent.is_dir():
+        raise OptionError(f"--output must be in a folder that exists; found {path!r}")
     if find_spec("matplotlib") is None:
         raise ChargenError(
             "drawing a picture needs matplotlib, which this installation does not have; install it "

@@ -6,6 +6,7 @@ import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast, get_args
 
@@ -331,10 +332,9 @@ def _of_checkpoint(
 def _ids(checkpoint: "Checkpoint", text: str | None, how: "TextFormat") -> "Ids":
     """Return the text that a network reads: the one that was named, or one of its run."""
     from chargen.checkpoint.sources import Sources
-    from chargen.data.corpus import read_ids
 
     if text is not None:
-        return read_ids([text], checkpoint.vocabulary, how)
+        return checkpoint.vocabulary.encode(_read(text, how))
     sources = Sources(checkpoint)
     try:
         held_out = checkpoint.corpus.validation_characters
@@ -342,6 +342,13 @@ def _ids(checkpoint: "Checkpoint", text: str | None, how: "TextFormat") -> "Ids"
     except CorpusError as error:
         reason = error.as_typed.rpartition(";")[0] or error.as_typed
         raise CorpusError(f"{reason}; give a text with --text") from None
+
+
+@cache  # several networks read it, and a pipe can be read only once
+def _read(text: str, how: "TextFormat") -> str:
+    from chargen.data.text import read_text
+
+    return "".join(read_text([text], how))
 
 
 def _known(ids: "Ids", checkpoint: "Checkpoint", notes: _Notes) -> "Ids":

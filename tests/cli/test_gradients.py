@@ -108,6 +108,16 @@ def test_networks_of_one_name_are_told_apart_by_their_paths(folder: Path):
     ]
 
 
+def test_a_text_that_is_piped_in_is_read_once_for_all_networks(folder: Path):
+    named = networks(folder, "rnn", "lstm", "--text", "text", "--steps", "5")
+    result = run_here(
+        folder,
+        *("gradients", "rnn", "lstm", "--text", "-", "--steps", "5", "--json", "-q"),
+        stdin=TEXT.encode(),
+    )
+    assert json.loads(result.stdout)["networks"] == named
+
+
 def test_a_layer_and_both_directions_can_be_shown(folder: Path):
     options = {"predict": "last", "bidirectional": True, "layers": 2}
     make_checkpoint(folder / "both", CHARACTERS, **options)
