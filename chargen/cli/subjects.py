@@ -1,0 +1,133 @@
+"""The networks that `gradients` looks into: of a checkpoint, before and after, or of a text."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+from chargen.config import Activation, Cell, ModelConfig, TrainConfig
+from chargen.errors import CorpusError, TrainingError
+from chargen.plain import counted
+
+if TYPE_CHECKING:
+    from chargen.analysis.backpropagation import Floats
+    from chargen.checkpoint.directory import Checkpoint
+    from chargen.data.text import TextFormat
+    from chargen.data.vocabulary import Ids
+
+__all__ = ["Subject", "of_checkpoint", "untrained"]
+
+CELLS: tuple[Cell, ...] = get_args(Cell)
+"""The cells of the networks that are made for a text."""
+Note = Callable[[str], None]
+"""Is told in a sentence what was left out."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network whose reach is to be found.
+
+    Attributes:
+        name: what the plot and the tables call it.
+        source: its checkpoint, or the text that it was made for.
+        trained: whether it has learned.
+    """
+
+    name: str
+    source: str
+    trained: bool
+    model: ModelConfig
+    training: TrainConfig
+    weights: "Sequence[Floats]"
+    ids: "Ids"
+
+
+def untrained(
+    source: str, prefix: str, how: "TextFormat", options: dict[str, Any]
+) -> Iterator[Subject]:
+    """Yield a network of each cell, as `train` would make it for a text."""
+    from chargen.training.defaults import check_options
+    from chargen.training.plan import plan_new
+    from chargen.training.start import draw_weights
+    from chargen.training.support import check_libraries
+
+    check_libraries(("tensorflow", "keras"), "making networks for a TEXT")
+    # The sizes do not depend on the cell, so the text is read, and the run planned, only once. The
+    # folder is not looked at.
+    reading = {"encoding": how.encoding, "newlines": how.newlines, "field": how.field}
+    of_all = {name: value for name, value in options.items() if name != "activation"}
+    plan = plan_new(Path(), [source], check_options(cast("Any", reading | of_all)), note=how.note)
+    training = plan.checkpoint.training
+    for cell in CELLS:
+        chosen = options.get("activation", ModelConfig.activation)
+        activation: Activation = chosen if cell == "rnn" else ModelConfig.activation
+        model = replace(plan.checkpoint.model, cell=cell, activation=activation)
+        weights = draw_weights(model, training.random_seed, plan.output_bias, plan.embeddings)
+        name = f"{prefix}{cell} untrained"
+        yield Subject(name, source, False, model, training, weights, plan.train_ids)
+
+
+def of_checkpoint(
+    checkpoint: "Checkpoint", name: str, text: str | None, how: "TextFormat", note: Note
+) -> Iterator[Subject]:
+    """Yield the network of a checkpoint before it was trained, if that is known, and after."""
+    from chargen.analysis.reach import most_steps
+    from chargen.checkpoint.sources import Sources
+    from chargen.training.start import initial_weights
+
+    weights = checkpoint.weights()
+    ids = _known(_ids(checkpoint, text, how), checkpoint, note)
+    most_steps(checkpoint.model, len(ids))  # refuses a text, before drawing weights takes seconds
+    after = Subject(
+        f"{name} after",
+        str(checkpoint.path),
+        True,
+        checkpoint.model,
+        checkpoint.training,
+        weights,
+        ids,
+    )
+    try:
+        train_ids = Sources(checkpoint).train_ids()
+    except CorpusError:
+        train_ids = None
+    before = None
+    try:
+        before = initial_weights(checkpoint, train_ids)
+    except TrainingError as error:
+        note(f"{name} before training is left out: {error.as_typed}")
+    if before is not None:
+        yield replace(after, name=f"{name} before", trained=False, weights=before)
+    yield after
+
+
+def _ids(checkpoint: "Checkpoint", text: str | None, how: "TextFormat") -> "Ids":
+    """Return the text that a network reads: the one that was named, or one of its run."""
+    from chargen.checkpoint.sources import Sources
+
+    if text is not None:
+        return checkpoint.vocabulary.encode(_read(text, how))
+    sources = Sources(checkpoint)
+    try:
+        held_out = checkpoint.corpus.validation_characters
+        return sources.held_out_ids() if held_out else sources.train_ids()
+    except CorpusError as error:
+        reason = error.as_typed.rpartition(";")[0] or error.as_typed
+        raise CorpusError(f"{reason}; give a text with --text") from None
+
+
+@cache  # several networks read it, and a pipe can be read only once
+def _read(text: str, how: "TextFormat") -> str:
+    from chargen.data.text import read_text
+
+    return "".join(read_text([text], how))
+
+
+def _known(ids: "Ids", checkpoint: "Checkpoint", note: Note) -> "Ids":
+    """Return the ids without those of characters that the network cannot read."""
+    known = ids < len(checkpoint.vocabulary)
+    if not known.all():
+        count = counted(int((~known).sum()), "character")
+        note(f"{count} of the text that {checkpoint.path} does not know: left out")
+    return ids[known]
