@@ -239,6 +239,8 @@ WRONG = [
     ("gradients text --layers 2 --layer 3", 2, "--layer must be from 1 to 2, the number of layers"),
     ("gradients ck --text text --threads 0", 2, "--threads must be"),
     ("gradients ck --text text --output a.jpg", 2, "--output must end in .png, .svg, .pdf; found"),
+    ("gradients ck --text text -o nowhere/a.png", 1, "there is no folder nowhere to write a.png"),
+    ("gradients ck --text text -o text", 1, "text is already there; give --force to replace it"),
     ("gradients ck --units 5", 2, "--units says which networks to make for a TEXT; name a file"),
     ("gradients ck --random-seed 5", 2, "--random-seed says which networks to make for a TEXT"),
     ("gradients text --text text", 2, "--text is what the networks of DIR read; leave it out"),

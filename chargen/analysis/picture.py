@@ -11,7 +11,8 @@ import numpy as np
 
 from chargen.analysis.reach import LayerReach
 from chargen.checkpoint.atomic import replace_file
-from chargen.errors import ChargenError, OptionError
+from chargen.errors import OptionError
+from chargen.installation import not_installed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,22 +49,17 @@ class ReachCurve:
     clip_factor: float | None
 
 
-def check_picture(path: str) -> None:
+def check_picture(path: Path) -> None:
     """Refuse a picture that cannot be drawn, before minutes of computing find that out.
 
     Raises:
         ChargenError: matplotlib is not installed.
         OptionError: the name does not say which kind of picture it is to be.
     """
-    if Path(path).suffix.lower() not in FORMATS:
-        raise OptionError(f"--output must end in {', '.join(FORMATS)}; found {path!r}")
-    if not Path(path).absolute().parent.is_dir():
-        raise OptionError(f"--output must be in a folder that exists; found {path!r}")
+    if path.suffix.lower() not in FORMATS:
+        raise OptionError(f"--output must end in {', '.join(FORMATS)}; found {str(path)!r}")
     if find_spec("matplotlib") is None:
-        raise ChargenError(
-            "drawing a picture needs matplotlib, which this installation does not have; install it "
-            "with: pip install 'chargen[report]'"
-        )
+        raise not_installed("drawing a picture", "matplotlib", "report")
 
 
 def draw_reach(curves: Sequence[ReachCurve], path: Path) -> None:

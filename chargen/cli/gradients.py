@@ -24,6 +24,7 @@ from chargen.cli.options import (
     threads_option,
     was_given,
 )
+from chargen.cli.outputs import check_output
 from chargen.cli.reach_page import Found, of_layer, page
 from chargen.cli.subjects import Subject, of_checkpoint, untrained
 from chargen.config import (
@@ -94,6 +95,7 @@ def complete_network(
     shell_complete=complete_file,
     help="Draw a picture too: a file that ends in .png, .svg or .pdf.",
 )
+@option("--force", is_flag=True, group="output", help="Replace the picture that is there.")
 @json_option
 @quiet_option
 @threads_option
@@ -109,6 +111,7 @@ def command(
     steps: int,
     layer: int | None,
     output: str | None,
+    force: bool,
     as_json: bool,
     quiet: bool,
     threads: int | None,
@@ -128,10 +131,12 @@ def command(
     steps, threads = check_steps_back(steps), check_threads(threads)
     texts = [source for source in sources if _is_text(source)]
     _check(context, sources, texts, text)
+    picture: Path | None = None
     if output is not None:
         from chargen.analysis.picture import check_picture
 
-        check_picture(output)
+        picture = check_output(output, force=force)
+        check_picture(picture)
 
     how = text_format(encoding, newlines or "lf", field, quiet=quiet)
     notes = _Notes(quiet)
@@ -163,8 +168,8 @@ def command(
                 found.append((subject, reach))
     if overflow and not found:
         raise overflow
-    if output is not None:
-        _draw(found, layer or 1, Path(output))
+    if picture is not None:
+        _draw(found, layer or 1, picture)
     if as_json:
         click.echo(json_line({"networks": [_json(*each) for each in found]}))
     else:

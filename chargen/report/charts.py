@@ -135,7 +135,7 @@ def gradient_chart(
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(lambda value, _: _power_of_ten(value))
         axes.set_xlabel("characters back")
-        axes.set_title("norm of the gradient")
+        axes.set_title("norm of the derivative")
         if len(names) > 1:
             axes.legend(loc="upper right")
         return _drawn(figure, "gradients", label)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from chargen import __version__
 from chargen.analysis.characters import character_map
 from chargen.analysis.predictions import expected
+from chargen.analysis.reach import LayerReach, gradient_reach, summary
 from chargen.analysis.units import (
     FEWEST_CHARACTERS,
     Findings,
@@ -31,6 +32,7 @@ from chargen.checkpoint.architecture import parameter_count, title
 from chargen.checkpoint.directory import best_of
 from chargen.config import ModelConfig
 from chargen.data.standard_input import STANDARD_INPUT
+from chargen.errors import CorpusError, OptionError
 from chargen.model import Model
 from chargen.network.cells import Floats
 from chargen.plain import figure, harmless, visible
@@ -46,7 +48,7 @@ from chargen.report.excerpt import (
 )
 from chargen.scoring.surprise import LEVELS
 
-__all__ = ["Material", "Reach", "to_html", "wanted_characters"]
+__all__ = ["Material", "to_html", "wanted_characters"]
 
 LIKELIEST = 5
 """Predictions that are shown for each character."""
@@ -71,24 +73,11 @@ FEWEST_MAPPED = 3
 FEWEST_POINTS = 2
 """Evaluations that make a curve."""
 MOST_TEXTS = 5
+MOST_CURVES = 6
+"""Layers whose gradients are shown: as many as there are colours."""
 KINDS = ("small letter", "capital letter", "other letter", "digit", "space or mark")
 """Kinds of characters, which have the first colours of a chart in this order."""
 Origin = Literal["given", "held out", "training"]
-
-
-@dataclass(frozen=True)
-class Reach:
-    """How far gradients reach, for `gradient_chart`.
-
-    Attributes:
-        names: of the curves.
-        distances: (K,), how many characters back.
-        norms: (K,) for each curve.
-    """
-
-    names: Sequence[str]
-    distances: NDArray[np.integer]
-    norms: Sequence[NDArray[np.floating]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +94,6 @@ class Material:
         length: how many characters to show.
         baselines: names and bits per character, from `chargen.scoring.baselines.compared`; empty
             if they were not asked for.
-        reach: how far gradients reach, or None if that was not computed.
         random_seed: what the texts at several temperatures are drawn with.
     """
 
@@ -116,7 +104,6 @@ class Material:
     elsewhere: str = ""
     length: int = 2000
     baselines: Sequence[tuple[str, float]] = ()
-    reach: Reach | None = None
     random_seed: int = 0
 
 
@@ -151,9 +138,10 @@ def to_html(model: Model, material: Material, note: Callable[[str], None] = lamb
     parts["reading"], data["reading"] = _reading(model, shown)
     note("looking for what units follow")
     parts["units"], data["units"] = _units(model, material, shown)
+    note("looking how far gradients reach")
+    parts["reach"] = _reach(model, material)
     note("drawing")
     parts["map"] = _map(model, material)
-    parts["reach"] = _reach(material)
     return _rendered(parts, data)
 
 
@@ -467,9 +455,31 @@ def _kind(character: str) -> str:
     return KINDS[3] if character.isdigit() else KINDS[4]
 
 
-def _reach(material: Material) -> dict[str, Any] | None:
-    reach = material.reach
-    if reach is None:
+def _reach(model: Model, material: Material) -> dict[str, Any] | None:
+    """Return how far gradients reach, or None if the text is too short or the window too small."""
+    ids = model.vocabulary.encode(material.text)
+    ids = ids[ids < len(model.vocabulary)]  # the network reads no others
+    checkpoint = model.checkpoint
+    try:
+        found = gradient_reach(
+            model.config, checkpoint.training, checkpoint.weights(), ids, threads=model.threads
+        )
+    except (CorpusError, OptionError):
         return None
-    label = f"How far gradients reach, over {len(reach.distances)} characters"
-    return {"chart": Markup(gradient_chart(reach.names, reach.distances, reach.norms, label))}
+    curves = [(_layer_name(model.config, each), each.norms) for each in found.layers]
+    if len(found.layers) == 1 and found.layers[0].cell_norms is not None:
+        curves = [("output h", curves[0][1]), ("cell state c", found.layers[0].cell_norms)]
+    names, norms = zip(*curves[:MOST_CURVES], strict=True)
+    label = f"How far gradients reach, over {found.steps} characters"
+    return {
+        "chart": Markup(gradient_chart(names, np.arange(found.steps + 1), norms, label)),
+        "places": found.places,
+        "sentences": [
+            (_layer_name(model.config, each), summary(each, found.window)) for each in found.layers
+        ],
+    }
+
+
+def _layer_name(config: ModelConfig, layer: LayerReach) -> str:
+    backward = " backward" if layer.direction == "backward" else ""
+    return f"layer {layer.layer}{backward}"

@@ -18,7 +18,7 @@ from chargen.config import ModelConfig
 from chargen.errors import NumericalError
 from chargen.model import Model
 from chargen.report.excerpt import MOST_SHOWN, name_of
-from chargen.report.page import TEMPERATURES, Material, Reach, to_html, wanted_characters
+from chargen.report.page import TEMPERATURES, Material, to_html, wanted_characters
 from report.conftest import HOSTILE, line
 
 TEXT = HOSTILE + FABLES[:6000]
@@ -43,7 +43,6 @@ KINDS = [
     # Random weights of these two, with carried state, would explode.
     if each.predict == "last" or each.activation not in ("relu", "leaky_relu")
 ]
-REACH = Reach(("LSTM",), np.arange(1, 30), (np.exp(-np.arange(1, 30) / 5),))
 BASELINES = [("this model: LSTM 1x24, one-hot", 2.5), ("<b>, after the training text", 3.5)]
 # Of everything with text of its own: the ratio of its colour and that of the ground behind it.
 CONTRASTS = """() => {
@@ -114,7 +113,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Model:
 @pytest.fixture(scope="module")
 def html(model: Model) -> str:
     """A page with all that a page can have."""
-    return to_html(model, material(baselines=BASELINES, reach=REACH))
+    return to_html(model, material(baselines=BASELINES))
 
 
 @pytest.fixture(scope="module")
@@ -338,7 +337,7 @@ def test_no_text_can_end_the_data_of_the_script(html: str, tmp_path: Path):
 def test_ids_are_unique_and_the_page_comes_out_alike(html: str, model: Model):
     ids = re.findall(r'\bid="([^"]*)"', html)
     assert len(set(ids)) == len(ids)
-    assert to_html(model, material(baselines=BASELINES, reach=REACH)) == html
+    assert to_html(model, material(baselines=BASELINES)) == html
 
 
 @pytest.mark.parametrize("config", KINDS, ids=model_name)
