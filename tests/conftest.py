@@ -404,7 +404,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "text").write_text(FABLES[:4000], encoding="utf-8")
         diverging = "--cell rnn --learning-rate 1e30 --optimizer sgd --schedule constant"
         named = ("--try", f"{diverging} --activation relu --clip-norm 0", "--try", "--cell gru")
-        options = as_options(SMALL_RUN | {"threads": 1, "epochs": 2})
+        options = as_options(SMALL_RUN | {"epochs": 2})
         result = run_process(folder, "compare", "text", "-o", "ck", *named, *options)
         (folder / "printed").write_bytes(result.stdout)
         (folder / "shown").write_bytes(result.stderr)

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 
 from docs.conftest import blocks_of, prepare, type_in
 
-PAGES = [ROOT / "docs" / f"{name}.md" for name in ("start", "texts", "train", "write", "score")]
+PAGES = [ROOT / "docs" / f"{name}.md" for name in ("start", "texts", "train", "write", "score", "learned", "export")]
 """Pages with commands that are typed in, in an order in which each has what it needs."""
 OTHERS = [ROOT / "docs" / "checkpoint.md"]
 MARKDOWN = sorted(
@@ -44,6 +44,8 @@ def test_the_commands_of_the_pages_can_be_typed_in(tmp_path: Path):
     assert len(shown["train"].splitlines()[-1]) == len("This is G") + 42
     assert "in copies of 20 or more" in shown["write"]
     assert "n-grams" in shown["score"]
+    assert "gradient vanishes" in shown["learned"]
+    assert int(shown["export"].split()[-1]) > 10_000
     assert "sha256" in shown["checkpoint"]
     assert not (tmp_path / "checkpoints" / "airs-to-share" / "resume.safetensors").exists()
 
