@@ -21,6 +21,8 @@ WIDTH, HEIGHT = 1000, 900
 RANDOM_SEED = "3"
 LENGTH = "320"
 """Characters that the page writes, which fit into the picture."""
+POINTED_AT = 210
+"""The character of the report that the pointer rests on."""
 
 
 def main() -> None:
@@ -54,6 +56,8 @@ def draw(folder: Path) -> None:
         page.wait_for_selector("#stop[disabled]")
         page.screenshot(path=PICTURES / "page.png")
         page.goto((folder / "report.html").as_uri())
+        page.locator("#reading").evaluate("section => section.scrollIntoView()")
+        page.locator("#reading-text i").nth(POINTED_AT).hover()
         page.screenshot(path=PICTURES / "report.png")
         browser.close()
 

@@ -29,6 +29,8 @@ PICTURES = Path(__file__).parent / "pictures"
 COLUMNS, LINES = 96, 200
 LIVE = re.compile(r" [67]\d %  ")
 """What stands in the bar of a run when its live view is drawn."""
+ROW = re.compile(r" +\d+\.\d +[\d,]+ +[\d,]+ ")
+"""How the line of an evaluation begins: with the epoch, the step and the speed."""
 MOST_EVALUATIONS = 8
 """Evaluations that are shown, the first and the last; the others are left out of the picture."""
 THEME = TerminalTheme(
@@ -116,12 +118,19 @@ def run(command: str, folder: Path) -> tuple[list[Text], list[Text]]:
         live: list[Text] = []
         for data in read(ours):
             stream.feed(data)
-            if not live and any(map(LIVE.search, screen.display)):
+            if not live and is_live_view(screen):
                 live = abridged([styled(screen.buffer[row]) for row in range(screen.cursor.y + 1)])
     if process.returncode:
         sys.exit("\n".join(screen.display).rstrip())
     # Below the cursor there is nothing but what the live view has left.
     return abridged([styled(screen.buffer[row]) for row in range(screen.cursor.y)]), live
+
+
+def is_live_view(screen: pyte.Screen) -> bool:
+    """Return whether a run of the wanted age is shown, down to the last line of its view."""
+    newest = screen.display[max(0, screen.cursor.y - 1) : screen.cursor.y + 1]
+    has_last_line = any(line.startswith("now ") for line in newest)
+    return has_last_line and any(map(LIVE.search, screen.display))
 
 
 def read(terminal: int) -> Iterator[bytes]:
@@ -144,14 +153,15 @@ def styled(cells: "pyte.screens.StaticDefaultDict[int, pyte.screens.Char]") -> T
         colour = "" if cell.fg == "default" else cell.fg.replace("brown", "yellow")
         colour = f"#{colour}" if re.fullmatch(r"[0-9a-f]{6}", colour) else colour
         style = " ".join(["bold"] * cell.bold + ["italic"] * cell.italics + [colour])
-        line.append(cell.data, style.strip())
+        # Another font may have the dots, and an empty cell of them another width there.
+        line.append(cell.data.replace("\N{BRAILLE PATTERN BLANK}", " "), style.strip())
     line.rstrip()
     return line
 
 
 def abridged(lines: list[Text]) -> list[Text]:
     """Leave out evaluations in the middle."""
-    places = [k for k, line in enumerate(lines) if re.match(r" +\d+\.\d ", line.plain)]
+    places = [k for k, line in enumerate(lines) if ROW.match(line.plain)]
     middle = places[MOST_EVALUATIONS // 2 : -MOST_EVALUATIONS // 2]
     if not middle:
         return lines
