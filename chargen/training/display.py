@@ -36,7 +36,7 @@ MUCH_COPIED = 0.25
 MORE_COPIED = 1.5
 """How many times the share of the held-out text that must be. Passages of prose hardly ever recur,
 while those of music, tables and source code do."""
-REFRESH_SECONDS = 0.5
+REFRESH_SECONDS = 1.0
 """The time between two drawings of the panel, which take some milliseconds of the run's time."""
 REPEATED = 8
 """Evaluations shown again when the terminal has changed its size, and all is drawn anew."""
