@@ -5,7 +5,19 @@ import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-__all__ = ["columns_of", "counted", "figure", "harmless", "json_line", "table", "visible"]
+__all__ = [
+    "NATS_PER_BIT",
+    "clock",
+    "columns_of",
+    "counted",
+    "figure",
+    "harmless",
+    "json_line",
+    "table",
+    "visible",
+]
+
+NATS_PER_BIT = math.log(2)
 
 CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"
@@ -59,6 +71,15 @@ def json_line(record: Mapping[str, object]) -> str:
     """
     line = json.dumps(record, ensure_ascii=False)
     return line.encode(errors="backslashreplace").decode()
+
+
+def clock(seconds: float) -> str:
+    """Return a time as a clock shows it, such as 1:05 or 1:00:05; "-" if it is not known."""
+    if not math.isfinite(seconds):
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["COLOURS", "Curve", "draw", "plot_width"]
 
 HEIGHT = 10
-"""Lines of a plot."""
+"""Lines of a plot, unless others are asked for: half of a small terminal."""
 AXIS_WIDTH = 24
 """Columns that the axes take beside the plot."""
 LEAST_WIDTH, MOST_WIDTH = 20, 80

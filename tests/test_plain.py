@@ -3,7 +3,7 @@
 import pytest
 from wcwidth import wcwidth  # which prompt_toolkit lays its lines out by
 
-from chargen.plain import columns_of
+from chargen.plain import clock, columns_of
 
 SAMPLES = {
     "latin": "heron Äé e\u0301 o\u0308 ﬁ “—” £ ½",
@@ -24,3 +24,10 @@ def test_characters_are_as_wide_as_a_terminal_shows_them(script: str):
     for character in SAMPLES[script]:
         found, expected = columns_of(character), wcwidth(character)
         assert found == expected, f"U+{ord(character):04X} {character}"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(5, "0:05"), (65, "1:05"), (3_605, "1:00:05"), (float("inf"), "-")]
+)
+def test_a_time_is_shown_as_by_a_clock(seconds: float, text: str):
+    assert clock(seconds) == text

@@ -57,7 +57,7 @@ FILES = (CONFIG, VOCABULARY, MODEL, HISTORY, RESUME)
 MOST_BYTES = {
     CONFIG: 1 << 24,  # the paths of 100,000 texts
     VOCABULARY: 1 << 25,  # every code point there is
-    HISTORY: 1 << 26,  # 150,000 evaluations
+    HISTORY: 1 << 27,  # 100,000 evaluations or more, each with a text
 }
 """The size limit of each file: a malicious checkpoint is refused before it fills the memory."""
 HISTORY_FIELDS = (
@@ -75,8 +75,9 @@ HISTORY_FIELDS = (
 )
 """The fields of each line: numbers, true or false, or null if nothing is held out.
 
-Older lines lack the others: `gradient_norm`, the mean norm of the gradient since the last
-evaluation, before it is clipped, and `sample`, a text that the model wrote.
+Most lines have two more, which those of a divergence and of older runs lack: `gradient_norm`, the
+mean norm of the gradient since the last evaluation, before it is clipped, and `sample`, a text that
+the model wrote.
 """
 SAMPLE = "sample"
 """The field that is a text."""

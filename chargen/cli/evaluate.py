@@ -28,7 +28,7 @@ from chargen.cli.options import (
     threads_option,
 )
 from chargen.errors import OptionError
-from chargen.plain import figure, json_line, table, visible
+from chargen.plain import NATS_PER_BIT, figure, json_line, table, visible
 
 if TYPE_CHECKING:
     from chargen.data.vocabulary import Ids
@@ -310,7 +310,7 @@ def _characters(scored: "Iterable[tuple[str, CharacterScores]]") -> Records:
     for text, scores in scored:
         for start in range(0, len(text), MOST_RECORDS):
             part = slice(start, start + MOST_RECORDS)
-            bits = (scores.nats[part].astype(float) / math.log(2)).tolist()
+            bits = (scores.nats[part].astype(float) / NATS_PER_BIT).tolist()
             known = scores.scored[part].tolist()
             yield [
                 {

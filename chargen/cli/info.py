@@ -1,7 +1,6 @@
 """`chargen info`: show what a checkpoint is."""
 
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +12,7 @@ from chargen.cli.options import (
     json_option,
     quiet_option,
 )
-from chargen.plain import figure, table, visible
+from chargen.plain import NATS_PER_BIT, figure, table, visible
 
 if TYPE_CHECKING:
     from chargen.checkpoint.architecture import LayerDescription
@@ -171,4 +170,4 @@ def _curve(history: list[dict[str, Any]]) -> str:
 
 def _train_bits(line: dict[str, Any]) -> float | None:
     nats = line["train_nats"]
-    return None if nats is None else nats / math.log(2)
+    return None if nats is None else nats / NATS_PER_BIT

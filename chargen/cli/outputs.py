@@ -1,5 +1,6 @@
 """Where a command may write a file."""
 
+import os
 from pathlib import Path
 
 from chargen.errors import ChargenError, OptionError
@@ -26,6 +27,8 @@ def check_output(output: str, *, force: bool) -> Path:
         raise OptionError(f"--output must name a file; {found}")
     if not path.parent.is_dir():
         raise ChargenError(f"there is no folder {path.parent} to write {path.name} to; make it")
+    if not os.access(path.parent, os.W_OK):
+        raise ChargenError(f"{path.parent} cannot be written; name a file in another folder")
     if path.exists() and not path.is_file():
         raise ChargenError(f"{path} is no regular file; name another one")
     if path.name in FILES and (path.parent / CONFIG).is_file():

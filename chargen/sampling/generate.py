@@ -12,7 +12,6 @@ magnifies rounding, as one does that never forgets. To use one order for both, a
 have to be written by products of matrices, which take two to six times as long.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from threading import Event
@@ -28,6 +27,7 @@ from chargen.network.cells import Floats
 from chargen.network.language_model import LanguageModel
 from chargen.network.reading import Reading, exact_threads_for, make_reading
 from chargen.network.threads import computing, side_by_side, thread_count
+from chargen.plain import NATS_PER_BIT
 from chargen.sampling.decoding import Decoder, Noise
 from chargen.sampling.guards import CopyIndex, Guard
 
@@ -118,7 +118,7 @@ class Text:
         Only texts that are written with `scored` have a value. A first character that the network
         predicted without any input is not scored.
         """
-        return self._nats / math.log(2) / self._scored if self._scored else None
+        return self._nats / NATS_PER_BIT / self._scored if self._scored else None
 
     def take(self) -> str:
         """Return what was written since the last call, as far as it is certain."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chargen.network.cells import Floats
-from chargen.plain import figure
+from chargen.plain import NATS_PER_BIT, figure
 
 __all__ = ["CharacterScores", "Score", "Tally", "join_scores", "round_figure"]
 
@@ -92,7 +92,7 @@ class Tally:
             characters=self.characters,
             unknown_characters=self.unknown,
             nats_per_character=round_figure(mean),
-            bits_per_character=round_figure(mean / math.log(2)),
+            bits_per_character=round_figure(mean / NATS_PER_BIT),
             # `math.exp` overflows above 709.
             perplexity=math.inf if mean > 700 else round_figure(math.exp(mean)),
             accuracy=round_figure(self.correct / self.scored) if self.scored else math.nan,
@@ -123,7 +123,7 @@ class CharacterScores:
 
     def bits(self) -> Floats:
         """Return what each character costs in bits: float32 (N,), NaN where it does not count."""
-        return np.where(self.scored, self.nats / np.float32(math.log(2)), np.float32(np.nan))
+        return np.where(self.scored, self.nats / np.float32(NATS_PER_BIT), np.float32(np.nan))
 
     def tally(self, start: int = 0, end: int | None = None) -> Tally:
         """Sum characters `start` to `end`; their seconds are a proportional share of the total."""

@@ -13,7 +13,7 @@ from rich.segment import ControlType
 from rich.text import Text
 
 from chargen.checkpoint.architecture import title
-from chargen.plain import counted, visible
+from chargen.plain import NATS_PER_BIT, clock, counted, visible
 from chargen.training.defaults import SMALLEST_SPLIT
 from chargen.training.events import (
     COPIED_LENGTH,
@@ -25,7 +25,7 @@ from chargen.training.events import (
     Started,
     Stopped,
 )
-from chargen.training.panel import NATS_PER_BIT, Panel, clock
+from chargen.training.panel import Panel
 
 __all__ = ["TrainingDisplay", "steps_of"]
 
@@ -146,8 +146,15 @@ class TrainingDisplay:
             self._live.update(self._panel, refresh=True)
 
     def _show_live(self, shown: Panel | Text) -> None:
-        # Its own refreshing, in a thread, would take time from the steps.
-        self._live = Live(shown, console=self._console, auto_refresh=False, transient=True)
+        # Its own refreshing, in a thread, would take time from the steps. In the place of standard
+        # output, Rich would put a file that some of its versions say is no terminal.
+        self._live = Live(
+            shown,
+            console=self._console,
+            auto_refresh=False,
+            redirect_stdout=False,
+            transient=True,
+        )
         self._live.start(refresh=True)
 
     def _redraw(self) -> None:

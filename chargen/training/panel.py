@@ -1,20 +1,20 @@
 """What a terminal shows below a run's lines: curves, figures, and text then and now."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
+from rich.cells import chop_cells
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from chargen.plain import visible
+from chargen.plain import NATS_PER_BIT, clock, visible
 from chargen.plot import COLOURS, Curve, draw
 from chargen.training.events import Evaluated, Progressed, Recovered, Started
 
-__all__ = ["NATS_PER_BIT", "Panel", "clock"]
+__all__ = ["Panel"]
 
-NATS_PER_BIT = math.log(2)
 BAR_WIDTH = 30
+"""The most columns of the bar, beside which its figures have room on 80 columns."""
 BAR_STYLE = f"color({COLOURS[0]})"
 SPEED_WIDTH = 76
 """Columns of a terminal on which the speed fits beside the bar."""
@@ -32,7 +32,8 @@ LEAST_LINES = 22
 """Lines of a terminal on which the panel leaves room for the lines above it; below that, and where
 the plot would be too narrow, there is only the bar."""
 TEXT_LINES = 2
-"""Lines for each text, which on 80 columns hold all that an evaluation writes."""
+"""Lines for each text, which on 80 columns hold all that an evaluation writes, unless its
+characters are two columns wide."""
 RUNNING_POINTS = 100
 """The most points that a run adds to the curve between evaluations: for each the plot is drawn,
 which takes 5 ms."""
@@ -48,7 +49,9 @@ class Panel:
 
     def __init__(self, run: Started, history: Sequence[dict[str, Any]] = ()) -> None:
         self._run = run
-        self._lines = [line for line in history if line.get("train_nats") is not None]
+        # A run that was killed may have written lines that it will write again.
+        earlier = [line for line in history if line["step"] <= run.first_step]
+        self._lines = [line for line in earlier if line["train_nats"] is not None]
         self._running: list[tuple[float, float]] = []  # train bits since the last evaluation
         self._added_at = 0.0  # the fraction of the run at which the last of these was added
         self._progress: Progressed | None = None
@@ -172,10 +175,8 @@ class Panel:
         room = width - LABEL_WIDTH - 1  # the last column is left free, or some terminals wrap
         lines = []
         for name, sample in chosen:
-            text = visible(sample)
-            for row in range(min(TEXT_LINES, -(-len(text) // room))):
+            for row, piece in enumerate(chop_cells(visible(sample), room)[:TEXT_LINES]):
                 label = "" if row else name
-                piece = text[row * room : (row + 1) * room]
                 lines.append(Text.assemble((label.ljust(LABEL_WIDTH), "dim"), piece))
         return lines
 
@@ -183,12 +184,3 @@ class Panel:
 def _train_point(start: float, end: float, nats: float) -> tuple[float, float]:
     """Return the middle of a stretch of epochs, and the mean loss there in bits."""
     return (start + end) / 2, nats / NATS_PER_BIT
-
-
-def clock(seconds: float) -> str:
-    """Return a time as a clock shows it, such as 1:05 or 1:00:05; "-" if it is not known."""
-    if not math.isfinite(seconds):
-        return "-"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

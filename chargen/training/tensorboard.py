@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from chargen.errors import OptionError, TrainingError
 from chargen.installation import not_installed
-from chargen.plain import harmless
+from chargen.plain import NATS_PER_BIT, harmless
 from chargen.training.events import Evaluated, Event, Progressed, Recovered, Started
 from chargen.training.lock import remove_empty
 
@@ -27,7 +27,6 @@ __all__ = ["TensorBoardFiles"]
 PROGRESS_SECONDS = 5.0
 """The time between two figures of progress: a run of ten hours writes 7,000 of each, of which
 TensorBoard draws 1,000."""
-NATS_PER_BIT = math.log(2)
 
 
 class TensorBoardFiles:
@@ -82,8 +81,10 @@ class TensorBoardFiles:
     def _write(self, event: Event) -> None:
         match event:
             case Started():
-                held_out = event.checkpoint.corpus.validation_characters
-                for name in ("train", "validation") if held_out else ("train",):
+                held_out = event.checkpoint.corpus.validation_characters > 0
+                # A run before may have left curves, which are not this one's.
+                both = held_out or (self._folder / "validation").is_dir()
+                for name in ("train", "validation") if both else ("train",):
                     self._files[name] = _File(self._folder / name)
                 self._forget_after(event.first_step)
             case Recovered():

@@ -13,7 +13,10 @@ from markdown_it import MarkdownIt
 
 from docs.conftest import blocks_of, prepare, type_in
 
-PAGES = [ROOT / "docs" / f"{name}.md" for name in ("start", "texts", "train", "write", "score", "learned", "export")]
+PAGES = [
+    ROOT / "docs" / f"{name}.md"
+    for name in ("start", "texts", "train", "write", "score", "learned", "export")
+]
 """Pages with commands that are typed in, in an order in which each has what it needs."""
 OTHERS = [ROOT / "docs" / "checkpoint.md"]
 MARKDOWN = sorted(

@@ -12,7 +12,7 @@ from conftest import make_checkpoint
 from rich.console import Console
 
 from chargen.training.events import Evaluated, Progressed, Recovered, Started
-from chargen.training.panel import LEAST_LINES, Panel, clock
+from chargen.training.panel import LEAST_LINES, Panel
 
 EPOCHS, EPOCH_STEPS = 10, 100
 SGR = re.compile(r"\x1b\[[\d;]*m")
@@ -25,7 +25,7 @@ MakePanel = Callable[..., Panel]
 def panel(tmp_path: Path) -> MakePanel:
     """Make the panel of a run that has been evaluated so often, earlier or in this session."""
 
-    def make(evaluations: int, earlier: int = 0, **figures: Any) -> Panel:
+    def make(evaluations: int, earlier: int = 0, after: int = 0, **figures: Any) -> Panel:
         checkpoint = make_checkpoint(tmp_path / "ck")
         run = Started(
             replace(checkpoint, training=replace(checkpoint.training, epochs=EPOCHS)),
@@ -36,7 +36,8 @@ def panel(tmp_path: Path) -> MakePanel:
             unigram_bits=4.25,
             sixgram_bits=2.0,
         )
-        made = Panel(run, [record(number, **figures) for number in range(1, earlier + 1)])
+        history = [record(number, **figures) for number in range(1, earlier + after + 1)]
+        made = Panel(run, history)
         for number in range(earlier + 1, evaluations + 1):
             made.progressed(progressed(number * EPOCH_STEPS - 1))
             line = record(number, **figures)
@@ -104,10 +105,23 @@ def test_the_text_of_the_start_stands_beside_that_of_now(panel: MakePanel):
     assert now == "now      4: the heron"
 
 
+def test_a_text_of_wide_characters_is_cut_between_them(panel: MakePanel):
+    lines = [SGR.sub("", line) for line in shown(panel(1, sample="\u6c34" * 60))[-2:]]
+    assert lines[0] == "at first 1: " + "\u6c34" * 33
+    assert lines[1].split() == ["\u6c34" * 27]
+
+
 def test_a_text_is_shown_as_it_is(panel: MakePanel):
     sample = "[bold]x[/bold] <b>\x1b[31m\n\u05d0"
     page = "\n".join(shown(panel(1, sample=sample)))
     assert "[bold]x[/bold] <b>\\x1b[31m\N{RETURN SYMBOL}\u05d0" in page
+
+
+def test_lines_that_a_killed_run_will_write_again_are_not_shown(panel: MakePanel):
+    made, again = panel(3, earlier=3), panel(3, earlier=3, after=2)
+    for each in (made, again):
+        each.progressed(progressed(301))
+    assert shown(made) == shown(again)
 
 
 def test_a_run_that_goes_back_loses_what_came_after(panel: MakePanel):
@@ -144,10 +158,3 @@ def test_where_nothing_is_held_out_only_the_training_is_shown(panel: MakePanel):
     assert "held out" not in page
     assert "best" not in page
     assert BRAILLE.search(page)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(5, "0:05"), (65, "1:05"), (3_605, "1:00:05"), (float("inf"), "-")]
-)
-def test_a_time_is_shown_as_by_a_clock(seconds: float, text: str):
-    assert clock(seconds) == text
