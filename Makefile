@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 KERNELS := Haswell:avx2 Sandybridge:avx
 ALL :=
 
-.PHONY: help demo test slow kernels lint types check light versions arm docs dist clean
+.PHONY: help demo test slow kernels lint types check light versions arm chromium docs dist clean
 
 help:
 	@echo "make demo   set up, train on corpora/fables.txt, print a sample and its score"
@@ -104,6 +104,17 @@ versions: $(VENV)/dev.stamp
 
 arm: $(VENV)/dev.stamp
 	VENV=$(VENV) .ci/arm
+
+# Tests open pages in Chromium, and are skipped where there is none. Without it, install Debian's package, or
+# else what Playwright fetches; if neither can be had, say so.
+chromium: $(VENV)/dev.stamp
+	@for name in chromium chromium-browser google-chrome; do \
+		command -v $$name && exit; \
+	done; \
+	root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
+	{ $$root apt-get -qq update && $$root apt-get -qq --yes --no-install-recommends install chromium; } \
+		> /dev/null 2>&1 || $(BIN)/playwright install chromium > /dev/null 2>&1 \
+		|| echo "skipped: chromium: no package of it could be installed"
 
 $(VENV)/docs.stamp: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
