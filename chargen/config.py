@@ -19,6 +19,7 @@ from chargen.errors import OptionError
 from chargen.fields import MAX_COUNT, Config, Field, Option, fields_of
 
 __all__ = [
+    "CELLS",
     "MAX_COUNT",
     "ModelConfig",
     "SampleConfig",
@@ -45,6 +46,7 @@ Preset = Literal["tutorial"]
 NumberFormat = Literal["float32", "bfloat16"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
+CELLS: tuple[Cell, ...] = get_args(Cell)
 UNKNOWNS: tuple[str, ...] = get_args(Unknown)
 NEWLINES: tuple[str, ...] = get_args(Newlines)
 

@@ -27,7 +27,7 @@ from chargen.training.tries import COMPARE_OPTIONS, TRY_OPTIONS, refusal
 if TYPE_CHECKING:
     from chargen.config import TrainOptions
     from chargen.training.compare import Beginning
-    from chargen.training.comparison import Comparison, Network
+    from chargen.training.comparison import Comparison, Contender
     from chargen.training.events import Event
 
 __all__ = ["command"]
@@ -196,7 +196,7 @@ def _page(comparison: "Comparison") -> str:
     return "\n\n".join(part for part in [*parts, _conclusions(comparison, networks)] if part)
 
 
-def _table(comparison: "Comparison", networks: Sequence["Network"]) -> str:
+def _table(comparison: "Comparison", networks: Sequence["Contender"]) -> str:
     seeds = len(comparison.question.random_seeds)
     spread = [f"{seeds} seeds"] if seeds > 1 else []
     bits = "held out" if comparison.is_held_out else "train"  # as `train` heads them
@@ -220,7 +220,7 @@ def _table(comparison: "Comparison", networks: Sequence["Network"]) -> str:
     return table(rows, right=range(1, len(rows[0])))
 
 
-def _curves(comparison: "Comparison", networks: Sequence["Network"]) -> str:
+def _curves(comparison: "Comparison", networks: Sequence["Contender"]) -> str:
     """Return a plot of the bits of each network's first run, by what all have the same of."""
     from chargen.plot import Curve, draw, plot_width
     from chargen.training.comparison import bits_of
@@ -238,7 +238,7 @@ def _curves(comparison: "Comparison", networks: Sequence["Network"]) -> str:
     return draw(curves, across, bits, width=plot_width())
 
 
-def _conclusions(comparison: "Comparison", networks: Sequence["Network"]) -> str:
+def _conclusions(comparison: "Comparison", networks: Sequence["Contender"]) -> str:
     """Return in sentences which network is best, and how far that can be trusted."""
     question = comparison.question
     lines = [_verdict(comparison, networks)]
@@ -269,7 +269,7 @@ def _conclusions(comparison: "Comparison", networks: Sequence["Network"]) -> str
     return "\n".join(lines)
 
 
-def _verdict(comparison: "Comparison", networks: Sequence["Network"]) -> str:
+def _verdict(comparison: "Comparison", networks: Sequence["Contender"]) -> str:
     question, ended = comparison.question, [each for each in networks if each.bits is not None]
     what = "held-out character" if comparison.is_held_out else "character"
     if not ended:

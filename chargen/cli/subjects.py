@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast
 
-from chargen.config import Activation, Cell, ModelConfig, TrainConfig
+from chargen.config import CELLS, Activation, ModelConfig, TrainConfig
 from chargen.errors import CorpusError, TrainingError
 from chargen.plain import counted
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Subject", "of_checkpoint", "untrained"]
 
-CELLS: tuple[Cell, ...] = get_args(Cell)
-"""The cells of the networks that are made for a text."""
 Note = Callable[[str], None]
 """Is told in a sentence what was left out."""
 

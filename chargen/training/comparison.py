@@ -19,15 +19,15 @@ from chargen.data.directories import EVERY_FILE
 from chargen.errors import CheckpointError, OptionError, reason_of
 from chargen.training.defaults import with_preset
 from chargen.training.tries import (
-    CELLS,
     COMPARE_OPTIONS,
     DEFAULT_BUDGET,
+    DEFAULT_TRIES,
     CompareOptions,
     check_try,
     words_of,
 )
 
-__all__ = ["COMPARISON", "Comparison", "Network", "Question", "Run", "bits_of", "read"]
+__all__ = ["COMPARISON", "Comparison", "Contender", "Question", "Run", "bits_of", "read"]
 
 COMPARISON = "comparison.json"
 """The file in the folder of a comparison that holds all of it."""
@@ -79,7 +79,7 @@ class Question:
             options.setdefault("budget", DEFAULT_BUDGET)
         options = {"seeds": 1, "random_seed": 0} | options
         tries = []
-        for index, each in enumerate(self.tries or CELLS):
+        for index, each in enumerate(self.tries or DEFAULT_TRIES):
             try:
                 tries.append(check_try(each))
             except OptionError as error:
@@ -279,7 +279,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Network:
+class Contender:
     """A network and its runs.
 
     Figures are means over the runs that have not failed; if all have, only bits and accuracy are
@@ -372,10 +372,10 @@ class Comparison:
     runs: Mapping[tuple[int, int], Run]
 
     @property
-    def networks(self) -> list[Network]:
+    def networks(self) -> list[Contender]:
         """The networks, those with the fewest bits per character first, the untried ones last."""
         found = [
-            Network(
+            Contender(
                 name,
                 self.question.tries[index],
                 tuple(run for (network, _), run in sorted(self.runs.items()) if network == index),

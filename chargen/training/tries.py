@@ -12,9 +12,9 @@ from chargen.errors import OptionError
 from chargen.fields import Field, Group, Option, flag_of
 
 __all__ = [
-    "CELLS",
     "COMPARE_OPTIONS",
     "DEFAULT_BUDGET",
+    "DEFAULT_TRIES",
     "TRY_OPTIONS",
     "CompareOptions",
     "check_try",
@@ -22,7 +22,7 @@ __all__ = [
     "words_of",
 ]
 
-CELLS: tuple[TrainOptions, ...] = ({"cell": "rnn"}, {"cell": "gru"}, {"cell": "lstm"})
+DEFAULT_TRIES: tuple[TrainOptions, ...] = ({"cell": "rnn"}, {"cell": "gru"}, {"cell": "lstm"})
 """What is tried if nothing else is; the LSTM, usually the best, is the newest checkpoint then."""
 DEFAULT_BUDGET = 60.0
 """Seconds for each run: the three cells take little more than three minutes."""

@@ -17,7 +17,7 @@ from chargen.training.defaults import settle
 from chargen.training.events import Started
 from chargen.training.limits import TextSize
 from chargen.training.machine import Machine
-from chargen.training.tries import CELLS
+from chargen.training.tries import DEFAULT_TRIES
 from training.conftest import stop_when
 
 SMALL = {name: value for name, value in SMALL_RUN.items() if name != "random_seed"}
@@ -58,7 +58,7 @@ def test_the_cells_have_the_same_windows_and_batches(characters: int, budget: fl
         vocabulary=60, perplexity=20, characters=characters, train=characters, validation=0
     )
     found = set()
-    for cell in CELLS:
+    for cell in DEFAULT_TRIES:
         model, training = settle(
             cell if budget is None else {**cell, "budget": budget},
             size,

@@ -17,7 +17,7 @@ from chargen.training.comparison import (
     COMPARISON,
     FASTEST,
     Comparison,
-    Network,
+    Contender,
     Question,
     Run,
     read,
@@ -154,7 +154,7 @@ def test_where_nothing_is_held_out_bits_are_those_of_the_text_learned_from(tmp_p
     found = run(tmp_path, [line(1, None)])
     assert found.bits == pytest.approx(9)
     assert found.accuracy == 0.9
-    document = Network("lstm", {}, (found,)).to_json()
+    document = Contender("lstm", {}, (found,)).to_json()
     assert document["validation_bits"] is None
     assert document["train_bits"] == pytest.approx(9)
 
@@ -173,18 +173,18 @@ def test_a_network_has_the_mean_of_its_runs_and_their_range(tmp_path: Path):
     failed = replace(
         run(tmp_path / "failed", [line(1, 9.0, gradient_norm=99.0)], 3), error="it diverged"
     )
-    network = Network("lstm", {}, (*runs, failed))
+    network = Contender("lstm", {}, (*runs, failed))
     assert network.bits == pytest.approx(sum(bits) / 3)
     assert network.all_bits == sorted(bits)
     assert network.accuracy == pytest.approx(sum(1 / each for each in bits) / 3)
     assert network.steps == 9
     assert network.gradient_norm == pytest.approx(0.25)  # of 0.1, 0.2, 0.3 and 9
-    older = Network("lstm", {}, (run(tmp_path / "older", [line(1, 2.0)]),))
+    older = Contender("lstm", {}, (run(tmp_path / "older", [line(1, 2.0)]),))
     assert older.gradient_norm is None  # its lines lack it
-    all_failed = Network("lstm", {}, (failed,))
+    all_failed = Contender("lstm", {}, (failed,))
     assert (all_failed.bits, all_failed.accuracy, all_failed.steps) == (None, None, 1)
     assert all_failed.gradient_norm == 99
-    none = Network("lstm", {}, ())
+    none = Contender("lstm", {}, ())
     assert (none.bits, none.steps, none.parameters, none.gradient_norm) == (None,) * 4
 
 

@@ -4,16 +4,17 @@ import shlex
 
 import pytest
 
-from chargen.config import TRAIN_OPTIONS
+from chargen.config import CELLS, TRAIN_OPTIONS
 from chargen.errors import OptionError
-from chargen.training.tries import CELLS, COMPARE_OPTIONS, TRY_OPTIONS, check_try, words_of
+from chargen.training.tries import COMPARE_OPTIONS, DEFAULT_TRIES, TRY_OPTIONS, check_try, words_of
 
 
 def test_every_option_of_train_but_patience_is_one_of_a_comparison():
     assert set(COMPARE_OPTIONS) == set(TRAIN_OPTIONS) - {"patience"} | {"seeds"}
     assert set(TRY_OPTIONS) < set(COMPARE_OPTIONS)
-    for cell in CELLS:
-        assert check_try(cell) == cell
+    assert {each["cell"] for each in DEFAULT_TRIES} == set(CELLS)
+    for each in DEFAULT_TRIES:
+        assert check_try(each) == each
 
 
 @pytest.mark.parametrize("name", sorted(set(TRAIN_OPTIONS) - set(TRY_OPTIONS)))
