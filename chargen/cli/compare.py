@@ -138,9 +138,8 @@ def command(
     if begun and not quiet:
         click.echo(err=True)  # between the last run and the table
     click.echo(json.dumps(comparison.to_json(), indent=2) if as_json else _page(comparison))
-    best = comparison.networks[0]
-    if best.runs and not quiet:
-        path = visible(shlex.quote(str(best.runs[0].checkpoint.path)))
+    if (best := comparison.best) and not quiet:
+        path = visible(shlex.quote(str(best.checkpoint.path)))
         click.echo(f"write text with the best: chargen sample -c {path}", err=True)
 
 
@@ -211,13 +210,19 @@ def _table(comparison: "Comparison", networks: Sequence["Contender"]) -> str:
                 figure(network.parameters),
                 figure(network.characters_per_second, 0),
                 figure(network.steps),
-                "failed" if network.bits is None else f"{network.bits:.3f}",
+                _bits(network),
                 *([words] if spread else []),
                 figure(network.accuracy, 3),
                 "-" if network.gradient_norm is None else f"{network.gradient_norm:.3g}",
             ]
         )
     return table(rows, right=range(1, len(rows[0])))
+
+
+def _bits(network: "Contender") -> str:
+    if network.bits is not None:
+        return f"{network.bits:.3f}"
+    return "failed" if any(run.error for run in network.runs) else "-"
 
 
 def _curves(comparison: "Comparison", networks: Sequence["Contender"]) -> str:
@@ -263,6 +268,10 @@ def _conclusions(comparison: "Comparison", networks: Sequence["Contender"]) -> s
             where = f"{network.name}, random seed {run.random_seed}"
             if run.error is not None:
                 lines.append(f"{where}: {visible(run.error)}")
+            elif run.bits is None:
+                lines.append(
+                    f"{where}: the time was up before the first step; give a larger --budget"
+                )
             elif run.recoveries:
                 times = counted(run.recoveries, "time")
                 lines.append(f"{where}: diverged {times}, and went on with a lower learning rate")

@@ -1,17 +1,18 @@
 """`compare`: train several networks on the same texts, in equal time or with equal steps."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import fspath
 from pathlib import Path
-from typing import Unpack, cast
+from typing import Any, Unpack, cast
 
 from chargen.checkpoint.directory import CONFIG, FILES, Checkpoint
+from chargen.checkpoint.sources import Sources
 from chargen.config import TrainOptions
 from chargen.data.directories import EVERY_FILE, expanded
 from chargen.data.standard_input import STANDARD_INPUT
 from chargen.errors import CheckpointError, CorpusError, OptionError, TrainingError
-from chargen.fields import takes
+from chargen.fields import flag_of, takes
 from chargen.training.comparison import COMPARISON, Comparison, Question, Run, read
 from chargen.training.defaults import default_validation
 from chargen.training.events import Event, Started
@@ -19,9 +20,13 @@ from chargen.training.lock import claimed
 from chargen.training.plan import check_folder, default_checkpoint, plan_new
 from chargen.training.support import check_support
 from chargen.training.train import AnyPath, sources_of, train
-from chargen.training.tries import COMPARE_OPTIONS, CompareOptions
+from chargen.training.tries import COMPARE_OPTIONS, CompareOptions, check_options_of_all
 
 __all__ = ["Beginning", "compare"]
+
+CHANGEABLE = ("seeds", "save_every", "threads")
+"""Options that may change when a comparison is resumed, apart from the time or passes of each run.
+What a network learns follows from the others."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,8 @@ def compare(
         raise OptionError("give at least one TEXT to train on, or --resume with --output")
     else:
         question = question.checked()
-    _check_texts(question.texts)
+    held_out = question.options.get("validation")
+    _check_texts([*question.texts, *([held_out] if isinstance(held_out, str) else [])])
     with claimed(folder, "--output"):
         if (folder / CONFIG).exists():
             raise CheckpointError(
@@ -123,7 +129,9 @@ def compare(
             )
         if not (resume or force):
             _check_free(folder, question)
-        question, train_characters = _settled(folder, question, new=not resume)
+        # Whoever names the text again is told if it is another, even where nothing is left to do.
+        unread = () if named or glob != EVERY_FILE else kept
+        question, train_characters = _settled(folder, question, unread, new=not resume)
         if force:
             _clear(folder, question)
         order = _order(question)
@@ -162,17 +170,39 @@ def _continued(earlier: Question, asked: Question) -> Question:
         OptionError: it would no longer be a fair one.
     """
     equal, other = ("budget", "epochs") if earlier.budget is not None else ("epochs", "budget")
-    if other in asked.options:
+    options, before = check_options_of_all(asked.options), dict[str, Any](earlier.options)
+    if other in options:
         raise OptionError(
             f"--{other} does not go with --resume, as this comparison gives every network the same "
             f"--{equal}; leave it out, or start another with --output"
         )
+    changed = {name: options.pop(name) for name in (*CHANGEABLE, equal) if name in options}
+    if equal in changed and changed[equal] < before[equal]:
+        raise OptionError(
+            f"--{equal} {changed[equal]:g} does not go with --resume, as this comparison gives "
+            f"every network {before[equal]:g} already; give as much or more, or start another with "
+            "--output"
+        )
+    for name, value in options.items():
+        if not _is_same(value, before.get(name)):
+            was = f"with {before[name]}" if name in before else "without it"
+            raise OptionError(
+                f"{flag_of(name)} {value} does not go with --resume, as this comparison was "
+                f"started {was}; leave it out, or start another with --output"
+            )
     return Question(
         texts=asked.texts or earlier.texts,
         tries=(*earlier.tries, *(each for each in asked.tries if each not in earlier.tries)),
-        options=cast("CompareOptions", {**earlier.options, **asked.options}),
+        options=cast("CompareOptions", before | changed),
         glob=earlier.glob if asked.glob == EVERY_FILE else asked.glob,
     ).checked()
+
+
+def _is_same(value: object, earlier: object) -> bool:
+    """Return whether an option has the value that it had, or names the same file."""
+    if isinstance(value, str) and isinstance(earlier, str):
+        return value == earlier or Path(value).resolve() == Path(earlier).resolve()
+    return value == earlier
 
 
 def _unchanged(
@@ -237,13 +267,15 @@ def _clear(folder: Path, question: Question) -> None:
     for run in _order(question):
         path = folder / question.run_name(*run)
         if path.is_dir():
-            with claimed(path):
-                check_folder(path, force=True)
+            with claimed(path, "--output"):
+                check_folder(path, force=True, option="--output")
                 for name in FILES:  # the first makes it a checkpoint
                     (path / name).unlink(missing_ok=True)
 
 
-def _settled(folder: Path, question: Question, *, new: bool) -> tuple[Question, int]:
+def _settled(
+    folder: Path, question: Question, unread: Container[Path], *, new: bool
+) -> tuple[Question, int]:
     """Plan the networks that have not begun, so that what is wrong with one is said at once.
 
     It starts TensorFlow too, which would else take its seconds from the first run alone.
@@ -251,21 +283,26 @@ def _settled(folder: Path, question: Question, *, new: bool) -> tuple[Question, 
     Args:
         folder: the folder of the comparison.
         question: what is compared.
+        unread: the directories of runs that have begun and need their text no more.
         new: whether none has begun, whatever is in the folder.
 
     Returns:
         The question with what all networks hold out, and the length of the text to learn from.
 
     Raises:
-        ChargenError: a text cannot be read, or a network cannot be trained on it.
+        ChargenError: a text cannot be read, a network cannot be trained on it, or it is not what
+            the runs that have begun learn from.
     """
     paths = {run: folder / question.run_name(*run) for run in _order(question)}
     begun = {} if new else {run: p for run, p in paths.items() if (p / CONFIG).is_file()}
     missing = sorted({network for network, _ in paths.keys() - begun.keys()})
-    if not missing:
-        corpus = Checkpoint.open(next(iter(begun.values()))).corpus
-        return question, corpus.train_characters
+    earlier = [Checkpoint.open(path) for path in begun.values()]
+    if not missing and all(path in unread for path in begun.values()):
+        return question, earlier[0].corpus.train_characters
     sources = expanded(question.texts, question.glob)
+    if not missing:
+        Sources(earlier[0]).corpus(sources)  # refuses another text
+        return question, earlier[0].corpus.train_characters
     if "validation" not in question.options:
         # A preset would hold out another share than the others do.
         characters = _plan(folder, question, missing[0], sources).corpus.characters
@@ -274,10 +311,21 @@ def _settled(folder: Path, question: Question, *, new: bool) -> tuple[Question, 
     planned: dict[int, Checkpoint] = {}
     for network in missing:
         plan = _plan(folder, question, network, sources)
-        for other, earlier in planned.items():
-            if (plan.model, plan.training) == (earlier.model, earlier.training):
+        for other, another in planned.items():
+            if (plan.model, plan.training) == (another.model, another.training):
                 raise question.repeated(network, other)
         planned[network] = plan
+    for each in earlier:
+        if each.corpus.sha256 != plan.corpus.sha256:
+            what = "text to learn from"
+        elif each.corpus.validation_sha256 != plan.corpus.validation_sha256:
+            what = "text to hold out"
+        else:
+            continue
+        raise CorpusError(
+            f"the {what} is not the one of {each.path}, and what has learned from different texts "
+            "cannot be compared; restore that text, or start another comparison with --output"
+        )
     return question, plan.corpus.train_characters
 
 

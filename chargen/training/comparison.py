@@ -14,15 +14,15 @@ from chargen.checkpoint.architecture import parameter_count, title
 from chargen.checkpoint.atomic import write_file
 from chargen.checkpoint.directory import Checkpoint, best_of
 from chargen.checkpoint.sources import locate, relative_to
-from chargen.config import ModelConfig, TrainOptions, check_validation
+from chargen.config import MAX_SEED, ModelConfig, TrainOptions, check_validation
 from chargen.data.directories import EVERY_FILE
 from chargen.errors import CheckpointError, OptionError, reason_of
 from chargen.training.defaults import with_preset
 from chargen.training.tries import (
-    COMPARE_OPTIONS,
     DEFAULT_BUDGET,
     DEFAULT_TRIES,
     CompareOptions,
+    check_options_of_all,
     check_try,
     words_of,
 )
@@ -59,11 +59,7 @@ class Question:
             OptionError: an option is out of range, two options conflict, or there is nothing to
                 compare.
         """
-        if unknown := set(self.options) - set(COMPARE_OPTIONS):
-            raise TypeError(f"compare() got unknown options: {', '.join(sorted(unknown))}")
-        options: dict[str, Any] = {
-            name: COMPARE_OPTIONS[name].check(value) for name, value in self.options.items()
-        }
+        options = check_options_of_all(self.options)
         check_validation(options.get("validation", 0.0))
         if "cell" in options and not self.tries:
             raise OptionError(
@@ -78,6 +74,12 @@ class Question:
         if "epochs" not in options:
             options.setdefault("budget", DEFAULT_BUDGET)
         options = {"seeds": 1, "random_seed": 0} | options
+        if options["random_seed"] > MAX_SEED - (options["seeds"] - 1):
+            raise OptionError(
+                f"--random-seed {options['random_seed']} is too large for --seeds "
+                f"{options['seeds']}, as the last random seed may be {MAX_SEED} at most; give a "
+                "smaller --random-seed"
+            )
         tries = []
         for index, each in enumerate(self.tries or DEFAULT_TRIES):
             try:
@@ -220,7 +222,7 @@ class Run:
 
     @property
     def bits(self) -> float | None:
-        """The bits per character of the best weights, or None if the run failed."""
+        """The bits per character of the best weights; None if it failed or took no step."""
         return None if self.best is None or self.error is not None else bits_of(self.best)
 
     @property
@@ -262,11 +264,11 @@ class Run:
         found = (line.get("gradient_norm") for line in self.history)
         return [norm for norm in found if norm is not None]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return all of it by name."""
+    def to_json(self, folder: Path) -> dict[str, Any]:
+        """Return all of it by name, with the path relative to the folder of the comparison."""
         return {
             "random_seed": self.random_seed,
-            "checkpoint": str(self.checkpoint.path),
+            "checkpoint": relative_to(folder, str(self.checkpoint.path)),
             "error": self.error,
             "seconds": self.seconds,
             "steps": self.steps,
@@ -282,8 +284,8 @@ class Run:
 class Contender:
     """A network and its runs.
 
-    Figures are means over the runs that have not failed; if all have, only bits and accuracy are
-    None.
+    Figures are means over the runs that have bits per character; if none has, only bits and
+    accuracy are None.
 
     Attributes:
         name: what it is called.
@@ -298,11 +300,11 @@ class Contender:
     @property
     def counted(self) -> Sequence[Run]:
         """The runs that figures are taken from."""
-        return [run for run in self.runs if run.error is None] or self.runs
+        return [run for run in self.runs if run.bits is not None] or self.runs
 
     @property
     def all_bits(self) -> list[float]:
-        """The bits per character of each run that has not failed, the lowest first."""
+        """The bits per character of each run that has any, the lowest first."""
         return sorted(run.bits for run in self.runs if run.bits is not None)
 
     @property
@@ -336,8 +338,8 @@ class Contender:
         """The median of the gradient's norm over the lines of their histories."""
         return _median([norm for run in self.counted for norm in run.gradient_norms])
 
-    def to_json(self) -> dict[str, Any]:
-        """Return all of it by name."""
+    def to_json(self, folder: Path) -> dict[str, Any]:
+        """Return all of it by name, with paths relative to the folder of the comparison."""
         spread = self.all_bits
         held_out = any(run.best and run.best["validation_bits"] is not None for run in self.runs)
         return {
@@ -353,7 +355,7 @@ class Contender:
             "highest_bits": spread[-1] if spread else None,
             "accuracy": self.accuracy,
             "gradient_norm": self.gradient_norm,
-            "runs": [run.to_json() for run in self.runs],
+            "runs": [run.to_json(folder) for run in self.runs],
         }
 
 
@@ -387,6 +389,12 @@ class Comparison:
         )
 
     @property
+    def best(self) -> Run | None:
+        """The run with the fewest bits per character, or None if none has any."""
+        found = [run for run in self.runs.values() if run.bits is not None]
+        return min(found, key=lambda run: cast("float", run.bits), default=None)
+
+    @property
     def is_held_out(self) -> bool:
         """Whether the networks are compared on text that they did not learn from."""
         return all(run.checkpoint.corpus.validation_characters for run in self.runs.values())
@@ -394,7 +402,7 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Return all of it by name, ready for `json.dumps`."""
         question = self.question.to_json(self.folder)
-        return question | {"networks": [each.to_json() for each in self.networks]}
+        return question | {"networks": [each.to_json(self.folder) for each in self.networks]}
 
     def write(self) -> None:
         """Write `comparison.json`.
@@ -425,7 +433,7 @@ def read(folder: Path) -> tuple[Question, dict[Path, str | None]]:
     try:
         content = json.loads(path.read_bytes())
         ended = {
-            folder / Path(run["checkpoint"]).name: run["error"]
+            folder / run["checkpoint"]: run["error"]
             for network in content["networks"]
             for run in network["runs"]
         }

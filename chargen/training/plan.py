@@ -83,12 +83,13 @@ def default_checkpoint(source: str) -> Path:
     return DEFAULT_FOLDER / (name.stem or "text")
 
 
-def check_folder(folder: Path, *, force: bool) -> None:
+def check_folder(folder: Path, *, force: bool, option: str = "--checkpoint") -> None:
     """Refuse a directory that a new run cannot have, before minutes of training find that out.
 
     Args:
         folder: the directory for the checkpoint; it exists, and is locked.
         force: the run may replace the checkpoint that is there.
+        option: the option that names the directory, for messages.
 
     Raises:
         CheckpointError: the directory is taken or cannot be written.
@@ -98,12 +99,12 @@ def check_folder(folder: Path, *, force: bool) -> None:
         what = "a checkpoint" if CONFIG in found else f"{found[0]}, a file that checkpoints have"
         raise CheckpointError(
             f"{folder} already holds {what}; give --resume to continue its run, --force to replace "
-            "it, or another --checkpoint"
+            f"it, or another {option}"
         )
     if CONFIG in found and _is_foreign(folder / CONFIG):
         raise CheckpointError(
             f"{folder / CONFIG} was not written by chargen, and --force would replace it; give "
-            "another --checkpoint"
+            f"another {option}"
         )
     trial = folder / ".chargen-trial"
     try:
@@ -111,7 +112,7 @@ def check_folder(folder: Path, *, force: bool) -> None:
         trial.unlink()
     except OSError as error:
         raise CheckpointError(
-            f"cannot write to {folder}: {error.strerror}; give another --checkpoint"
+            f"cannot write to {folder}: {error.strerror}; give another {option}"
         ) from None
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "DEFAULT_TRIES",
     "TRY_OPTIONS",
     "CompareOptions",
+    "check_options_of_all",
     "check_try",
     "refusal",
     "words_of",
@@ -97,6 +98,8 @@ REFUSALS: dict[Group, str] = {
     "output": "it is for a whole command, not for one of its networks",
 }
 """Why other options do not belong in a try, by their groups."""
+SAVING = "all runs are saved equally often; give it to the comparison itself"
+"""Why `save_every` does not, which ends no run, unlike the others of its group."""
 
 
 def refusal(name: str, group: Group) -> OptionError:
@@ -106,7 +109,19 @@ def refusal(name: str, group: Group) -> OptionError:
         name: the option's name.
         group: the group that `--help` prints it in.
     """
-    return OptionError(f"{flag_of(name)} does not belong in a try: {REFUSALS[group]}")
+    reason = SAVING if name == "save_every" else REFUSALS[group]
+    return OptionError(f"{flag_of(name)} does not belong in a try: {reason}")
+
+
+def check_options_of_all(options: Mapping[str, object]) -> dict[str, Any]:
+    """Return what is chosen for all networks, with numbers turned into Python's own.
+
+    Raises:
+        OptionError: an option is out of range.
+    """
+    if unknown := set(options) - set(COMPARE_OPTIONS):
+        raise TypeError(f"compare() got unknown options: {', '.join(sorted(unknown))}")
+    return {name: COMPARE_OPTIONS[name].check(value) for name, value in options.items()}
 
 
 def check_try(options: Mapping[str, object]) -> TrainOptions:

@@ -1,6 +1,7 @@
 """`compare` trains networks one after another, and continues where it stopped."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from conftest import FABLES, SMALL_RUN
 
 from chargen.checkpoint.directory import Checkpoint, find_checkpoints
 from chargen.data.windows import make_windows
-from chargen.errors import CheckpointError, OptionError, TrainingError
+from chargen.errors import CheckpointError, CorpusError, OptionError, TrainingError
 from chargen.training.compare import Beginning, compare
 from chargen.training.comparison import COMPARISON, FASTEST
 from chargen.training.defaults import settle
@@ -78,7 +79,7 @@ def test_each_run_is_a_checkpoint_and_a_failed_one_leaves_the_others_alone(compa
     assert set(find_checkpoints(folder)) == {folder / "gru", folder / DIVERGED}
     for network in (gru, rnn):
         (run,) = network["runs"]
-        checkpoint = Checkpoint.open(compared / run["checkpoint"])
+        checkpoint = Checkpoint.open(folder / run["checkpoint"])
         assert run["history"] == checkpoint.history()
         assert run["best"] == checkpoint.best()
         assert checkpoint.model.units == SMALL["units"]
@@ -143,20 +144,82 @@ def test_a_run_whose_checkpoint_is_gone_begins_anew(compared: Path, tmp_path: Pa
 
 def test_a_comparison_stays_a_fair_one_when_it_is_resumed(compared: Path, tmp_path: Path):
     folder = copy_of(compared, tmp_path)
-    with pytest.raises(OptionError, match="budget does not go with resume, as this comparison"):
-        compare(output=folder, resume=True, budget="1m")
-    with pytest.raises(OptionError, match="units 9 does not go with resume, as this run was"):
-        compare(output=folder, resume=True, units=9)
+    before = (folder / COMPARISON).read_bytes()
+    for options, message in (
+        ({"budget": "1m"}, "budget does not go with resume, as this comparison gives"),
+        ({"epochs": 1}, "epochs 1 does not go with resume, as this comparison gives every network"),
+        ({"units": 9}, "units 9 does not go with resume, as this comparison was started with 8"),
+        ({"dropout": 0.5}, r"dropout 0\.5 does not go with .* was started without it"),
+        ({"random_seed": 0}, "random_seed 0 does not go with resume"),
+        ({"validation": 0.2}, r"validation 0\.2 does not .* was started with 0\.1"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            compare(output=folder, resume=True, **options)  # type: ignore[arg-type]
+    assert (folder / COMPARISON).read_bytes() == before
+    # What was given the first time may be given again.
+    events: list[Any] = []
+    same = SMALL | {"epochs": 2, "validation": 0.1}
+    compare(output=folder, resume=True, report=events.append, **same)
+    assert events == []
+    assert (folder / COMPARISON).read_bytes() == before
 
 
-def test_more_epochs_make_every_run_go_on_and_fewer_are_refused(compared: Path, tmp_path: Path):
+def test_all_networks_learn_from_the_same_text(compared: Path, tmp_path: Path):
+    folder = copy_of(compared, tmp_path)
+    before = (folder / COMPARISON).read_bytes()
+    text = folder.parent / "text"
+    text.write_text(FABLES[100:4100], encoding="utf-8")
+    for arguments, options in (
+        ([], {"tries": [{"cell": "lstm"}]}),
+        ([], {"epochs": 3}),
+        ([text], {}),
+    ):
+        with pytest.raises(
+            CorpusError, match=r"the text to learn from is not|this is not the text"
+        ):
+            compare(*arguments, output=folder, resume=True, **options)  # type: ignore[arg-type]
+    assert (folder / COMPARISON).read_bytes() == before
+
+
+def test_all_networks_are_judged_on_the_same_text(tmp_path: Path):
+    text, other = tmp_path / "text", tmp_path / "other"
+    text.write_text(FABLES[:4000], encoding="utf-8")
+    other.write_text(FABLES[4000:5000], encoding="utf-8")
+    begun(text, output=tmp_path / "ck", validation=str(other), **SMALL)
+    other.write_text(FABLES[5000:6000], encoding="utf-8")
+    with pytest.raises(CorpusError, match="the text to hold out is not the one of"):
+        compare(output=tmp_path / "ck", resume=True)
+
+
+def test_a_validation_text_that_comes_only_once_is_refused(tmp_path: Path):
+    text, pipe = tmp_path / "text", tmp_path / "pipe"
+    text.write_text(FABLES[:4000], encoding="utf-8")
+    os.mkfifo(pipe)
+    with pytest.raises(CorpusError, match=f"{pipe} can be read only once"):
+        compare(text, output=tmp_path / "ck", validation=str(pipe), **SMALL)
+
+
+def test_a_folder_that_cannot_be_replaced_is_told_with_the_option_of_comparisons(
+    compared: Path, tmp_path: Path
+):
+    folder = copy_of(compared, tmp_path)
+    (folder / "gru" / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="was not written by chargen.*another output$"):
+        compare(
+            folder.parent / "text",
+            output=folder,
+            force=True,
+            tries=[{"cell": "gru"}, {"cell": "lstm"}],
+            **SMALL,
+        )
+
+
+def test_more_epochs_make_every_run_go_on(compared: Path, tmp_path: Path):
     folder = copy_of(compared, tmp_path)
     shutil.rmtree(folder / DIVERGED)
     document = json.loads((folder / COMPARISON).read_text())
     document["tries"] = [{"cell": "gru"}, {"cell": "gru", "layers": 2}]
     (folder / COMPARISON).write_text(json.dumps(document | {"networks": document["networks"][:1]}))
-    with pytest.raises(TrainingError, match=r"this run has done 2\.0 epochs, more than epochs 1"):
-        compare(output=folder, resume=True, epochs=1)
     assert begun(output=folder, resume=True, epochs=3) == ["gru"]
     assert Checkpoint.open(folder / "gru").training.epochs == 3
 

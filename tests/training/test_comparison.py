@@ -11,7 +11,7 @@ import pytest
 from conftest import make_checkpoint, make_training
 
 from chargen.checkpoint.directory import HISTORY_FIELDS
-from chargen.config import TrainOptions
+from chargen.config import MAX_SEED, TrainOptions
 from chargen.errors import CheckpointError, OptionError
 from chargen.training.comparison import (
     COMPARISON,
@@ -108,6 +108,7 @@ def test_runs_have_equal_time_or_equal_passes_and_never_end_for_lack_of_patience
         ([], {"budget": 60, "epochs": 3}, "budget gives every network the same time"),
         ([], {"budget": "5s"}, "budget must be 10 seconds or more"),
         ([], {"seeds": 0}, "seeds must be"),
+        ([], {"random_seed": MAX_SEED, "seeds": 2}, "is too large for seeds 2"),
         ([{}, {"cell": "lstm"}], {}, r"try 2 \(cell lstm\) is the same network as try 1;"),
         ([{}, {"units": 0}], {}, r"^try 2 \(units 0\): units must be"),
         ([{}, {"epochs": 1}], {}, r"^try 2 \(epochs 1\): epochs does not belong in a try"),
@@ -124,6 +125,7 @@ def test_nothing_to_compare_and_wrong_options_are_refused(
 
 def test_one_network_with_several_random_seeds_is_a_comparison():
     assert question({"units": 9}, seeds=2).names == ["lstm-9"]
+    assert list(question(random_seed=MAX_SEED - 1, seeds=2).random_seeds)[-1] == MAX_SEED
 
 
 def test_the_throughput_leaves_out_the_start_and_what_was_lost(tmp_path: Path):
@@ -154,7 +156,7 @@ def test_where_nothing_is_held_out_bits_are_those_of_the_text_learned_from(tmp_p
     found = run(tmp_path, [line(1, None)])
     assert found.bits == pytest.approx(9)
     assert found.accuracy == 0.9
-    document = Contender("lstm", {}, (found,)).to_json()
+    document = Contender("lstm", {}, (found,)).to_json(tmp_path)
     assert document["validation_bits"] is None
     assert document["train_bits"] == pytest.approx(9)
 
@@ -218,7 +220,7 @@ def test_a_comparison_is_written_and_can_be_read_again(tmp_path: Path):
     assert gru["parameters"] > 0
     assert gru["validation_bits"] == 2.0
     (of_gru,) = gru["runs"]
-    assert of_gru["checkpoint"] == str(tmp_path / "ck" / "gru")
+    assert of_gru["checkpoint"] == "gru"
     assert [each["step"] for each in of_gru["history"]] == [1, 2]
     asked, ended = read(tmp_path / "ck")
     assert asked == comparison.question

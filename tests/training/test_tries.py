@@ -23,6 +23,11 @@ def test_what_would_make_a_comparison_unfair_is_refused_with_the_reason(name: st
         check_try({name: 1})
 
 
+def test_how_often_a_run_is_saved_is_refused_with_its_own_reason():
+    with pytest.raises(OptionError, match="does not belong in a try: all runs are saved equally"):
+        check_try({"save_every": 10})
+
+
 def test_a_value_out_of_range_is_refused_and_an_unknown_name_is_a_mistake():
     with pytest.raises(OptionError, match="units must be"):
         check_try({"units": 0})
