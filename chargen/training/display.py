@@ -130,9 +130,12 @@ class TrainingDisplay:
                 f"{SMALLEST_SPLIT:,} characters a tenth is held out to judge by",
                 "yellow",
             )
-        most = "" if training.budget is None else f"{clock(training.budget)} in all, at most "
         self._print(f"{title(checkpoint.model)}, {event.parameters:,} parameters")
-        self._print(f"{most}{steps_of(event)}")
+        if training.budget is None:
+            self._print(steps_of(event))
+        else:  # the epochs are only a limit, mostly a far one
+            steps = counted(event.epoch_steps, "step")
+            self._print(f"{clock(training.budget)} in all; {steps} an epoch, {_windows_of(event)}")
         if event.first_step:
             self._print(f"resuming at step {event.first_step:,} of {event.total_steps:,}")
         if corpus.validation_characters:
@@ -273,8 +276,11 @@ class TrainingDisplay:
 
 def steps_of(run: Started) -> str:
     """Return how many steps a run takes, and what each learns from."""
+    epochs = counted(run.checkpoint.training.epochs, "epoch")
+    return f"{epochs} of {counted(run.epoch_steps, 'step')}, {_windows_of(run)}"
+
+
+def _windows_of(run: Started) -> str:
     model, training = run.checkpoint.model, run.checkpoint.training
-    return (
-        f"{counted(training.epochs, 'epoch')} of {counted(run.epoch_steps, 'step')}, each of "
-        f"{counted(training.batch_size, 'window')} of {counted(model.window, 'character')}"
-    )
+    windows = counted(training.batch_size, "window")
+    return f"each of {windows} of {counted(model.window, 'character')}"

@@ -44,6 +44,24 @@ def test_a_text_that_will_be_memorised_is_called_too_short(
     assert ("so short a text is memorised" in capfd.readouterr().err) == warned
 
 
+@pytest.mark.parametrize(
+    ("budget", "shown"),
+    [
+        (None, "4,651 epochs of 5 steps, each of 2 windows of 16 characters"),
+        (60.0, "1:00 in all; 5 steps an epoch, each of 2 windows of 16 characters"),
+    ],
+)
+def test_where_time_ends_a_run_its_epochs_are_not_promised(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], budget: float | None, shown: str
+):
+    checkpoint = make_checkpoint(tmp_path / "ck", window=16)
+    training = replace(checkpoint.training, epochs=4651, batch_size=2, budget=budget)
+    checkpoint = replace(checkpoint, training=training)
+    with TrainingDisplay() as display:
+        display.report(Started(checkpoint, 9, 0, 5, 10, unigram_bits=None, sixgram_bits=None))
+    assert shown in capfd.readouterr().err.splitlines()
+
+
 def closing_lines(
     folder: Path,
     capfd: pytest.CaptureFixture[str],
