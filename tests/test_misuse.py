@@ -96,7 +96,7 @@ def harmful(checkpoint: Path, tmp_path: Path) -> None:
         config["corpus"] |= {"validation_characters": 9, "validation_sha256": "0" * 64}
         (tmp_path / name / "config.json").write_text(json.dumps(config))
     shutil.copytree(checkpoint, tmp_path / "nan")
-    line = dict.fromkeys(HISTORY_FIELDS) | {"train_nats": math.inf}
+    line = dict.fromkeys(HISTORY_FIELDS, 1) | {"train_nats": math.inf}
     (tmp_path / "nan" / "history.jsonl").write_text(json.dumps(line) + "\n")
 
 

@@ -73,7 +73,8 @@ HISTORY_FIELDS = (
     "validation_accuracy",
     "best",
 )
-"""The fields of each line: numbers, true or false, or null if nothing is held out.
+"""The fields of each line: numbers, true or false, or null if nothing is held out or the run
+diverged.
 
 Most lines have two more, which those of a divergence and of older runs lack: `gradient_norm`, the
 mean norm of the gradient since the last evaluation, before it is clipped, and `sample`, a text that
@@ -81,6 +82,8 @@ the model wrote.
 """
 SAMPLE = "sample"
 """The field that is a text."""
+ALWAYS_KNOWN = ("step", "epoch", "seconds")
+"""The fields that are never null: a line says when it was written, even if the run diverged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +194,10 @@ class Checkpoint:
         except (ValueError, RecursionError, OSError) as error:
             raise _damaged(self.path, HISTORY, error) from None
 
+    def history_if_any(self) -> list[dict[str, Any]]:
+        """Read the evaluations, oldest first; none if their file has not been copied along."""
+        return self.history() if (self.path / HISTORY).is_file() else []
+
     def best(self) -> dict[str, Any] | None:
         """Return the evaluation whose weights are in `model.keras`, or None before the first."""
         return best_of(self.history())
@@ -281,7 +288,7 @@ def _checked_record(record: Any) -> dict[str, Any]:
             if not isinstance(value, str | None):
                 raise ValueError(f"in a line, {name} is not a text")
             continue
-        if not isinstance(value, int | float | None):
+        if not isinstance(value, int | float | None) or (value is None and name in ALWAYS_KNOWN):
             raise ValueError(f"in a line, {name} is not a number")
         if value is not None and not abs(value) <= sys.float_info.max:  # as 1e400 is
             raise ValueError(f"in a line, {name} is not finite")

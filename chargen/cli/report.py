@@ -142,7 +142,7 @@ def command(
     if baselines:
         note("computing the baselines")
         found["baselines"] = _baselines(model, found)
-    history = _history(model)
+    history = model.checkpoint.history_if_any()
     material = Material(history=history, length=length, random_seed=random_seed, **found)
     page = to_html(model, material, note)
     # The name of a file may hold bytes that are not text.
@@ -159,13 +159,6 @@ def _check_libraries() -> None:
     for library in LIBRARIES:
         if find_spec(library) is None:
             raise not_installed("a report", library, "report")
-
-
-def _history(model: "Model") -> list[dict[str, Any]]:
-    """Return the evaluations of the run; none if their file has not been copied along."""
-    from chargen.checkpoint.directory import HISTORY
-
-    return model.history if (model.checkpoint.path / HISTORY).is_file() else []
 
 
 def _given_text(name: str, how: "TextFormat", most: int | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from string import Template
 import numpy as np
 
 from chargen.checkpoint.architecture import parameter_count, title
-from chargen.checkpoint.directory import Checkpoint
+from chargen.checkpoint.directory import Checkpoint, best_of
 from chargen.config import SampleConfig
 from chargen.data.standard_input import STANDARD_INPUT
 from chargen.errors import CheckpointError
@@ -145,7 +145,7 @@ def _making(checkpoint: Checkpoint) -> str:
     names, versions = {"chargen": "chargen", "keras": "Keras"}, checkpoint.versions
     tools = [f"{names[tool]} {versions[tool]}" for tool in names if tool in versions]
     made = visible(" with ".join(tools))
-    best = checkpoint.best()
+    best = best_of(checkpoint.history_if_any())
     if best is None:
         return made
     made += f", in {figure(best['epoch'], 1)} epochs"

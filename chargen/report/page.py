@@ -138,7 +138,7 @@ def to_html(model: Model, material: Material, note: Callable[[str], None] = lamb
     parts["reading"], data["reading"] = _reading(model, shown)
     note("looking for what units follow")
     parts["units"], data["units"] = _units(model, material, shown)
-    note("looking how far gradients reach")
+    note("looking at how far gradients reach")
     parts["reach"] = _reach(model, material)
     note("drawing")
     parts["map"] = _map(model, material)
@@ -227,7 +227,9 @@ def _training(material: Material) -> dict[str, Any]:
     held_out = [line["validation_bits"] for line in history]
     best = best_of(list(map(dict, history)))
     last = history[-1]
-    curve = [bits for bits in (held_out if held_out[-1] is not None else train) if bits is not None]
+    # A line that is written where the run diverged has no figures.
+    is_held_out = any(bits is not None for bits in held_out)
+    curve = [bits for bits in (held_out if is_held_out else train) if bits is not None]
     label = f"Bits per character over {last['step']:,} steps of training"
     if curve:
         label += f", from {curve[0]:.2f} to {curve[-1]:.2f}"
@@ -245,7 +247,7 @@ def _training(material: Material) -> dict[str, Any]:
         "steps": last["step"],
         "epochs": last["epoch"],
         "seconds": last["seconds"],
-        "held_out": held_out[-1] is not None,
+        "held_out": is_held_out,
     }
 
 

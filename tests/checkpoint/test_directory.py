@@ -160,6 +160,14 @@ def test_best_is_the_last_line_that_says_so(folder: Path):
     assert Checkpoint.open(folder).best() == lines[1]
 
 
+def test_a_history_may_not_have_been_copied_along(folder: Path):
+    (folder / "history.jsonl").unlink()
+    assert Checkpoint.open(folder).history_if_any() == []
+    line = dict.fromkeys(HISTORY_FIELDS) | {"step": 1, "epoch": 1, "seconds": 1}
+    (folder / "history.jsonl").write_text(json.dumps(line) + "\n")
+    assert Checkpoint.open(folder).history_if_any() == [line]
+
+
 def test_a_line_may_hold_a_text(folder: Path):
     line = dict.fromkeys(HISTORY_FIELDS, 1) | {"sample": "the heron\n", "gradient_norm": 0.5}
     (folder / "history.jsonl").write_text(json.dumps(line) + "\n")
@@ -173,6 +181,10 @@ def test_a_line_may_hold_a_text(folder: Path):
         ('{"step": 1}', "a line lacks epoch"),
         (json.dumps(dict.fromkeys(HISTORY_FIELDS, "1")), "in a line, step is not a number"),
         (json.dumps(dict.fromkeys(HISTORY_FIELDS, 10**400)), "in a line, step is not finite"),
+        *(
+            (json.dumps(dict.fromkeys(HISTORY_FIELDS, 1) | {name: None}), f"{name} is not a number")
+            for name in ("step", "epoch", "seconds")
+        ),
         (
             json.dumps(dict.fromkeys([*HISTORY_FIELDS, "sample"], 1)),
             "in a line, sample is not a text",

@@ -59,7 +59,7 @@ def test_the_page_shows_the_held_out_text_and_its_path_is_printed(tmp_path: Path
         "chargen: writing text",
         "chargen: reading the text",
         "chargen: looking for what units follow",
-        "chargen: looking how far gradients reach",
+        "chargen: looking at how far gradients reach",
         "chargen: drawing",
     ]
     held_out = TEXT[int(len(TEXT) * 0.7) :]

@@ -356,6 +356,13 @@ def test_a_page_says_how_it_was_made(tmp_path: Path, browser: Any):
         assert shown == "chargen 1.2<b> with Keras 3.4, in 12.3 epochs" + expected
 
 
+def test_a_page_needs_no_history(tmp_path: Path):
+    checkpoint = make_checkpoint(tmp_path)
+    before = to_html(checkpoint)
+    (tmp_path / HISTORY).unlink()
+    assert to_html(checkpoint) == before
+
+
 # ------------------------------------------------------------------ the form
 
 

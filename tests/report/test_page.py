@@ -415,6 +415,14 @@ def test_what_is_not_recorded_is_said(history: list[dict[str, Any]], said: str, 
     assert said in to_html(small, Material(history=history))
 
 
+def test_a_run_that_ends_where_it_diverged_held_out_what_it_held_out(small: Model):
+    nothing = dict.fromkeys(("train_nats", "validation_bits", "validation_nats", "best"))
+    html = to_html(small, Material(history=[line(9, 3), line(19, 2), line(29, 2, **nothing)]))
+    assert "Where the two curves part" in html
+    assert "Nothing was held out" not in html.partition('id="reading"')[0]
+    assert "from 3.00 to 2.00" in html
+
+
 def test_samples_over_time_are_the_first_some_between_and_the_last(small: Model):
     history = [line(step, 3, sample=f"text {step}") for step in range(1, 42)]
     html = to_html(small, Material(history=history))
