@@ -20,6 +20,7 @@ from chargen.fields import MAX_COUNT, Config, Field, Option, fields_of
 
 __all__ = [
     "CELLS",
+    "DRAWN",
     "MAX_COUNT",
     "ModelConfig",
     "SampleConfig",
@@ -67,6 +68,8 @@ would be left."""
 REPETITION_GUARD = 24
 """The length if no number is given: in prose and plays, fewer than 3 in 1,000 characters complete a
 passage of this length that already occurred in the 10,000 characters before."""
+DRAWN = "drawn"
+"""What a run that drew its weights records in the place of the path of another checkpoint."""
 DEFAULT_FOLDER = Path("checkpoints")
 """Where checkpoints are written, and looked for."""
 
@@ -426,11 +429,12 @@ class TrainConfig(Config):
             default="one for each core",
         ),
     ] = None
+    # What was trained before there was this field may have begun with either.
     init_from: Annotated[
         str | None,
         Option(
-            "The checkpoint whose weights the run began with, as a path from this one; None if it "
-            "drew them.",
+            f"The checkpoint whose weights the run began with, as a path from this one; {DRAWN} if "
+            "it drew them.",
             wanted="a path",
         ),
     ] = None

@@ -30,7 +30,7 @@ from chargen.checkpoint.architecture import describe, title
 from chargen.checkpoint.atomic import write_file
 from chargen.checkpoint.directory import Checkpoint, CorpusRecord
 from chargen.cli import cli, main
-from chargen.config import ModelConfig, TrainConfig
+from chargen.config import DRAWN, ModelConfig, TrainConfig
 from chargen.data.vocabulary import Vocabulary
 
 # Machines that run the tests are shared: how long an example takes says nothing of the code.
@@ -159,6 +159,7 @@ def make_training(**options: Any) -> TrainConfig:
         "evaluate_every": 1,
         "random_seed": 0,
         "validation": 0.0,
+        "init_from": DRAWN,
     }
     return TrainConfig(**needed | options)
 

@@ -18,7 +18,7 @@ from chargen.checkpoint.directory import (
     CorpusRecord,
 )
 from chargen.checkpoint.sources import Sources, locate, relative_to
-from chargen.config import DEFAULT_FOLDER, TrainConfig, TrainOptions, check_network
+from chargen.config import DEFAULT_FOLDER, DRAWN, TrainConfig, TrainOptions, check_network
 from chargen.data.corpus import Ids, fingerprint, read_corpus
 from chargen.data.standard_input import STANDARD_INPUT
 from chargen.data.statistics import log_frequencies, perplexity
@@ -181,8 +181,8 @@ def plan_new(
         throughput=training_throughput(threads),
         machine=partial(this_machine, threads),
     )
-    if init_from is not None:
-        training = replace(training, init_from=relative_to(folder, str(init_from)))
+    began = DRAWN if init_from is None else relative_to(folder, str(init_from))
+    training = replace(training, init_from=began)
     record = CorpusRecord(
         texts=tuple(relative_to(folder, source) for source in sources),
         characters=len(corpus.ids),

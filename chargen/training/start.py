@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chargen.checkpoint.directory import Checkpoint
-from chargen.config import ModelConfig
+from chargen.checkpoint.sources import locate
+from chargen.config import DRAWN, ModelConfig
 from chargen.data.statistics import character_vectors, log_frequencies
 from chargen.data.vocabulary import Ids
 from chargen.errors import TrainingError
@@ -87,13 +88,18 @@ def initial_weights(checkpoint: Checkpoint, train_ids: Ids | None) -> list[Float
         TrainingError: they cannot be known, or Keras, which draws them, is not installed.
     """
     config, training = checkpoint.model, checkpoint.training
-    if training.init_from is not None:
-        raise TrainingError(
-            f"the run in {checkpoint.path} began with the weights of another checkpoint, "
-            f"{training.init_from}; name that one to see them"
-        )
     if training.preset is not None:  # a recipe to the letter, which has nothing to count
         return draw_weights(config, training.random_seed)
+    if training.init_from is None:
+        raise TrainingError(
+            f"the chargen that trained {checkpoint.path} did not record whether the run drew its "
+            "weights or began with those of another checkpoint; train again to see them"
+        )
+    if training.init_from != DRAWN:
+        raise TrainingError(
+            f"the run in {checkpoint.path} began with the weights of another checkpoint, "
+            f"{locate(checkpoint.path, training.init_from)}; name that one to see them"
+        )
     if train_ids is None:
         raise TrainingError(
             f"the run in {checkpoint.path} began with the frequencies of the characters of its "

@@ -1,15 +1,17 @@
 """The weights that a run begins with can be had again."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import make_checkpoint, make_training, random_weights
+from conftest import make_checkpoint, random_weights
 
 from chargen.checkpoint.directory import Checkpoint
 from chargen.checkpoint.sources import Sources
-from chargen.config import ModelConfig
+from chargen.config import DRAWN, ModelConfig
 from chargen.errors import TrainingError
 from chargen.training.start import initial_weights, with_counts
 from training.conftest import SMALL, Trained, begin
@@ -59,9 +61,19 @@ def test_initial_weights_that_cannot_be_known_are_not_made_up(
     first = trained().copy(tmp_path / "first")
     options = {"batch_size": 4, "epochs": 1, "precision": "float32"}
     begin(text, checkpoint=tmp_path / "b", init_from=first, **options)
+    assert Checkpoint.open(first).training.init_from == DRAWN
     second = Checkpoint.open(tmp_path / "b")
     assert second.training.init_from == "../first/ck"
     assert_same(second.weights(), Checkpoint.open(first).weights())
-    with pytest.raises(TrainingError, match=r"of another checkpoint, \.\./first/ck; name that one"):
+    where = re.escape(str(first.resolve()))
+    with pytest.raises(TrainingError, match=f"of another checkpoint, {where}; name that one"):
         initial_weights(second, Sources(second).train_ids())
-    assert make_training().init_from is None
+
+
+def test_what_an_older_chargen_did_not_record_is_not_guessed(tmp_path: Path):
+    path = make_checkpoint(tmp_path / "a").path / "config.json"
+    config = json.loads(path.read_text())
+    assert config["training"].pop("init_from") == DRAWN
+    path.write_text(json.dumps(config))
+    with pytest.raises(TrainingError, match="did not record whether the run drew its weights"):
+        initial_weights(Checkpoint.open(path.parent), np.arange(9))
