@@ -26,7 +26,7 @@ from chargen.cli.options import (
 )
 from chargen.cli.outputs import check_output
 from chargen.cli.reach_page import Found, of_layer, page
-from chargen.cli.subjects import Subject, of_checkpoint, untrained
+from chargen.cli.subjects import NamedText, Subject, of_checkpoint, untrained
 from chargen.config import (
     STEPS_BACK,
     TRAIN_OPTIONS,
@@ -140,6 +140,7 @@ def command(
 
     how = text_format(encoding, newlines or "lf", field, quiet=quiet)
     notes = _Notes(quiet)
+    to_read = None if text is None else NamedText(text)
     given = {name: options[name] for name in OF_A_TEXT if was_given(context, name)}
     # All that can be refused at once comes before what takes seconds.
     opened = [
@@ -157,7 +158,7 @@ def command(
             subjects = untrained(each, f"{name} " if len(opened) > 1 else "", how, given)
         else:
             its_own = how if newlines else replace(how, newlines=each.newlines)
-            subjects = of_checkpoint(each, name, text, its_own, notes.add)
+            subjects = of_checkpoint(each, name, to_read, its_own, notes.add)
         for subject in subjects:
             try:
                 reach = _reach(subject, steps, threads, notes)

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from chargen.config import CELLS, Activation, ModelConfig, TrainConfig
+from chargen.config import CELLS, Activation, ModelConfig, Newlines, TrainConfig
 from chargen.errors import CorpusError, TrainingError
 from chargen.plain import counted
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from chargen.data.text import TextFormat
     from chargen.data.vocabulary import Ids
 
-__all__ = ["Subject", "of_checkpoint", "untrained"]
+__all__ = ["NamedText", "Subject", "of_checkpoint", "untrained"]
 
 Note = Callable[[str], None]
 """Is told in a sentence what was left out."""
@@ -39,6 +38,29 @@ class Subject:
     training: TrainConfig
     weights: "Sequence[Floats]"
     ids: "Ids"
+
+
+class NamedText:
+    """The text that networks read, which may come from a pipe and so be read only once.
+
+    Args:
+        source: its path, or "-" for standard input.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._decoded: str | None = None
+        self._found: dict[Newlines, str] = {}
+
+    def read(self, how: "TextFormat") -> str:
+        """Return the text; networks may differ in how they read newlines, and in nothing else."""
+        from chargen.data.text import TextFormat, read_decoded, read_text
+
+        if self._decoded is None:
+            self._decoded = "".join(read_text([self._source], TextFormat(how.encoding, "keep")))
+        if how.newlines not in self._found:
+            self._found[how.newlines] = read_decoded(self._decoded, self._source, how)
+        return self._found[how.newlines]
 
 
 def untrained(
@@ -67,7 +89,7 @@ def untrained(
 
 
 def of_checkpoint(
-    checkpoint: "Checkpoint", name: str, text: str | None, how: "TextFormat", note: Note
+    checkpoint: "Checkpoint", name: str, text: NamedText | None, how: "TextFormat", note: Note
 ) -> Iterator[Subject]:
     """Yield the network of a checkpoint before it was trained, if that is known, and after."""
     from chargen.analysis.reach import most_steps
@@ -100,12 +122,12 @@ def of_checkpoint(
     yield after
 
 
-def _ids(checkpoint: "Checkpoint", text: str | None, how: "TextFormat") -> "Ids":
+def _ids(checkpoint: "Checkpoint", text: NamedText | None, how: "TextFormat") -> "Ids":
     """Return the text that a network reads: the one that was named, or one of its run."""
     from chargen.checkpoint.sources import Sources
 
     if text is not None:
-        return checkpoint.vocabulary.encode(_read(text, how))
+        return checkpoint.vocabulary.encode(text.read(how))
     sources = Sources(checkpoint)
     try:
         held_out = checkpoint.corpus.validation_characters
@@ -115,17 +137,14 @@ def _ids(checkpoint: "Checkpoint", text: str | None, how: "TextFormat") -> "Ids"
         raise CorpusError(f"{reason}; give a text with --text") from None
 
 
-@cache  # several networks read it, and a pipe can be read only once
-def _read(text: str, how: "TextFormat") -> str:
-    from chargen.data.text import read_text
-
-    return "".join(read_text([text], how))
-
-
 def _known(ids: "Ids", checkpoint: "Checkpoint", note: Note) -> "Ids":
     """Return the ids without those of characters that the network cannot read."""
     known = ids < len(checkpoint.vocabulary)
     if not known.all():
-        count = counted(int((~known).sum()), "character")
-        note(f"{count} of the text that {checkpoint.path} does not know: left out")
+        count = int((~known).sum())
+        are = "is" if count == 1 else "are"
+        note(
+            f"{counted(count, 'character')} of the text {are} unknown to {checkpoint.path} and "
+            f"{are} left out"
+        )
     return ids[known]

@@ -28,6 +28,7 @@ __all__ = [
     "WIDE_MARKS",
     "TextFormat",
     "open_bytes",
+    "read_decoded",
     "read_text",
     "split_into_parts",
 ]
@@ -110,18 +111,11 @@ def read_text(
             "one of them"
         )
     for source in sources:
-        name = "standard input" if source == STANDARD_INPUT else source
+        name = _name(source)
         try:
             with _open(source) as stream:
-                text = _decode(_blocks(stream, pauses), name, text_format.encoding)
-                if text_format.field is not None:
-                    if text_format.newlines == "lf":  # CSV may end its rows with a lone CR
-                        text = _with_plain_newlines(text, set())
-                    text = read_field(text, name, text_format.field, text_format.note)
-                if text_format.newlines == "lf":
-                    found = changed[name] = set()
-                    text = _with_plain_newlines(text, found)
-                yield from text
+                decoded = _decode(_blocks(stream, pauses), name, text_format.encoding)
+                yield from _formatted(decoded, name, text_format, changed)
         except FileNotFoundError:
             raise CorpusError(f"no such file: {name}; {_remedy(name)}") from None
         except IsADirectoryError:
@@ -135,6 +129,23 @@ def read_text(
                 f"cannot read {name}: {error.strerror}; check the path and its permissions"
             ) from None
     _note_newlines(changed, text_format)
+
+
+def read_decoded(text: str, source: str, text_format: TextFormat) -> str:
+    """Return what `read_text` would of a source whose bytes have been decoded already.
+
+    Args:
+        text: all of the source, with its own newlines.
+        source: its path, or "-" for standard input.
+        text_format: which field to take, and how newlines are read.
+
+    Raises:
+        CorpusError: the source does not have such records.
+    """
+    changed: dict[str, set[str]] = {}
+    found = "".join(_formatted([text], _name(source), text_format, changed))
+    _note_newlines(changed, text_format)
+    return found
 
 
 def split_into_parts(blocks: Iterable[str], characters: int) -> Iterator[str]:
@@ -162,6 +173,24 @@ def split_into_parts(blocks: Iterable[str], characters: int) -> Iterator[str]:
             lines, size = [], 0
     if size or unfinished_size:
         yield "".join([*lines, *unfinished])
+
+
+def _name(source: str) -> str:
+    return "standard input" if source == STANDARD_INPUT else source
+
+
+def _formatted(
+    text: Iterable[str], name: str, text_format: TextFormat, changed: dict[str, set[str]]
+) -> Iterator[str]:
+    """Yield the field and the newlines of a text; add the newlines that were in it to `changed`."""
+    if text_format.field is not None:
+        if text_format.newlines == "lf":  # CSV may end its rows with a lone CR
+            text = _with_plain_newlines(text, set())
+        text = read_field(text, name, text_format.field, text_format.note)
+    if text_format.newlines == "lf":
+        found = changed[name] = set()
+        text = _with_plain_newlines(text, found)
+    yield from text
 
 
 def _decompression_error(name: str, error: Exception) -> CorpusError:

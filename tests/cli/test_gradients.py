@@ -118,6 +118,19 @@ def test_a_text_that_is_piped_in_is_read_once_for_all_networks(folder: Path):
     assert json.loads(result.stdout)["networks"] == named
 
 
+def test_a_text_that_is_piped_in_has_the_newlines_of_each_network(folder: Path):
+    """One reads CRLF as LF, another keeps it; what comes through a pipe comes only once."""
+    make_checkpoint(folder / "keeps", CHARACTERS + "\r")
+    (folder / "dos").write_bytes(TEXT.replace("\n", "\r\n").encode())
+    named = networks(folder, "lstm", "keeps", "--text", "dos", "--steps", "5")
+    result = run_here(
+        folder,
+        *("gradients", "lstm", "keeps", "--text", "-", "--steps", "5", "--json", "-q"),
+        stdin=(folder / "dos").read_bytes(),
+    )
+    assert json.loads(result.stdout)["networks"] == named
+
+
 def test_a_layer_and_both_directions_can_be_shown(folder: Path):
     options = {"predict": "last", "bidirectional": True, "layers": 2}
     make_checkpoint(folder / "both", CHARACTERS, **options)
@@ -139,7 +152,7 @@ def test_a_short_text_and_unknown_characters_are_noted(folder: Path):
     result = run_here(folder, "gradients", "lstm", "--text", "short")
     assert result.returncode == 0
     said = result.stderr.decode()
-    assert "3 characters of the text that checkpoints/lstm does not know: left out" in said
+    assert "3 characters of the text are unknown to checkpoints/lstm and are left out" in said
     assert "24 steps back instead of 200, as the text has 50 characters" in said
     (found,) = networks(folder, "lstm", "--text", "short")
     assert (found["steps"], len(found["layers"][0]["norms"])) == (24, 25)
