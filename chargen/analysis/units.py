@@ -190,13 +190,16 @@ def characters_read(config: ModelConfig) -> int:
     return max(FEWEST_CHARACTERS, most)
 
 
-def what_units_follow(model: LanguageModel, text: str) -> Findings:
+def what_units_follow(model: LanguageModel, text: str) -> Findings | None:
     """Find the unit that follows each trait of a text best.
 
     Args:
         model: the model.
-        text: at least `FEWEST_CHARACTERS` characters, of which the first `characters_read` are
-            used. Those that the model does not know are left out.
+        text: its first `characters_read` characters are used. Those that the model does not know
+            are left out.
+
+    Returns:
+        What was found; None if fewer than `FEWEST_CHARACTERS` characters are left.
 
     Raises:
         NumericalError: the network's outputs are not finite.
@@ -206,6 +209,8 @@ def what_units_follow(model: LanguageModel, text: str) -> Findings:
     if vocabulary.replacement is None:
         known = ids < len(vocabulary)
         ids, text = ids[known], "".join(c for c, k in zip(text, known, strict=True) if k)
+    if len(ids) < FEWEST_CHARACTERS:
+        return None
     most = characters_read(model.config)
     ids, text = ids[:most], text[:most]
     start = np.array(vocabulary.start_of_text, ids.dtype)

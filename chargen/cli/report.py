@@ -137,11 +137,13 @@ def command(
     most = None if baselines else wanted_characters(model, length) + FAR_ENOUGH
     how = text_format(encoding, model.checkpoint.newlines, None, quiet=quiet)
     found = _own_text(model, most, note) if text is None else _given_text(text, how, most)
-    if len(found["text"]) < length + FEWEST_CHARACTERS and found["origin"] != "training":
-        found["elsewhere"] = _end_of_training(model)
     if baselines:
         note("computing the baselines")
         found["baselines"] = _baselines(model, found)
+    if found["origin"] == "held out" and not isinstance(model.checkpoint.training.validation, str):
+        found["text"] = _from_a_line(found["text"])  # it is cut out of another
+    if len(found["text"]) < length + FEWEST_CHARACTERS and found["origin"] != "training":
+        found["elsewhere"] = _end_of_training(model)
     history = model.checkpoint.history_if_any()
     material = Material(history=history, length=length, random_seed=random_seed, **found)
     page = to_html(model, material, note)
@@ -186,8 +188,7 @@ def _own_text(model: "Model", most: int | None, note: Callable[[str], None]) -> 
     except CorpusError as error:
         note(f"the page will be without a text: {error.as_typed}")
         return {"text": "", "origin": "held out" if held_out else "training"}
-    is_cut_out = not isinstance(model.checkpoint.training.validation, str)
-    return {"text": _from_a_line(text) if is_cut_out else text, "origin": "held out"}
+    return {"text": text, "origin": "held out"}
 
 
 def _joined(parts: Iterable[str], most: int | None) -> str:
@@ -201,7 +202,7 @@ def _joined(parts: Iterable[str], most: int | None) -> str:
 
 
 def _from_a_line(text: str) -> str:
-    """Return a text from where a line begins, if one does soon; all texts are read like that."""
+    """Return a text as it is shown: from where a line begins, if one does soon."""
     end = text.find("\n", 0, FAR_ENOUGH)
     return text[end + 1 :].lstrip("\n") or text
 

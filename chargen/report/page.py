@@ -298,6 +298,7 @@ def _writing(model: Model, material: Material) -> dict[str, Any]:
         "evaluations": len(material.history),
         "at_temperatures": at_temperatures,
         "random_seed": material.random_seed,
+        "on_a_new_line": bool(model.vocabulary.start_of_text),
     }
 
 
@@ -332,9 +333,9 @@ def _units(
 ) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
     rest = material.text[material.length :]
     searched = rest if len(rest) >= FEWEST_CHARACTERS else material.elsewhere
-    if not shown or len(searched) < FEWEST_CHARACTERS:
+    findings = what_units_follow(model, searched) if shown else None
+    if findings is None:
         return None, []
-    findings = what_units_follow(model, searched)
     names = _unit_names(model.config)
     followers = [each for each in findings.followers if abs(each.measured) >= WEAKEST]
     followers = followers[:MOST_FOLLOWERS]

@@ -135,6 +135,13 @@ def test_characters_that_the_model_does_not_know_are_left_out(tmp_path):
     assert what_units_follow(model, spoiled).followers == what_units_follow(model, TEXT).followers
 
 
+def test_nothing_is_said_of_a_text_of_which_the_model_knows_too_little(tmp_path):
+    model = Model(make_checkpoint(tmp_path / "ck", TEXT, units=8))
+    known = TEXT[: FEWEST_CHARACTERS - 1]
+    assert what_units_follow(model, known + "漢" * 5000) is None
+    assert what_units_follow(model, TEXT[:FEWEST_CHARACTERS] + "漢" * 5000) is not None
+
+
 @given(
     st.integers(2, 40).flatmap(
         lambda size: st.lists(

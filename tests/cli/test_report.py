@@ -110,6 +110,15 @@ def test_baselines_are_compared_on_the_held_out_text(tmp_path: Path):
     bits = [float(each) for each in re.findall(r'"number">([\d.]+)<', table)]
     assert bits == sorted(bits)
     assert len(bits) == len(names) == 7
+    assert shown(tmp_path / "report.html")[0] != TEXT[int(len(TEXT) * 0.7)]
+    score = json.loads(run_here(tmp_path, "evaluate", "-c", "ck", "--baselines", "--json").stdout)
+    by_name = dict(zip(names, bits, strict=True))
+    for name, row in (
+        ("order_0", "frequencies alone"),
+        ("xz", "xz, after the training text"),
+        ("gzip", "gzip, after the training text"),
+    ):
+        assert by_name[row] == round(score["baselines"][name], 3)
 
 
 @pytest.mark.parametrize("validation", [0.0, 0.3])

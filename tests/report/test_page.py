@@ -369,6 +369,8 @@ def test_a_large_alphabet_and_a_long_text_stay_below_five_megabytes(tmp_path: Pa
 def test_a_short_text_has_no_units_and_says_why(small: Model):
     html = to_html(small, Material(text="ab" * 50))
     assert "The texts are too short to say" in html
+    strange = to_html(small, Material(text="ab" * 50 + "\N{SNOWMAN}" * 3000, length=100))
+    assert "The texts are too short to say" in strange
     assert html.count("<i class") == 6 + 100
     elsewhere = to_html(small, Material(text="ab" * 50, elsewhere="abba" * 500))
     assert "all from the text that the network learned from" in elsewhere
@@ -428,6 +430,14 @@ def test_samples_over_time_are_the_first_some_between_and_the_last(small: Model)
     html = to_html(small, Material(history=history))
     assert re.findall(r"text \d+(?=<)", html) == [f"text {step}" for step in (1, 11, 21, 31, 41)]
     assert html.count("<figcaption>temperature") == len(TEMPERATURES)
+
+
+def test_a_new_line_is_named_only_if_the_model_knows_one(model: Model, small: Model):
+    assert "\n" not in small.vocabulary
+    for each, begins in ((model, True), (small, False)):
+        html = to_html(each, Material())
+        assert ("These texts begin with a new line and are drawn" in html) == begins
+        assert ("These texts are drawn with the random seed" in html) != begins
 
 
 def test_the_random_seed_decides_what_is_written(small: Model):
