@@ -78,7 +78,7 @@ def keras_loop(config: ModelConfig, text: Path) -> float:
 def products(config: ModelConfig) -> list[Callable[[], object]]:
     """The products of one step, a function for each memory order."""
     rng = np.random.default_rng(0)
-    units, columns = config.units, GATES[config.cell] * config.units
+    units, columns = config.units, len(GATES[config.cell]) * config.units
     shapes = [(units, columns)] * (2 * config.layers - 1)
 
     def kernel(shape: tuple[int, int], order: str) -> np.ndarray:

@@ -21,6 +21,7 @@ from chargen.fields import MAX_COUNT, Config, Field, Option, fields_of
 __all__ = [
     "CELLS",
     "DRAWN",
+    "LEAKY_RELU_SLOPE",
     "MAX_COUNT",
     "ModelConfig",
     "SampleConfig",
@@ -68,6 +69,8 @@ would be left."""
 REPETITION_GUARD = 24
 """The length if no number is given: in prose and plays, fewer than 3 in 1,000 characters complete a
 passage of this length that already occurred in the 10,000 characters before."""
+LEAKY_RELU_SLOPE = 0.2
+"""The slope of leaky_relu below 0, which is the one that Keras uses."""
 DRAWN = "drawn"
 """What a run that drew its weights records in the place of the path of another checkpoint."""
 DEFAULT_FOLDER = Path("checkpoints")

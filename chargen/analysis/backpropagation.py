@@ -20,16 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chargen.config import ModelConfig
+from chargen.config import LEAKY_RELU_SLOPE, ModelConfig
 from chargen.data.vocabulary import Ids
 
 __all__ = ["GRU", "LSTM", "RNN", "Floats", "ForwardPass", "Layer", "cross_entropy"]
 
 Floats = NDArray[np.floating[Any]]
 """float32 or float64, as the weights are."""
-
-LEAK = 0.2
-"""The slope of Keras' leaky_relu below 0."""
 
 
 class ForwardPass:
@@ -207,7 +204,7 @@ class RNN(Layer):
             case "relu":
                 return np.maximum(z, 0)
             case "leaky_relu":
-                return np.where(z > 0, z, LEAK * z)
+                return np.where(z > 0, z, LEAKY_RELU_SLOPE * z)
             case "sigmoid":
                 return _sigmoid(z)
         return np.tanh(z)
@@ -222,7 +219,7 @@ class RNN(Layer):
             case "relu":
                 return h > 0
             case "leaky_relu":
-                return np.where(h > 0, 1, LEAK).astype(h.dtype)
+                return np.where(h > 0, 1, LEAKY_RELU_SLOPE).astype(h.dtype)
             case "sigmoid":
                 return h * (1 - h)
         return 1 - h**2

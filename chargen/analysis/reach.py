@@ -39,14 +39,18 @@ fifth or so of that of many more, which is little on a logarithmic axis."""
 TOGETHER = 16
 TOGETHER_FLOATS = 1 << 25
 """The most rows that are computed together, and the most numbers that a pass over them keeps: 256
-MB. Which rows these are does not depend on the number of threads, so that no figure does either."""
+MB, unless a single row takes more. Which rows these are does not depend on the number of threads,
+so that no figure does either."""
+AT_A_TIME_FLOATS = 4 * TOGETHER_FLOATS
+"""The most numbers that the passes of all threads keep: 1 GB, unless a single pass takes more. With
+the usual network a pass keeps nearly 256 MB, so that four cores still work side by side."""
 WARM_UP = 128
 """The most characters that are read before a window, so that its state is that of a text under way:
 twice the usual window."""
 ROUND = 8
 """Groups of rows whose gradients are held in memory together."""
 FEWEST = 4
-"""The fewest characters of a text: two to read, one to predict, and as many places again."""
+"""The fewest characters of a text: (4 - 2) // 2 is 1, and so `most_steps` gives one step."""
 SHARE = 0.01
 """What is left of the derivative's norm where learning no longer reaches."""
 GROWTH = 10
@@ -241,7 +245,7 @@ def gradient_reach(
             partial(_state_norms, config, exact, texts[:, k : k + rows], before, steps)
             for k in range(0, len(ends), rows)
         ],
-        count,
+        _passes_at_a_time(config, len(texts), count),
     )
     layers = []
     for place, parts in enumerate(zip(*found, strict=True)):
@@ -287,13 +291,22 @@ def summary(layer: LayerReach, window: int) -> str:
             said += "."
         case "explodes" | "carries" as kind:
             ratio = norms[-1] / norms[0]
-            times = f"{ratio:.2g} times" if np.isfinite(ratio) else "more than 1e308 times"
-            what = f"{times} what it is" if ratio >= 1 else f"{_percent(ratio)} of what it is"
+            what = (
+                f"{_times(ratio)} what it is" if ratio >= 1 else f"{_percent(ratio)} of what it is"
+            )
             back = counted(steps, "step")
-            said = f"the gradient {kind}: {back} back it is {what} at the last step."
+            does = "is carried" if kind == "carries" else kind
+            said = f"the gradient {does}: {back} back it is {what} at the last step."
     if window < steps and (layer.reach is None or layer.reach > window):
         said += f" Training cuts it off after {window}."
     return said
+
+
+def _times(ratio: float) -> str:
+    """Return a ratio of at least 1 in words, with two digits or, up to a million, whole."""
+    if not np.isfinite(ratio):
+        return "more than 1e308 times"
+    return f"{ratio:,.0f} times" if 10 <= ratio < 1e6 else f"{ratio:.2g} times"
 
 
 def _percent(share: float) -> str:
@@ -358,11 +371,12 @@ def _gradient_norm(
         for k in range(0, len(inputs), rows)
     ]
     sums = [np.zeros_like(array) for array in weights]
-    for start in range(0, len(tasks), ROUND):
-        for gradients in side_by_side(tasks[start : start + ROUND], threads):
-            for total, gradient in zip(sums, gradients, strict=True):
-                total += gradient
+    at_a_time = _passes_at_a_time(config, window, threads)
     with np.errstate(all="ignore"):  # what overflowed is infinite, and is said to be
+        for start in range(0, len(tasks), ROUND):
+            for gradients in side_by_side(tasks[start : start + ROUND], at_a_time):
+                for total, gradient in zip(sums, gradients, strict=True):
+                    total += gradient
         each = np.array([_norms(array.ravel()) for array in sums])
         return float(_norms(each / targets.size))
 
@@ -384,11 +398,22 @@ def _gradients(
 
 def _rows_together(config: ModelConfig, steps: int) -> int:
     """Return how many rows of so many steps to compute together."""
+    return max(1, min(TOGETHER, TOGETHER_FLOATS // _floats_of_a_row(config, steps)))
+
+
+def _passes_at_a_time(config: ModelConfig, steps: int, threads: int) -> int:
+    """Return how many passes over `_rows_together` to compute at a time, each in its thread."""
+    floats = _rows_together(config, steps) * _floats_of_a_row(config, steps)
+    return max(1, min(threads, AT_A_TIME_FLOATS // floats))
+
+
+def _floats_of_a_row(config: ModelConfig, steps: int) -> int:
+    """Return how many numbers a pass over a row of so many steps keeps."""
     # On the way back, each layer holds its projected inputs, their derivatives and its gates, and
     # half a dozen arrays of states.
-    layer = (3 * GATES[config.cell] + 6) * config.units
+    layer = (3 * len(GATES[config.cell]) + 6) * config.units
     layers = config.layers * (2 if config.bidirectional else 1) * layer
-    return max(1, min(TOGETHER, TOGETHER_FLOATS // (steps * (layers + 3 * config.vocabulary_size))))
+    return steps * (layers + 3 * config.vocabulary_size)
 
 
 def _norms(vectors: Floats) -> NDArray[np.float64]:

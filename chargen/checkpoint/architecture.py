@@ -13,8 +13,9 @@ from chargen.config import ModelConfig
 
 __all__ = ["GATES", "Array", "LayerDescription", "describe", "parameter_count", "title"]
 
-GATES = {"rnn": 1, "gru": 3, "lstm": 4}
-"""Blocks of `units` columns in a cell's kernels: GRU z, r, h; LSTM i, f, c, o."""
+GATES = {"rnn": ("h",), "gru": ("z", "r", "h"), "lstm": ("i", "f", "c", "o")}
+"""The gates of each cell, by the letters that ONNX uses too: each has a block of `units` columns in
+the cell's kernels, in this order."""
 
 _CLASS_NAMES = {"rnn": "SimpleRNN", "gru": "GRU", "lstm": "LSTM"}
 _GROUP_NAMES = {"rnn": "simple_rnn", "gru": "gru", "lstm": "lstm"}
@@ -105,7 +106,7 @@ def _recurrent_arrays(config: ModelConfig, width: int, seen: Counter[str]) -> tu
     suffix = f"_{seen[group]}" if seen[group] else ""
     seen[group] += 1
     halves = ("/forward_layer", "/backward_layer") if config.bidirectional else ("",)
-    columns = GATES[config.cell] * config.units
+    columns = len(GATES[config.cell]) * config.units
     bias = (2, columns) if config.cell == "gru" else (columns,)
     return tuple(
         Array(f"layers/{group}{suffix}{half}/cell/vars/{index}", shape)

@@ -13,8 +13,8 @@ bidirectional model.
     output.kernel                         (U, V); (2 U, V) in a bidirectional model
     output.bias                           (V,)
 
-The gates are blocks of U columns, in the order that `GATES` has. With x the input, h the last
-output (zero at first), K, R and b the layer's tensors, and K_i the columns of gate i:
+The gates are blocks of U columns, in the order that `architecture.GATES` has. With x the input, h
+the last output (zero at first), K, R and b the layer's tensors, and K_i the columns of gate i:
 
     rnn    h' = activation(x K + h R + b)
     lstm   i, f, o = sigmoid(x K + h R + b) and c = tanh(x K + h R + b), each with its columns;
@@ -41,12 +41,9 @@ from chargen.checkpoint.directory import Checkpoint
 from chargen.config import ModelConfig
 from chargen.plain import visible
 
-__all__ = ["FORMAT_VERSION", "GATES", "metadata", "named_weights"]
+__all__ = ["FORMAT_VERSION", "metadata", "named_weights"]
 
 FORMAT_VERSION = 1
-
-GATES = {"rnn": ("h",), "gru": ("z", "r", "h"), "lstm": ("i", "f", "c", "o")}
-"""The gates of each cell, in the order of their columns, by the letters that ONNX uses too."""
 
 
 def named_weights(checkpoint: Checkpoint) -> dict[str, NDArray[np.float32]]:

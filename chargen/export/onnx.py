@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chargen import __version__
-from chargen.checkpoint.architecture import parameter_count
+from chargen.checkpoint.architecture import GATES, parameter_count
 from chargen.checkpoint.directory import Checkpoint
-from chargen.config import ModelConfig
+from chargen.config import LEAKY_RELU_SLOPE, ModelConfig
 from chargen.errors import ChargenError
-from chargen.export.format import GATES, metadata, named_weights
+from chargen.export.format import metadata, named_weights
 from chargen.installation import not_installed
-from chargen.network.cells import LEAKY_RELU_SLOPE, Floats
+from chargen.network.cells import Floats
 
 __all__ = ["to_onnx"]
 

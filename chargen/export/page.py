@@ -16,7 +16,7 @@ import numpy as np
 
 from chargen.checkpoint.architecture import parameter_count, title
 from chargen.checkpoint.directory import Checkpoint, best_of
-from chargen.config import SampleConfig
+from chargen.config import LEAKY_RELU_SLOPE, SampleConfig
 from chargen.data.standard_input import STANDARD_INPUT
 from chargen.errors import CheckpointError
 from chargen.plain import figure, visible
@@ -51,6 +51,7 @@ def to_html(checkpoint: Checkpoint) -> bytes:
         "config": checkpoint.model.to_json(),
         "parameters": parameter_count(checkpoint.model),
         "characters": "".join(checkpoint.vocabulary.characters),
+        "leaky_relu_slope": LEAKY_RELU_SLOPE,
         "sampling": {"length": defaults.length, "temperature": defaults.temperature},
     }
     page = Template(_source("page.html")).substitute(

@@ -7,9 +7,10 @@ import json
 
 from safetensors.numpy import save
 
+from chargen.checkpoint.architecture import GATES
 from chargen.checkpoint.directory import Checkpoint
-from chargen.export.format import GATES, metadata, named_weights
-from chargen.network.cells import LEAKY_RELU_SLOPE
+from chargen.config import LEAKY_RELU_SLOPE
+from chargen.export.format import metadata, named_weights
 
 __all__ = ["to_safetensors"]
 

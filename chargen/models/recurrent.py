@@ -28,7 +28,7 @@ from typing import Any, TypeAlias
 import keras
 import tensorflow as tf
 
-from chargen.config import NumberFormat
+from chargen.config import LEAKY_RELU_SLOPE, NumberFormat
 from chargen.models.dropout import dropped
 from chargen.models.products import (
     compiled,
@@ -48,7 +48,7 @@ SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": lambda y: 1 - y * y,
     "sigmoid": lambda y: y * (1 - y),
     "relu": lambda y: tf.cast(y > 0, y.dtype),
-    "leaky_relu": lambda y: tf.where(y > 0, 1.0, 0.2),  # Keras' negative slope
+    "leaky_relu": lambda y: tf.where(y > 0, 1.0, LEAKY_RELU_SLOPE),
 }
 """For each activation, its derivative as a function of its output y."""
 

@@ -24,11 +24,10 @@ import numpy as np
 from numpy import add, maximum, multiply, subtract, tanh
 from numpy.typing import NDArray
 
-from chargen.config import ModelConfig
+from chargen.config import LEAKY_RELU_SLOPE, ModelConfig
 
 __all__ = [
     "GRU",
-    "LEAKY_RELU_SLOPE",
     "LSTM",
     "RNN",
     "Cell",
@@ -42,8 +41,6 @@ __all__ = [
 Floats = NDArray[np.float32]
 
 CACHE_LINE_BYTES = 64
-LEAKY_RELU_SLOPE = 0.2
-"""The slope that Keras uses."""
 
 # A zero-dimensional array: converting a Python number takes NumPy a third of a microsecond.
 _HALF = np.array(0.5, dtype=np.float32)

@@ -81,7 +81,8 @@ def check_memory(model: ModelConfig, batch_size: int) -> None:
         TrainingError: the machine has less memory than the run needs at the least.
     """
     # Each layer keeps its gates for every time step of every row.
-    layers = model.layers * (2 if model.bidirectional else 1) * GATES[model.cell] * model.units
+    gates = len(GATES[model.cell])
+    layers = model.layers * (2 if model.bidirectional else 1) * gates * model.units
     activations = batch_size * model.window * (layers + model.vocabulary_size)
     needed, there = 4 * (WEIGHT_COPIES * parameter_count(model) + activations), memory_bytes()
     if needed > there:

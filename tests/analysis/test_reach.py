@@ -170,6 +170,20 @@ def test_the_number_of_threads_changes_no_figure():
     assert one.to_json() == three.to_json()
 
 
+def test_fewer_threads_compute_where_passes_are_long():
+    """A row of 65,536 steps takes more than what a pass may, and the threads hold one each."""
+    small, long = made("lstm", units=256), made("lstm", units=1024, window=65_536)
+    passes_at_a_time = reach_module._passes_at_a_time
+    assert passes_at_a_time(small, 300, 4) == 4
+    assert passes_at_a_time(long, 65_536, 4) == 1
+    middle = made("lstm", units=1024)
+    floats = reach_module._floats_of_a_row(middle, 5_000)
+    assert floats > reach_module.TOGETHER_FLOATS
+    together = passes_at_a_time(middle, 5_000, 64)
+    assert 1 <= together < 4
+    assert together * floats <= reach_module.AT_A_TIME_FLOATS
+
+
 def test_what_explodes_beyond_the_largest_number_is_reported_without_one():
     config = made("rnn", activation="leaky_relu", window=90)
     kernel, recurrent_kernel, bias, *dense = random_weights(config)
@@ -227,9 +241,15 @@ def curve(*norms: float) -> LayerReach:
     [
         ((1, 0.1, 0.001, 1e-5), "vanishes", 2, "less than 1 % is left after 2 steps, and each"),
         ((1, 0.5, 0.001, 0.005), "vanishes", 2, "less than 1 % is left after 2 steps."),
-        ((1, 0.001, 0.1, 0.2), "carries", None, "3 steps back it is 20 % of what it is at"),
-        ((2, 2, 3, 4), "carries", None, "carries: 3 steps back it is 2 times what it is at"),
-        ((1, 10, 100, 1000), "explodes", None, "explodes: 3 steps back it is 1e+03 times what"),
+        (
+            (1, 0.001, 0.1, 0.2),
+            "carries",
+            None,
+            "is carried: 3 steps back it is 20 % of what it is at",
+        ),
+        ((2, 2, 3, 4), "carries", None, "is carried: 3 steps back it is 2 times what it is at"),
+        ((1, 10, 100, 1000), "explodes", None, "explodes: 3 steps back it is 1,000 times what"),
+        ((1, 10, 100, 1.2e7), "explodes", None, "explodes: 3 steps back it is 1.2e+07 times what"),
         ((1, 0, 0, 0), "vanishes", 1, "less than 1 % is left after 1 step."),
     ],
 )

@@ -8,10 +8,9 @@ import pytest
 from conftest import make_checkpoint
 
 import chargen
-from chargen.checkpoint.architecture import GATES as NUMBERS
 from chargen.checkpoint.directory import Checkpoint
 from chargen.config import ModelConfig
-from chargen.export.format import GATES, metadata, named_weights
+from chargen.export.format import metadata, named_weights
 
 
 def test_the_metadata_hold_what_a_program_needs(tmp_path: Path):
@@ -59,10 +58,6 @@ def test_names_are_in_the_order_of_the_model(tmp_path: Path):
         "output.kernel": (24, 12),
         "output.bias": (12,),
     }
-
-
-def test_each_gate_has_its_letter():
-    assert {cell: len(gates) for cell, gates in GATES.items()} == NUMBERS
 
 
 @pytest.mark.parametrize("sha256", ["\ud800", "\x1b[2J"])

@@ -99,7 +99,7 @@ const activate = {
   tanh,
   sigmoid,
   relu: (x) => Math.max(x, 0),
-  leaky_relu: (x) => Math.max(x, 0.2 * x), // Keras' slope
+  leaky_relu: (x) => Math.max(x, model.leaky_relu_slope * x),
 }[activation];
 
 /**
