@@ -24,7 +24,10 @@ FORMATS = (".png", ".svg", ".pdf")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Colours that also colour-blind readers tell apart: Okabe and Ito 2008, the lightest left out."""
 INCHES, DOTS_PER_INCH = (8.0, 5.0), 150
+"""The size at which text of 10 points is well read, and 1,200 dots in width, which is sharp on a
+page and on a screen."""
 LEGEND_COLUMNS = 3
+"""So many names of usual length stand side by side in the width."""
 BAND = 0.15
 """How strong the colour is between the quartiles, through which the other curves must show."""
 

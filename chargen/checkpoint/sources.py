@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from chargen.checkpoint.directory import Checkpoint
 from chargen.config import TrainConfig
@@ -17,8 +17,9 @@ from chargen.data.corpus import Corpus, Ids, fingerprint, read_corpus, read_ids
 from chargen.data.standard_input import STANDARD_INPUT
 from chargen.data.text import TextFormat, read_text, split_into_parts
 from chargen.errors import CorpusError, shortened
+from chargen.plain import visible
 
-__all__ = ["Sources", "locate", "relative_to", "text_format_of"]
+__all__ = ["Sources", "locate", "name_of_text", "relative_to", "text_format_of"]
 
 
 def text_format_of(training: TrainConfig) -> TextFormat:
@@ -31,6 +32,14 @@ def relative_to(checkpoint: Path, source: str) -> str:
     if source == STANDARD_INPUT:
         return source
     return Path(os.path.relpath(Path(source).resolve(), checkpoint.resolve())).as_posix()
+
+
+def name_of_text(source: str) -> str:
+    """Return what people call a text: its file's name, without the folders, or standard input.
+
+    The folders are nobody's business where a page or a file is passed on.
+    """
+    return "standard input" if source == STANDARD_INPUT else visible(PurePosixPath(source).name)
 
 
 def locate(checkpoint: Path, recorded: str) -> str:

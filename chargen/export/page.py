@@ -9,13 +9,13 @@ import hashlib
 import html
 import json
 from importlib import resources
-from pathlib import PurePosixPath
 from string import Template
 
 import numpy as np
 
 from chargen.checkpoint.architecture import parameter_count, title
 from chargen.checkpoint.directory import Checkpoint, best_of
+from chargen.checkpoint.sources import name_of_text
 from chargen.config import LEAKY_RELU_SLOPE, SampleConfig
 from chargen.data.standard_input import STANDARD_INPUT
 from chargen.errors import CheckpointError
@@ -54,9 +54,11 @@ def to_html(checkpoint: Checkpoint) -> bytes:
         "leaky_relu_slope": LEAKY_RELU_SLOPE,
         "sampling": {"length": defaults.length, "temperature": defaults.temperature},
     }
+    # "In the manner of standard input" would be of no manner.
+    name = "a text" if set(checkpoint.corpus.texts) == {STANDARD_INPUT} else _name(checkpoint)
     page = Template(_source("page.html")).substitute(
         policy=_policy(style, generator, interface),
-        name=html.escape(_name(checkpoint)),
+        name=html.escape(name),
         temperature=defaults.temperature,
         length=defaults.length,
         facts=_facts(checkpoint),
@@ -118,10 +120,7 @@ def _embedded_weights(checkpoint: Checkpoint) -> str:
 
 def _name(checkpoint: Checkpoint) -> str:
     """Return the names of the texts that a model learned from, without their folders."""
-    texts = [text for text in checkpoint.corpus.texts if text != STANDARD_INPUT]
-    if not texts:
-        return "a text"
-    names = [visible(PurePosixPath(text).name) for text in texts]
+    names = list(map(name_of_text, checkpoint.corpus.texts))
     more = len(names) - MOST_NAMED
     return ", ".join(names[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 

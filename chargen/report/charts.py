@@ -28,7 +28,18 @@ XLINK = "http://www.w3.org/1999/xlink"
 POINTS_PER_INCH = 72
 """Matplotlib's unit of length in a file of SVG is a point."""
 WIDTH = 560
+"""In points. A chart is shown as wide as the page's column, 672 CSS pixels or a fifth more."""
 FONT_SIZE = 12
+"""In points, so that it is shown at 14 pixels, the size of the page's captions."""
+TRAINING_HEIGHT, GRADIENT_HEIGHT, CHARACTER_HEIGHT = 350, 290, 470
+"""In points: room for two charts above each other; half of the width, as curves over steps need;
+and nearly a square beside its legend, as a map has no direction that counts more."""
+MOST_TICKS = 6
+"""Ticks whose labels, of up to seven digits, stand side by side in the width."""
+MOST_RATE_TICKS = 2
+"""Ticks on the learning rate's axis, which is only a fifth as high as the whole."""
+MAP_MARGIN = 0.06
+"""The share of the map that is left at its edges, so that no label is cut off."""
 INK, QUIET, FAINT = "#0a0a01", "#0a0a02", "#0a0a03"
 SERIES = ("#0a0a11", "#0a0a12", "#0a0a13", "#0a0a14", "#0a0a15", "#0a0a16")
 VARIABLES = {INK: "--ink", QUIET: "--quiet", FAINT: "--faint"} | {
@@ -65,6 +76,10 @@ STYLE: dict[Any, Any] = {
 LETTERS_APART = 15
 """The least distance between the labels of two characters, in points: about a letter's size."""
 SUPERSCRIPTS = str.maketrans("-0123456789", "\N{SUPERSCRIPT MINUS}⁰¹²³⁴⁵⁶⁷⁸⁹")
+GOLDEN_ANGLE = 2.4
+"""In radians, nearly: turned by it again and again, no two of many directions are alike."""
+NUDGE = 0.01
+"""In points: too little to see, and enough to give a direction."""
 PUSHES = 60
 """Rounds in which labels that are too close are pushed apart."""
 
@@ -88,7 +103,7 @@ def training_chart(
         best_step: the evaluation to mark, or None.
         label: what a screen reader says of the chart.
     """
-    with _figure(350) as figure:
+    with _figure(TRAINING_HEIGHT) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
         x = np.array(steps, np.float64)
         curves = [("learned from", train_bits), ("held out", held_out_bits)]
@@ -108,8 +123,8 @@ def training_chart(
         lower.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         lower.set_xlabel("steps")
         lower.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        _limit_ticks(upper, 6, 6)
-        _limit_ticks(lower, 6, 2)
+        _limit_ticks(upper, MOST_TICKS, MOST_TICKS)
+        _limit_ticks(lower, MOST_TICKS, MOST_RATE_TICKS)
         return _drawn(figure, "curves", label)
 
 
@@ -127,7 +142,7 @@ def gradient_chart(
         norms: (K,) for each curve; what is 0 or not finite is left out.
         label: what a screen reader says of the chart.
     """
-    with _figure(290) as figure:
+    with _figure(GRADIENT_HEIGHT) as figure:
         axes = figure.subplots()
         for index, (name, values) in enumerate(zip(names, norms, strict=True)):
             y = np.where(np.isfinite(values) & (np.asarray(values) > 0), values, np.nan)
@@ -163,11 +178,11 @@ def character_chart(
         label: what a screen reader says of the chart.
     """
     colours = dict(zip(every_kind, SERIES, strict=False))
-    with _figure(470) as figure:
+    with _figure(CHARACTER_HEIGHT) as figure:
         axes = figure.subplots()
         axes.set_aspect("equal", adjustable="datalim")
         axes.plot(points[:, 0], points[:, 1], linestyle="none")  # so that the limits hold them all
-        axes.margins(0.06)
+        axes.margins(MAP_MARGIN)
         axes.set_xlabel(f"first axis, {100 * shares[0]:.0f} % of the variance")
         axes.set_ylabel(f"second axis, {100 * shares[1]:.0f} %")
         axes.tick_params(labelbottom=False, labelleft=False, length=0)
@@ -199,8 +214,8 @@ def _apart(points: NDArray[np.floating]) -> NDArray[np.floating]:
     """Push points (n, 2) apart that are closer than `LETTERS_APART`."""
     points = np.array(points, np.float64)
     # A little of a spiral, so that points in one place have a direction to part in.
-    angles = 2.4 * np.arange(len(points))
-    points += 0.01 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    angles = GOLDEN_ANGLE * np.arange(len(points))
+    points += NUDGE * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     for _ in range(PUSHES):
         between = points[:, None] - points
         distances = np.hypot(between[..., 0], between[..., 1])

@@ -30,8 +30,8 @@ from chargen.analysis.units import (
 )
 from chargen.checkpoint.architecture import parameter_count, title
 from chargen.checkpoint.directory import best_of
+from chargen.checkpoint.sources import name_of_text
 from chargen.config import ModelConfig
-from chargen.data.standard_input import STANDARD_INPUT
 from chargen.errors import CorpusError, OptionError
 from chargen.model import Model
 from chargen.network.cells import Floats
@@ -57,6 +57,7 @@ TEMPERATURES = (0.4, 0.8, 1.0, 1.3)
 SAMPLE_LENGTH = 320
 """Characters written at each temperature: a short paragraph."""
 SAMPLES_OVER_TIME = 5
+"""Samples from the run that are shown: the first, the last, and enough between to see a change."""
 LONGEST_SAMPLE = 400
 """Characters of a sample from the run that are shown."""
 MOST_FOLLOWERS = 12
@@ -73,6 +74,7 @@ FEWEST_MAPPED = 3
 FEWEST_POINTS = 2
 """Evaluations that make a curve."""
 MOST_TEXTS = 5
+"""Texts that are named, which take about a line; a corpus may have thousands."""
 MOST_CURVES = 6
 """Layers whose gradients are shown: as many as there are colours."""
 KINDS = ("small letter", "capital letter", "other letter", "digit", "space or mark")
@@ -174,7 +176,7 @@ def _about(model: Model, material: Material) -> dict[str, Any]:
     corpus, training = checkpoint.corpus, checkpoint.training
     best = best_of(list(map(dict, material.history)))
     parameters = parameter_count(config)
-    named = [_file_name(text) for text in corpus.texts[:MOST_TEXTS]]
+    named = [name_of_text(text) for text in corpus.texts[:MOST_TEXTS]]
     if len(corpus.texts) > MOST_TEXTS:
         named.append(f"{len(corpus.texts) - MOST_TEXTS:,} more")
     reads = (
@@ -204,11 +206,6 @@ def _about(model: Model, material: Material) -> dict[str, Any]:
         "best": best,
         "facts": [(name, visible(value)) for name, value in facts],
     }
-
-
-def _file_name(source: str) -> str:
-    """Return what a text is called, without the folders, which are nobody's business."""
-    return "standard input" if source == STANDARD_INPUT else visible(source.rpartition("/")[2])
 
 
 def _in_words(config: ModelConfig) -> str:
@@ -310,7 +307,7 @@ def _written(text: str) -> str:
 def _text(material: Material) -> dict[str, str]:
     return {
         "origin": material.origin,
-        "name": _file_name(material.name),
+        "name": name_of_text(material.name),
     }
 
 

@@ -6,9 +6,17 @@ from pathlib import Path
 import pytest
 from conftest import make_checkpoint
 
-from chargen.checkpoint.sources import Sources, locate, relative_to
+from chargen.checkpoint.sources import Sources, locate, name_of_text, relative_to
 from chargen.data.corpus import fingerprint, read_corpus
 from chargen.errors import CorpusError
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("-", "standard input"), ("../a/b.txt", "b.txt"), ("/home/me/c\x1b", "c\\x1b")],
+)
+def test_a_text_is_called_by_its_file_without_folders(source: str, name: str):
+    assert name_of_text(source) == name
 
 
 def test_the_text_of_a_run_is_read_again_and_must_be_the_same(tmp_path: Path):

@@ -109,7 +109,7 @@ def test_gradients_that_vanish_are_left_out():
     norms = np.array([1.0, 0.1, 0.0, np.inf, np.nan])
     drawn = gradient_chart(["one"], np.arange(5), [norms], "x")
     assert not {"nan", "inf"} & set(re.findall(r"[a-z]+", drawn.lower()))
-    assert {"norm of the gradient", "10⁰", "10⁻¹"} <= set(texts(drawn))
+    assert {"norm of the derivative", "10⁰", "10⁻¹"} <= set(texts(drawn))
 
 
 @pytest.mark.parametrize("name", ["字", "😀", "א", "$", "\\", "<", "&", "^", "_", "%", "◌́"])
