@@ -1,11 +1,13 @@
 """What to ask pip for where a package is missing that only some commands need."""
 
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
 from typing import Literal
 
 from chargen.errors import ChargenError
 
-__all__ = ["distribution_name", "not_installed"]
+__all__ = ["distribution_name", "require"]
 
 
 def distribution_name() -> Literal["chargen", "chargen-light"]:
@@ -17,15 +19,20 @@ def distribution_name() -> Literal["chargen", "chargen-light"]:
     return "chargen-light"
 
 
-def not_installed(purpose: str, library: str, extra: str) -> ChargenError:
-    """Return the error to raise where a library of an extra is missing.
+def require(purpose: str, libraries: Sequence[str], extra: str) -> None:
+    """Refuse to do what needs a library of an extra that is not installed.
 
     Args:
-        purpose: what needs the library, such as "export to ONNX".
-        library: the library.
-        extra: the optional dependencies that it belongs to.
+        purpose: what needs the libraries, such as "export to ONNX".
+        libraries: the names by which they are imported.
+        extra: the optional dependencies that they belong to.
+
+    Raises:
+        ChargenError: one of them is not installed.
     """
-    return ChargenError(
-        f"{purpose} needs {library}, which this installation does not have; install it with: "
-        f"pip install '{distribution_name()}[{extra}]'"
-    )
+    for library in libraries:
+        if find_spec(library) is None:
+            raise ChargenError(
+                f"{purpose} needs {library}, which this installation does not have; install it "
+                f"with: pip install '{distribution_name()}[{extra}]'"
+            )

@@ -8,9 +8,14 @@ from pathlib import Path
 from conftest import ROOT
 
 CODE = """
-from chargen.installation import distribution_name, not_installed
+from chargen.errors import ChargenError
+from chargen.installation import distribution_name, require
 print(distribution_name())
-print(not_installed("a page", "jinja2", "report"))
+require("a page", ["json"], "report")
+try:
+    require("a page", ["json", "nothing_of_this_name"], "report")
+except ChargenError as error:
+    print(error)
 """
 
 
@@ -28,6 +33,6 @@ def test_where_the_light_one_is_installed_its_name_is_given(tmp_path: Path):
     )
     assert result.stdout.splitlines() == [
         "chargen-light",
-        "a page needs jinja2, which this installation does not have; install it with: "
+        "a page needs nothing_of_this_name, which this installation does not have; install it with: "
         "pip install 'chargen-light[report]'",
     ]

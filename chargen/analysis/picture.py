@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from chargen.analysis.reach import LayerReach
 from chargen.checkpoint.atomic import replace_file
 from chargen.errors import OptionError
-from chargen.installation import not_installed
+from chargen.installation import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,8 +60,7 @@ def check_picture(path: Path) -> None:
     """
     if path.suffix.lower() not in FORMATS:
         raise OptionError(f"--output must end in {', '.join(FORMATS)}; found {str(path)!r}")
-    if find_spec("matplotlib") is None:
-        raise not_installed("drawing a picture", "matplotlib", "report")
+    require("drawing a picture", ["matplotlib"], "report")
 
 
 def draw_reach(curves: Sequence[ReachCurve], path: Path) -> None:

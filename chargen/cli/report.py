@@ -114,8 +114,9 @@ def command(
     other file and no network.
     """
     from chargen.checkpoint.atomic import write_file
+    from chargen.installation import require
 
-    _check_libraries()
+    require("a report", LIBRARIES, "report")
     if text is None:
         refuse_unread(context, ("encoding",), "--text; give one with it")
     random_seed = check_random_seed(random_seed)
@@ -150,17 +151,6 @@ def command(
     # The name of a file may hold bytes that are not text.
     write_file(path, page.encode("utf-8", "backslashreplace"))
     click.echo(output)
-
-
-def _check_libraries() -> None:
-    """Refuse to write a report, before anything is read, if a library is not installed."""
-    from importlib.util import find_spec
-
-    from chargen.installation import not_installed
-
-    for library in LIBRARIES:
-        if find_spec(library) is None:
-            raise not_installed("a report", library, "report")
 
 
 def _given_text(name: str, how: "TextFormat", most: int | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from chargen.checkpoint.directory import Checkpoint
 from chargen.config import LEAKY_RELU_SLOPE, ModelConfig
 from chargen.errors import ChargenError
 from chargen.export.format import metadata, named_weights
-from chargen.installation import not_installed
+from chargen.installation import require
 from chargen.network.cells import Floats
 
 __all__ = ["to_onnx"]
@@ -47,10 +47,9 @@ def to_onnx(checkpoint: Checkpoint) -> bytes:
         CheckpointError: `model.keras` is missing or damaged.
         ChargenError: the package onnx is not installed, or the model is too large for ONNX.
     """
-    try:
-        from onnx import helper
-    except ImportError:
-        raise not_installed("export to ONNX", "onnx", "onnx") from None
+    require("export to ONNX", ["onnx"], "onnx")
+    from onnx import helper
+
     config = checkpoint.model
     size = 4 * parameter_count(config)  # float32
     if size > MOST_BYTES:

@@ -11,13 +11,12 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from chargen.errors import OptionError, TrainingError
-from chargen.installation import not_installed
+from chargen.installation import require
 from chargen.plain import NATS_PER_BIT, harmless
 from chargen.training.events import Evaluated, Event, Progressed, Recovered, Started
 from chargen.training.lock import remove_empty
@@ -47,8 +46,7 @@ class TensorBoardFiles:
     """
 
     def __init__(self, path: str | os.PathLike[str], note: Callable[[str], None]) -> None:
-        if find_spec("tensorboard") is None:
-            raise not_installed("--tensorboard", "TensorBoard", "tensorboard")
+        require("--tensorboard", ["tensorboard"], "tensorboard")
         if not os.fspath(path) or "\0" in os.fspath(path):
             raise OptionError(f"--tensorboard must name a directory; found {os.fspath(path)!r}")
         self._folder, self._note = Path(path), note
