@@ -13,7 +13,7 @@ from chargen.installation import distribution_name, require
 print(distribution_name())
 require("a page", ["json"], "report")
 try:
-    require("a page", ["json", "nothing_of_this_name"], "report")
+    require("a page", ["json", "nosuchmodule"], "report")
 except ChargenError as error:
     print(error)
 """
@@ -33,6 +33,6 @@ def test_where_the_light_one_is_installed_its_name_is_given(tmp_path: Path):
     )
     assert result.stdout.splitlines() == [
         "chargen-light",
-        "a page needs nothing_of_this_name, which this installation does not have; install it with: "
+        "a page needs nosuchmodule, which this installation does not have; install it with: "
         "pip install 'chargen-light[report]'",
     ]
