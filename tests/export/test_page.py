@@ -331,8 +331,9 @@ def test_a_page_says_what_it_is(tmp_path: Path, browser: Any):
     )
     with opened(browser, page_of(dataclasses.replace(checkpoint, corpus=corpus))) as page:
         shown = page.locator("body").inner_text()
-        assert page.title() == "In the manner of A <b>&amp; \\x1b tale.txt, x.gz"
-    assert "A <b>&amp; \\x1b tale.txt, x.gz, 9 characters, 12 distinct" in shown
+        assert page.title() == "In the manner of A <b>&amp; \\x1b tale.txt, standard input, x.gz"
+    names = "A <b>&amp; \\x1b tale.txt, standard input, x.gz"
+    assert f"{names}, 9 characters, 12 distinct" in shown
     assert "GRU 2x12, embedding 3" in shown
     assert f"{parameter_count(checkpoint.model):,}" in shown
     assert "secret" not in shown
