@@ -9,12 +9,11 @@ import click
 from chargen.cli.options import (
     Command,
     complete_checkpoint,
-    complete_file,
     find_checkpoint,
     option,
     quiet_option,
 )
-from chargen.cli.outputs import check_output
+from chargen.cli.outputs import check_output, output_options
 from chargen.errors import ChargenError, OptionError
 from chargen.plain import counted
 
@@ -35,21 +34,7 @@ STANDARD_OUTPUT = "-"
     epilog="Example: chargen export checkpoints/poems -o poems.html",
 )
 @click.argument("checkpoint", required=False, metavar="[DIR]", shell_complete=complete_checkpoint)
-@option(
-    "-o",
-    "--output",
-    required=True,
-    group="where",
-    metavar="FILE",
-    shell_complete=complete_file,
-    help="The file to write, or - for standard output.",
-)
-@option(
-    "--force",
-    is_flag=True,
-    group="where",
-    help="Replace FILE if it is there.",
-)
+@output_options("The file to write, or - for standard output.", required=True)
 @option(
     "--format",
     "given_format",

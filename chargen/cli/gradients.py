@@ -24,7 +24,7 @@ from chargen.cli.options import (
     threads_option,
     was_given,
 )
-from chargen.cli.outputs import check_output
+from chargen.cli.outputs import check_output, output_options
 from chargen.cli.reach_page import Found, of_layer, page
 from chargen.cli.subjects import NamedText, Subject, of_checkpoint, untrained
 from chargen.config import (
@@ -87,15 +87,7 @@ def complete_network(
     default_words="1",
     help="Which layer to show, from 1, the lowest; --json has all of them.",
 )
-@option(
-    "-o",
-    "--output",
-    group="output",
-    metavar="FILE",
-    shell_complete=complete_file,
-    help="Draw a picture too: a file that ends in .png, .svg or .pdf.",
-)
-@option("--force", is_flag=True, group="output", help="Replace the picture that is there.")
+@output_options("Draw a picture too: a file that ends in .png, .svg or .pdf.")
 @json_option
 @quiet_option
 @threads_option

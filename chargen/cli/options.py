@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Command",
+    "Decorated",
     "GroupedOption",
     "ShareOrFile",
     "checkpoint_option",

@@ -1,11 +1,38 @@
-"""Where a command may write a file."""
+"""The file that a command writes: its options, and where it may be."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from chargen.cli.options import Decorated, complete_file, option
 from chargen.errors import ChargenError, OptionError
 
-__all__ = ["check_output"]
+__all__ = ["check_output", "output_options"]
+
+
+def output_options(what: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
+    """Make `-o/--output` and `--force`; `check_output` gives the path.
+
+    Args:
+        what: the help of `--output`.
+        **attributes: more of `option`'s for it, such as a default.
+    """
+
+    def add(command: Decorated) -> Decorated:
+        force = option("--force", is_flag=True, group="where", help="Replace FILE if it is there.")
+        output = option(
+            "-o",
+            "--output",
+            group="where",
+            metavar="FILE",
+            shell_complete=complete_file,
+            help=what,
+            **attributes,
+        )
+        return output(force(command))
+
+    return add
 
 
 def check_output(output: str, *, force: bool) -> Path:

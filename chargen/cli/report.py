@@ -17,7 +17,7 @@ from chargen.cli.options import (
     text_format,
     threads_option,
 )
-from chargen.cli.outputs import check_output
+from chargen.cli.outputs import check_output, output_options
 from chargen.config import check_random_seed
 from chargen.errors import CorpusError, OptionError
 from chargen.plain import visible
@@ -45,17 +45,7 @@ be shown: longer than a line of most texts."""
     epilog="Example: chargen report checkpoints/poems -o poems.html",
 )
 @click.argument("checkpoint", required=False, metavar="[DIR]", shell_complete=complete_checkpoint)
-@option(
-    "-o",
-    "--output",
-    default=PAGE,
-    group="where",
-    metavar="FILE",
-    default_words=PAGE,
-    shell_complete=complete_file,
-    help="The file to write.",
-)
-@option("--force", is_flag=True, group="where", help="Replace the file that is there.")
+@output_options("The file to write.", default=PAGE, default_words=PAGE)
 @option(
     "--text",
     group="text",
