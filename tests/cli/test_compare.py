@@ -109,6 +109,7 @@ def test_the_table_has_a_row_for_each_network_the_best_first(tmp_path: Path):
 def test_the_best_is_the_run_with_the_fewest_bits(tmp_path: Path):
     made(tmp_path, {"rnn": [3.0, 3.1], "gru": [None, 1.5]})
     result = run_here(tmp_path, "compare", "--resume", "-o", "ck")
+    assert result.returncode == 0, result.stderr.decode()
     assert result.stderr == b"write text with the best: chargen sample -c ck/gru-seed1\n"
     shutil.rmtree(tmp_path / "ck")
     made(tmp_path, {"rnn": [None], "gru": [None]})

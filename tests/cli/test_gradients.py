@@ -234,7 +234,8 @@ def test_a_run_is_shown_before_and_after_its_training(tutorial: Path, run: Run, 
 def test_a_text_is_answered_with_untrained_networks_of_each_cell(run: Run, tmp_path: Path):
     options = ["--units", "8", "--window", "6", "--random-seed", "3", "--activation", "relu"]
     result = run("gradients", "-", *options, "--steps", "9", "--json", stdin=TEXT.encode())
-    assert (result.returncode, result.stderr) == (0, b"")
+    assert result.returncode == 0, result.stderr.decode()
+    assert result.stderr == b""
     found = json.loads(result.stdout)["networks"]
     assert [each["name"] for each in found] == ["rnn untrained", "lstm untrained", "gru untrained"]
     assert [each["model"]["activation"] for each in found] == ["relu", "tanh", "tanh"]
