@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import plotille
 
-__all__ = ["COLOURS", "Curve", "draw", "plot_width"]
+__all__ = ["COLOURS", "FEWEST_POINTS", "Curve", "draw", "plot_width"]
 
 HEIGHT = 10
 """Lines of a plot, unless others are asked for: half of a small terminal."""
@@ -16,6 +16,8 @@ AXIS_WIDTH = 24
 """Columns that the axes take beside the plot."""
 LEAST_WIDTH, MOST_WIDTH = 20, 80
 """Columns that a plot may have; on a wider terminal it would only be flatter."""
+FEWEST_POINTS = 2
+"""The fewest points that make a curve."""
 MARGIN, LEAST_RANGE = 0.05, 0.01
 """What is left free above and below the curves: a share of their range, or so much."""
 FINE = 1

@@ -45,7 +45,7 @@ def expected(model: LanguageModel, text: str, count: int) -> Expected:
     vocabulary = model.vocabulary
     ids = vocabulary.encode(text)
     unknown = np.asarray(ids == vocabulary.unknown)
-    read = ~unknown if vocabulary.replacement is None else np.ones(len(ids), np.bool_)
+    read = ids < len(vocabulary)
     start = np.array(vocabulary.start_of_text, np.intp)
     inputs = np.concatenate([start, ids[read].astype(np.intp)])
     # How many characters were read before each one: its prediction is the row after the last.

@@ -206,9 +206,8 @@ def what_units_follow(model: LanguageModel, text: str) -> Findings | None:
     """
     vocabulary = model.vocabulary
     ids = vocabulary.encode(text)
-    if vocabulary.replacement is None:
-        known = ids < len(vocabulary)
-        ids, text = ids[known], "".join(c for c, k in zip(text, known, strict=True) if k)
+    known = ids < len(vocabulary)
+    ids, text = ids[known], "".join(c for c, k in zip(text, known, strict=True) if k)
     if len(ids) < FEWEST_CHARACTERS:
         return None
     most = characters_read(model.config)

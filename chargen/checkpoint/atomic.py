@@ -8,7 +8,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["remove_temporary", "replace_directory", "replace_file", "write_file"]
+__all__ = [
+    "remove_temporary",
+    "replace_directory",
+    "replace_file",
+    "try_to_write",
+    "write_file",
+]
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 """Constants of Linux' `renameat2`, which Python does not offer."""
@@ -47,6 +53,17 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
     except OSError as error:
         # On a full disk there is no file name in it, and otherwise that of the temporary file.
         raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+
+
+def try_to_write(folder: Path) -> None:
+    """Write a file into a directory and remove it again, to find out whether that is possible.
+
+    Raises:
+        OSError: it is not.
+    """
+    trial = folder / f".chargen-trial.{os.getpid()}"
+    trial.write_bytes(b"")
+    trial.unlink()
 
 
 def remove_temporary(folder: Path, names: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ objects are built.
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from chargen.checkpoint.atomic import write_file
 from chargen.config import DEFAULT_FOLDER, ModelConfig, Newlines, TrainConfig
 from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, OptionError, reason_of, shortened
+from chargen.plain import NATS_PER_BIT
 
 __all__ = [
     "CONFIG",
@@ -41,8 +42,10 @@ __all__ = [
     "Checkpoint",
     "CorpusRecord",
     "best_of",
+    "bits_of",
     "find_checkpoints",
     "newest_checkpoint",
+    "train_bits_of",
 ]
 
 FORMAT = 1
@@ -206,6 +209,21 @@ class Checkpoint:
 def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """Return the last evaluation that saved the best weights, or None before the first."""
     return next((line for line in reversed(history) if line.get("best")), None)
+
+
+def train_bits_of(line: Mapping[str, Any]) -> float | None:
+    """Return the bits per character of the training text; None where a run diverged."""
+    nats: float | None = line["train_nats"]
+    return None if nats is None else nats / NATS_PER_BIT
+
+
+def bits_of(line: Mapping[str, Any]) -> float | None:
+    """Return what a line of a history is judged by: the bits per held-out character.
+
+    If nothing is held out, they are those of the text that is learned from.
+    """
+    held_out: float | None = line["validation_bits"]
+    return train_bits_of(line) if held_out is None else held_out
 
 
 def find_checkpoints(folder: Path) -> list[Path]:

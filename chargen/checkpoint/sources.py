@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from chargen.checkpoint.directory import Checkpoint
@@ -115,13 +116,18 @@ class Sources:
         """
         return corpus.split(self._validation, text_format_of(self._training))
 
+    @cached_property
+    def _recorded_corpus(self) -> Corpus:
+        """The text from where it was, which takes long to read."""
+        return self.corpus()
+
     def train_ids(self) -> Ids:
         """Read the text that the run was trained on again, from where it was.
 
         Raises:
             CorpusError: the text is missing or a different one.
         """
-        corpus, validation = self.corpus(), self._validation
+        corpus, validation = self._recorded_corpus, self._validation
         return corpus.ids if isinstance(validation, str) else corpus.split(validation)[0]
 
     def held_out_ids(self) -> Ids:
@@ -134,7 +140,7 @@ class Sources:
             raise CorpusError(f"the run in {self._path} held nothing out; name a TEXT to score")
         validation = self._validation
         if not isinstance(validation, str):
-            return self.corpus().split(validation)[1]
+            return self._recorded_corpus.split(validation)[1]
         self._check_named([validation])
         ids = read_ids([validation], self._vocabulary, text_format_of(self._training))
         if fingerprint(ids) != self._record.validation_sha256:

@@ -34,8 +34,6 @@ __all__ = ["command"]
 
 MOST_CURVES = 6
 """As many as have a colour and a marker of their own."""
-FEWEST_POINTS = 2
-"""Evaluations that make a curve."""
 ENOUGH_SEEDS = 3
 """The fewest random seeds that tell something of chance."""
 
@@ -227,8 +225,8 @@ def _bits(network: "Contender") -> str:
 
 def _curves(comparison: "Comparison", networks: Sequence["Contender"]) -> str:
     """Return a plot of the bits of each network's first run, by what all have the same of."""
-    from chargen.plot import Curve, draw, plot_width
-    from chargen.training.comparison import bits_of
+    from chargen.checkpoint.directory import bits_of
+    from chargen.plot import FEWEST_POINTS, Curve, draw, plot_width
 
     across = "epoch" if comparison.question.budget is None else "seconds"
     curves = []

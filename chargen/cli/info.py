@@ -12,7 +12,7 @@ from chargen.cli.options import (
     json_option,
     quiet_option,
 )
-from chargen.plain import NATS_PER_BIT, figure, table, visible
+from chargen.plain import figure, table, visible
 
 if TYPE_CHECKING:
     from chargen.checkpoint.architecture import LayerDescription
@@ -26,8 +26,6 @@ RECENT = 5
 MOST_TEXTS = 5
 SHOWN_ABOVE = ("vocabulary_size", "cell", "layers", "units", "bidirectional")
 """Fields of the configuration that are shown with the layers and the text."""
-FEWEST_POINTS = 2
-"""Evaluations that make a curve."""
 
 
 @click.command(
@@ -129,6 +127,8 @@ def _settings(config: "Config") -> list[tuple[str, str]]:
 
 
 def _history(history: list[dict[str, Any]]) -> str:
+    from chargen.checkpoint.directory import train_bits_of
+
     if not history:
         return "not evaluated yet"
     rows = [("step", "epoch", "seconds", "train bits", "held-out bits", "accuracy", "best")]
@@ -138,7 +138,7 @@ def _history(history: list[dict[str, Any]]) -> str:
                 figure(line["step"]),
                 figure(line["epoch"], 2),
                 figure(line["seconds"], 1),
-                figure(_train_bits(line)),
+                figure(train_bits_of(line)),
                 figure(line["validation_bits"]),
                 figure(line["validation_accuracy"] or line["train_accuracy"]),
                 "*" if line["best"] else "",
@@ -154,20 +154,16 @@ def _curve(history: list[dict[str, Any]]) -> str:
 
     The bits are those of the held-out text, or of the training text if nothing is held out.
     """
-    from chargen.plot import Curve, draw, plot_width
+    from chargen.checkpoint.directory import train_bits_of
+    from chargen.plot import FEWEST_POINTS, Curve, draw, plot_width
 
     held_out = [(line["epoch"], line["validation_bits"]) for line in history]
     points = [point for point in held_out if point[1] is not None]
     name = "held-out bits"
     if not points:
-        points = [(line["epoch"], _train_bits(line)) for line in history]
+        points = [(line["epoch"], train_bits_of(line)) for line in history]
         name = "train bits"
     points = [(epoch, bits) for epoch, bits in points if bits is not None]
     if len(points) < FEWEST_POINTS:
         return ""
     return draw([Curve(name, *zip(*points, strict=True))], "epoch", name, width=plot_width())
-
-
-def _train_bits(line: dict[str, Any]) -> float | None:
-    nats = line["train_nats"]
-    return None if nats is None else nats / NATS_PER_BIT

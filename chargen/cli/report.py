@@ -23,6 +23,7 @@ from chargen.errors import CorpusError, OptionError
 from chargen.plain import visible
 
 if TYPE_CHECKING:
+    from chargen.checkpoint.sources import Sources
     from chargen.data.text import TextFormat
     from chargen.model import Model
 
@@ -113,6 +114,7 @@ def command(
     path = check_output(output, force=force)
 
     from chargen.analysis.units import FEWEST_CHARACTERS
+    from chargen.checkpoint.sources import Sources
     from chargen.model import load
     from chargen.report.excerpt import MOST_SHOWN
     from chargen.report.page import Material, to_html, wanted_characters
@@ -127,14 +129,15 @@ def command(
 
     most = None if baselines else wanted_characters(model, length) + FAR_ENOUGH
     how = text_format(encoding, model.checkpoint.newlines, None, quiet=quiet)
-    found = _own_text(model, most, note) if text is None else _given_text(text, how, most)
+    sources = Sources(model.checkpoint)
+    found = _own_text(model, sources, most, note) if text is None else _given_text(text, how, most)
     if baselines:
         note("computing the baselines")
-        found["baselines"] = _baselines(model, found)
+        found["baselines"] = _baselines(model, sources, found)
     if found["origin"] == "held out" and not isinstance(model.checkpoint.training.validation, str):
         found["text"] = _from_a_line(found["text"])  # it is cut out of another
     if len(found["text"]) < length + FEWEST_CHARACTERS and found["origin"] != "training":
-        found["elsewhere"] = _end_of_training(model)
+        found["elsewhere"] = _end_of_training(model, sources)
     history = model.checkpoint.history_if_any()
     material = Material(history=history, length=length, random_seed=random_seed, **found)
     page = to_html(model, material, note)
@@ -153,12 +156,12 @@ def _given_text(name: str, how: "TextFormat", most: int | None) -> dict[str, Any
     return {"text": text, "origin": "given", "name": name}
 
 
-def _own_text(model: "Model", most: int | None, note: Callable[[str], None]) -> dict[str, Any]:
+def _own_text(
+    model: "Model", sources: "Sources", most: int | None, note: Callable[[str], None]
+) -> dict[str, Any]:
     """Return the text that was held out, or else that of the training, as fields of `Material`."""
-    from chargen.checkpoint.sources import Sources
     from chargen.scoring.score import PART
 
-    sources = Sources(model.checkpoint)
     held_out = model.checkpoint.corpus.validation_characters > 0
     try:
         if not held_out:
@@ -187,22 +190,22 @@ def _from_a_line(text: str) -> str:
     return text[end + 1 :].lstrip("\n") or text
 
 
-def _end_of_training(model: "Model") -> str:
+def _end_of_training(model: "Model", sources: "Sources") -> str:
     """Return the end of the text that was learned from, or nothing if that is gone."""
     from chargen.analysis.units import characters_read
-    from chargen.checkpoint.sources import Sources
 
     try:
-        ids = Sources(model.checkpoint).train_ids()
+        ids = sources.train_ids()
     except CorpusError:
         return ""
     return model.vocabulary.decode(ids[-characters_read(model.config) :])
 
 
-def _baselines(model: "Model", found: Mapping[str, Any]) -> list[tuple[str, float]]:
+def _baselines(
+    model: "Model", sources: "Sources", found: Mapping[str, Any]
+) -> list[tuple[str, float]]:
     """Return the model and the baselines, with their bits per character of the text."""
     from chargen.checkpoint.architecture import title
-    from chargen.checkpoint.sources import Sources
     from chargen.scoring.baselines import MOST_TRAINING, baseline_bits, compared
     from chargen.scoring.score import score_ids
 
@@ -211,7 +214,7 @@ def _baselines(model: "Model", found: Mapping[str, Any]) -> list[tuple[str, floa
             "--baselines needs a text that the model did not learn from, and there is none; name "
             "one with --text"
         )
-    train = Sources(model.checkpoint).train_ids()[-MOST_TRAINING:]
+    train = sources.train_ids()[-MOST_TRAINING:]
     others = baseline_bits(train, found["text"], model.vocabulary)
     bits = score_ids(model, model.vocabulary.encode(found["text"])).bits_per_character
     return compared(others, f"this model: {title(model.config)}", bits)

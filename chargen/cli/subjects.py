@@ -12,6 +12,7 @@ from chargen.plain import counted
 if TYPE_CHECKING:
     from chargen.analysis.backpropagation import Floats
     from chargen.checkpoint.directory import Checkpoint
+    from chargen.checkpoint.sources import Sources
     from chargen.data.text import TextFormat
     from chargen.data.vocabulary import Ids
 
@@ -96,8 +97,8 @@ def of_checkpoint(
     from chargen.checkpoint.sources import Sources
     from chargen.training.start import initial_weights
 
-    weights = checkpoint.weights()
-    ids = _known(_ids(checkpoint, text, how), checkpoint, note)
+    weights, sources = checkpoint.weights(), Sources(checkpoint)
+    ids = _known(_ids(checkpoint, sources, text, how), checkpoint, note)
     most_steps(checkpoint.model, len(ids))  # refuses a text, before drawing weights takes seconds
     after = Subject(
         f"{name} after",
@@ -109,7 +110,7 @@ def of_checkpoint(
         ids,
     )
     try:
-        train_ids = Sources(checkpoint).train_ids()
+        train_ids = sources.train_ids()
     except CorpusError:
         train_ids = None
     before = None
@@ -122,13 +123,12 @@ def of_checkpoint(
     yield after
 
 
-def _ids(checkpoint: "Checkpoint", text: NamedText | None, how: "TextFormat") -> "Ids":
+def _ids(
+    checkpoint: "Checkpoint", sources: "Sources", text: NamedText | None, how: "TextFormat"
+) -> "Ids":
     """Return the text that a network reads: the one that was named, or one of its run."""
-    from chargen.checkpoint.sources import Sources
-
     if text is not None:
         return checkpoint.vocabulary.encode(text.read(how))
-    sources = Sources(checkpoint)
     try:
         held_out = checkpoint.corpus.validation_characters
         return sources.held_out_ids() if held_out else sources.train_ids()

@@ -6,6 +6,7 @@ every script but its own. All text in it is escaped by Jinja2.
 
 import base64
 import hashlib
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -29,13 +30,14 @@ from chargen.analysis.units import (
     what_units_follow,
 )
 from chargen.checkpoint.architecture import parameter_count, title
-from chargen.checkpoint.directory import best_of
+from chargen.checkpoint.directory import best_of, bits_of, train_bits_of
 from chargen.checkpoint.sources import name_of_text
 from chargen.config import ModelConfig
 from chargen.errors import CorpusError, OptionError
 from chargen.model import Model
 from chargen.network.cells import Floats
 from chargen.plain import figure, harmless, visible
+from chargen.plot import FEWEST_POINTS
 from chargen.report.charts import character_chart, gradient_chart, training_chart
 from chargen.report.excerpt import (
     activation_classes,
@@ -71,8 +73,6 @@ MOST_MAPPED = 120
 """The most characters on the map; more would cover each other."""
 FEWEST_MAPPED = 3
 """The fewest characters that make a map."""
-FEWEST_POINTS = 2
-"""Evaluations that make a curve."""
 MOST_TEXTS = 5
 """Texts that are named, which take about a line; a corpus may have thousands."""
 MOST_CURVES = 6
@@ -99,7 +99,7 @@ class Material:
         random_seed: what the texts at several temperatures are drawn with.
     """
 
-    history: Sequence[Mapping[str, Any]] = ()
+    history: Sequence[dict[str, Any]] = ()
     text: str = ""
     origin: Origin = "held out"
     name: str = ""
@@ -141,9 +141,10 @@ def to_html(model: Model, material: Material, note: Callable[[str], None] = lamb
     note("looking for what units follow")
     parts["units"], data["units"] = _units(model, material, shown)
     note("looking at how far gradients reach")
-    parts["reach"] = _reach(model, material)
+    weights = model.checkpoint.weights()
+    parts["reach"] = _reach(model, material, weights)
     note("drawing")
-    parts["map"] = _map(model, material)
+    parts["map"] = _map(model, material, weights[0])
     return _rendered(parts, data)
 
 
@@ -174,7 +175,7 @@ def _rendered(parts: Mapping[str, Any], data: Mapping[str, Any]) -> str:
 def _about(model: Model, material: Material) -> dict[str, Any]:
     checkpoint, config = model.checkpoint, model.config
     corpus, training = checkpoint.corpus, checkpoint.training
-    best = best_of(list(map(dict, material.history)))
+    best = best_of(material.history)
     parameters = parameter_count(config)
     named = [name_of_text(text) for text in corpus.texts[:MOST_TEXTS]]
     if len(corpus.texts) > MOST_TEXTS:
@@ -220,9 +221,9 @@ def _training(material: Material) -> dict[str, Any]:
     history = material.history
     if len(history) < FEWEST_POINTS:
         return {"chart": "", "evaluations": len(history)}
-    train = [_bits(line["train_nats"]) for line in history]
+    train = [train_bits_of(line) for line in history]
     held_out = [line["validation_bits"] for line in history]
-    best = best_of(list(map(dict, history)))
+    best = best_of(history)
     last = history[-1]
     # A line that is written where the run diverged has no figures.
     is_held_out = any(bits is not None for bits in held_out)
@@ -248,10 +249,6 @@ def _training(material: Material) -> dict[str, Any]:
     }
 
 
-def _bits(nats: float | None) -> float | None:
-    return None if nats is None else nats / float(np.log(2))
-
-
 def _baselines(model: Model, material: Material) -> list[dict[str, Any]]:
     most = max((bits for _, bits in material.baselines), default=1)
     return [
@@ -272,9 +269,7 @@ def _writing(model: Model, material: Material) -> dict[str, Any]:
     over_time = [
         {
             "step": line["step"],
-            "bits": _bits(line["train_nats"])
-            if line["validation_bits"] is None
-            else line["validation_bits"],
+            "bits": bits_of(line),
             "text": _written(line["sample"][:LONGEST_SAMPLE]),
         }
         for line in chosen
@@ -402,8 +397,8 @@ def _activations(model: Model, text: str, units: NDArray[np.intp]) -> Floats:
     return np.concatenate(values)[len(start) + np.cumsum(read)]
 
 
-def _map(model: Model, material: Material) -> dict[str, Any] | None:
-    vectors = model.checkpoint.weights()[0]  # the embedding, or the first layer's input kernel
+def _map(model: Model, material: Material, vectors: Floats) -> dict[str, Any] | None:
+    """Return a map of the characters by their rows (V, I) of the embedding or the input kernel."""
     characters = model.vocabulary.characters
     text = material.text + material.elsewhere
     if text:
@@ -438,8 +433,6 @@ def _map(model: Model, material: Material) -> dict[str, Any] | None:
 
 def _map_label(character: str) -> str:
     """Return a character as a map shows it: something to see, and nothing that acts."""
-    import unicodedata
-
     symbols = {" ": "\N{OPEN BOX}", "\n": "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}"}
     if symbol := symbols.get(character):
         return symbol
@@ -455,18 +448,16 @@ def _kind(character: str) -> str:
     return KINDS[3] if character.isdigit() else KINDS[4]
 
 
-def _reach(model: Model, material: Material) -> dict[str, Any] | None:
+def _reach(model: Model, material: Material, weights: Sequence[Floats]) -> dict[str, Any] | None:
     """Return how far gradients reach, or None if the text is too short or the window too small."""
     ids = model.vocabulary.encode(material.text)
     ids = ids[ids < len(model.vocabulary)]  # the network reads no others
-    checkpoint = model.checkpoint
+    training = model.checkpoint.training
     try:
-        found = gradient_reach(
-            model.config, checkpoint.training, checkpoint.weights(), ids, threads=model.threads
-        )
+        found = gradient_reach(model.config, training, weights, ids, threads=model.threads)
     except (CorpusError, OptionError):
         return None
-    curves = [(_layer_name(model.config, each), each.norms) for each in found.layers]
+    curves = [(_layer_name(each), each.norms) for each in found.layers]
     if len(found.layers) == 1 and found.layers[0].cell_norms is not None:
         curves = [("output h", curves[0][1]), ("cell state c", found.layers[0].cell_norms)]
     names, norms = zip(*curves[:MOST_CURVES], strict=True)
@@ -474,12 +465,10 @@ def _reach(model: Model, material: Material) -> dict[str, Any] | None:
     return {
         "chart": Markup(gradient_chart(names, np.arange(found.steps + 1), norms, label)),
         "places": found.places,
-        "sentences": [
-            (_layer_name(model.config, each), summary(each, found.window)) for each in found.layers
-        ],
+        "sentences": [(_layer_name(each), summary(each, found.window)) for each in found.layers],
     }
 
 
-def _layer_name(config: ModelConfig, layer: LayerReach) -> str:
+def _layer_name(layer: LayerReach) -> str:
     backward = " backward" if layer.direction == "backward" else ""
     return f"layer {layer.layer}{backward}"

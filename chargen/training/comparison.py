@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from chargen.checkpoint.architecture import parameter_count, title
 from chargen.checkpoint.atomic import write_file
-from chargen.checkpoint.directory import Checkpoint, best_of
+from chargen.checkpoint.directory import Checkpoint, best_of, bits_of
 from chargen.checkpoint.sources import locate, relative_to
 from chargen.config import MAX_SEED, ModelConfig, TrainOptions, check_validation
 from chargen.data.directories import EVERY_FILE
@@ -27,7 +27,7 @@ from chargen.training.tries import (
     words_of,
 )
 
-__all__ = ["COMPARISON", "Comparison", "Contender", "Question", "Run", "bits_of", "read"]
+__all__ = ["COMPARISON", "Comparison", "Contender", "Question", "Run", "read"]
 
 COMPARISON = "comparison.json"
 """The file in the folder of a comparison that holds all of it."""
@@ -452,16 +452,6 @@ def read(folder: Path) -> tuple[Question, dict[Path, str | None]]:
             f"{path} is damaged ({reason_of(error)}); compare again, with --force or with another "
             "--output"
         ) from None
-
-
-def bits_of(line: Mapping[str, Any]) -> float | None:
-    """Return what a line of a history is compared by: the bits per held-out character.
-
-    If nothing is held out, they are those of the text that is learned from.
-    """
-    held_out: float | None = line["validation_bits"]
-    nats: float | None = line["train_nats"]
-    return nats / math.log(2) if held_out is None and nats is not None else held_out
 
 
 def _word(name: str, value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from chargen.checkpoint.atomic import try_to_write
 from chargen.checkpoint.directory import (
     CONFIG,
     FILES,
@@ -106,10 +107,8 @@ def check_folder(folder: Path, *, force: bool, option: str = "--checkpoint") -> 
             f"{folder / CONFIG} was not written by chargen, and --force would replace it; give "
             f"another {option}"
         )
-    trial = folder / ".chargen-trial"
     try:
-        trial.write_bytes(b"")
-        trial.unlink()
+        try_to_write(folder)
     except OSError as error:
         raise CheckpointError(
             f"cannot write to {folder}: {error.strerror}; give another {option}"

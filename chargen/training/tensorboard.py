@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from chargen.checkpoint.atomic import try_to_write
 from chargen.errors import OptionError, TrainingError
 from chargen.installation import require
 from chargen.plain import NATS_PER_BIT, harmless
@@ -209,11 +210,9 @@ def _try(folder: Path) -> None:
         TrainingError: it cannot be written.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    trial = folder / f".chargen-trial.{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        trial.write_bytes(b"")
-        trial.unlink()
+        try_to_write(folder)
     except OSError as error:
         raise TrainingError(
             f"cannot write to {folder}: {error.strerror}; give another --tensorboard"
