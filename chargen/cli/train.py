@@ -65,6 +65,15 @@ __all__ = ["command", "time_in_words", "unread_messages_ignored"]
     help="Start from the network and the weights of another checkpoint with the same characters.",
 )
 @field_options(*TRAIN_OPTIONS.values())
+@option(
+    "--workers",
+    type=int,
+    group="machine",
+    metavar="N",
+    default_words="1, or those that TF_CONFIG names",
+    help="Number of processes on this machine that train together, with a share of the cores and "
+    "of each batch.",
+)
 @glob_option("the texts", "text")
 @option(
     "--plan",
@@ -94,6 +103,7 @@ def command(
     glob: str,
     plan: bool,
     tensorboard: str | None,
+    workers: int | None,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -109,6 +119,8 @@ def command(
     if plan:
         if resume:
             raise OptionError("--plan is for a new run; leave out --resume")
+        if workers is not None:
+            raise OptionError("--plan tries a run in one process; leave out --workers")
         found = preview(
             texts,
             checkpoint=checkpoint,
@@ -129,6 +141,7 @@ def command(
             glob=glob,
             verbose=not quiet,
             tensorboard=tensorboard,
+            workers=workers,
             **given,
         )
     click.echo(path)

@@ -15,7 +15,8 @@ import numpy as np
 from chargen.config import ModelConfig, TrainConfig
 from chargen.models.dropout import Dropout
 from chargen.models.learner import Learner, make_optimizer
-from chargen.models.recurrent import FusedGRU, FusedLSTM, FusedSimpleRNN, on_gpu
+from chargen.models.recurrent import FusedGRU, FusedLSTM, FusedSimpleRNN, gpus, on_gpu
+from chargen.models.workers import Workers
 
 __all__ = ["build_learner", "build_model"]
 
@@ -52,7 +53,9 @@ def build_model(config: ModelConfig, *, random_seed: int = 0) -> keras.Sequentia
     return keras.Sequential(layers, name="chargen")
 
 
-def build_learner(config: ModelConfig, training: TrainConfig) -> Learner:
+def build_learner(
+    config: ModelConfig, training: TrainConfig, workers: Workers | None = None
+) -> Learner:
     """Build the same model, with the same initial weights, from layers that train faster.
 
     With `predict="all"`, row b of a batch continues where row b of the previous batch ended.
@@ -61,6 +64,7 @@ def build_learner(config: ModelConfig, training: TrainConfig) -> Learner:
         config: the architecture.
         training: how to train it; with `predict="all"`, the batch size must be a multiple of the
             number of shards.
+        workers: the processes that train it together; None if this one does so alone.
 
     Returns:
         A learner for batches of int32 ids (B, T), where T is the window. B is the batch size with
@@ -87,6 +91,8 @@ def build_learner(config: ModelConfig, training: TrainConfig) -> Learner:
         shards=training.shards,
         compiled=not on_gpu(),
         ema=training.average,
+        devices=gpus(),
+        workers=workers,
     )
 
 

@@ -3,13 +3,14 @@
 TensorFlow spreads each operation over the cores, which in networks this small then spend more time
 waiting for each other than computing. Here each core takes a shard, some rows of the batch, through
 the whole model forwards and backwards, in one function that XLA compiles. The gradients are added
-up once per step.
+up once per step. Each GPU of a machine takes a shard in the same way, and so do other workers.
 
 In shapes, K is the number of steps in a block, B the batch size and T the window.
 """
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from chargen.config import NumberFormat, TrainConfig
 from chargen.models.loss import cross_entropy
+from chargen.models.workers import Workers
 
 __all__ = ["EXPLODED", "BlockResult", "Learner", "make_optimizer"]
 
@@ -67,12 +69,18 @@ class Learner:
         compiled: whether XLA compiles the pass of a shard; the layers must then allow it.
         ema: the decay, at each step, of the exponential moving average (EMA) of the weights, which
             is then what is kept; 0 keeps the weights themselves.
+        devices: the names of the devices that compute the shards, in turn; with none, TensorFlow
+            chooses.
+        workers: the processes that compute them, each its own; None if this one computes all.
 
     Attributes:
         model: the layers as a `Sequential`.
         optimizer: the same optimizer, built.
         averages: the EMA of each weight; empty if `ema` is 0.
+        shards: how many there are.
         carried: the recurrent states of each shard.
+        own_shards: the shards that are computed here; the states of others are those of when they
+            were last passed on.
     """
 
     def __init__(
@@ -84,12 +92,17 @@ class Learner:
         shards: int,
         compiled: bool,
         ema: float = 0.0,
+        devices: Sequence[str] = (),
+        workers: Workers | None = None,
     ) -> None:
         self.model = keras.Sequential(layers)
         self.optimizer = optimizer
         self._precision: NumberFormat = precision
-        self._shards = shards
+        self.shards = shards
+        self.own_shards = workers.shards(shards) if workers else range(shards)
         self._ema = ema
+        self._devices = devices
+        self._workers = workers
         self._weights = self.model.trainable_variables
         # This creates its variables, which a resumed run restores.
         optimizer.build(self._weights)
@@ -99,11 +112,15 @@ class Learner:
             for layer in self.model.layers
             for variable in getattr(layer, "states", None) or ()
         ]
-        self.carried = [[_zeros(v.shape) for v in self._states] for _ in range(shards)]
+        self.carried = []
+        for index in range(shards):
+            with self._device(index):
+                self.carried.append([_zeros(v.shape) for v in self._states])
         # Each dropout has a seed and a counter of its draws.
         states = {id(variable) for variable in self._states}
         self._counters = [v for v in self.model.non_trainable_variables if id(v) not in states]
         self._pass_shard = tf.function(self._pass, jit_compile=compiled, autograph=False)
+        self._join = tf.function(self._joined, jit_compile=compiled, autograph=False)
         self._apply = tf.function(self._update, jit_compile=compiled, autograph=False)
         (rows, window), places = self.model.input_shape, self.model.output_shape[1:-1]
         rows = rows and rows * shards  # None if batches vary in size
@@ -199,25 +216,50 @@ class Learner:
         weights = [variable.value for variable in self._weights]
         counters = [variable.value for variable in self._counters]
         outcomes = []
-        for index, rows in enumerate(self._rows(inputs)):
+        for index, rows in self._rows(inputs):
             states = [variable.value for variable in self.carried[index]]
             # Each shard has seeds of its own, so that it drops other outputs and weights.
-            seeds = [counter + tf.constant([index, 0], counter.dtype) for counter in counters]
-            outcomes.append(self._pass_shard(inputs[rows], targets[rows], weights, states, seeds))
-        for states, outcome in zip(self.carried, outcomes, strict=True):
-            for variable, state in zip(states, outcome[1], strict=True):
+            own = tf.constant([index, 0], tf.uint32)
+            seeds = [counter + own for counter in counters]
+            with self._device(index):
+                outcomes.append(
+                    self._pass_shard(inputs[rows], targets[rows], weights, states, seeds)
+                )
+        for index, outcome in zip(self.own_shards, outcomes, strict=True):
+            for variable, state in zip(self.carried[index], outcome[1], strict=True):
                 variable.assign(state)
+        first = tf.constant([self.own_shards.start, 0], tf.uint32)
         for variable, counter in zip(self._counters, outcomes[0][2], strict=True):
-            variable.assign(counter)
-        results: tuple[Tensor, Tensor] = self._apply(
-            [outcome[0] for outcome in outcomes], tf.size(targets)
-        )
+            variable.assign(counter - first)
+        sums = [outcome[0] for outcome in outcomes]
+        if self._workers is not None:
+            sums = [self._sum_of_all(sums, self._workers)]
+        results: tuple[Tensor, Tensor] = self._apply(sums, tf.size(targets))
         return results
 
-    def _rows(self, inputs: Tensor) -> Iterator[slice]:
+    def _rows(self, inputs: Tensor) -> Iterator[tuple[int, slice]]:
+        """Yield each shard that is computed here, and its rows of the batch."""
         size = inputs.shape[0] or tf.shape(inputs)[0]
-        for index in range(self._shards):
-            yield slice(index * size // self._shards, (index + 1) * size // self._shards)
+        for index in self.own_shards:
+            yield index, slice(index * size // self.shards, (index + 1) * size // self.shards)
+
+    def _device(self, index: int) -> AbstractContextManager[None]:
+        """Return a context in which a shard is computed on its device."""
+        devices = self._devices
+        name = devices[(index - self.own_shards.start) % len(devices)] if devices else None
+        context: AbstractContextManager[None] = tf.device(name)
+        return context
+
+    def _sum_of_all(self, sums: list[list[Tensor]], workers: Workers) -> list[Tensor]:
+        """Add up the sums of this worker's shards and of all others; all go in one message."""
+        shapes = [part.shape for part in sums[0]]
+        parts = tf.split(workers.sum(self._join(sums)), [shape.num_elements() for shape in shapes])
+        return [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
+
+    def _joined(self, sums: list[list[Tensor]]) -> Tensor:
+        """Add up the sums of shards, and return them as one vector."""
+        added = [tf.add_n(parts) for parts in zip(*sums, strict=True)]
+        return tf.concat([tf.reshape(part, [-1]) for part in added], 0)
 
     def _pass(
         self,

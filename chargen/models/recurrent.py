@@ -39,7 +39,7 @@ from chargen.models.products import (
     transposed,
 )
 
-__all__ = ["SLOPES", "FusedGRU", "FusedLSTM", "FusedSimpleRNN", "on_gpu"]
+__all__ = ["SLOPES", "FusedGRU", "FusedLSTM", "FusedSimpleRNN", "gpus", "on_gpu"]
 
 Tensor: TypeAlias = Any  # TensorFlow ships no types that mypy can use
 Tensors = tuple[Tensor, ...]
@@ -53,9 +53,14 @@ SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
 """For each activation, its derivative as a function of its output y."""
 
 
+def gpus() -> list[str]:
+    """Return the names of the GPUs that TensorFlow computes on."""
+    return [f"GPU:{index}" for index in range(len(tf.config.list_physical_devices("GPU")))]
+
+
 def on_gpu() -> bool:
     """Return whether TensorFlow computes on a GPU."""
-    return bool(tf.config.list_physical_devices("GPU"))
+    return bool(gpus())
 
 
 def _array(values: Tensor) -> tf.TensorArray:

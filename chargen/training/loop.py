@@ -11,6 +11,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -58,6 +59,7 @@ from chargen.training.lock import Lock
 from chargen.training.machine import most_memory_used
 from chargen.training.plan import Plan
 from chargen.training.start import with_counts
+from chargen.training.team import Ending, Leader, Team
 
 __all__ = ["rehearse", "run"]
 
@@ -83,7 +85,9 @@ MOST_RECOVERIES = 5
 is the cause."""
 
 
-def run(plan: Plan, lock: Lock, started: float | None = None) -> Iterator[Event]:
+def run(
+    plan: Plan, lock: Lock, started: float | None = None, team: Team | None = None
+) -> Iterator[Event]:
     """Carry out a plan, until the run ends or is interrupted.
 
     Args:
@@ -91,23 +95,24 @@ def run(plan: Plan, lock: Lock, started: float | None = None) -> Iterator[Event]
         lock: the lock on the directory of its checkpoint.
         started: when the command began, by `time.monotonic`: the run's seconds and its budget
             count from there; None means now.
+        team: the workers that train together, which this process leads; None if it trains alone.
 
     Yields:
         The events of the run. An evaluation is yielded after it was saved.
 
     Raises:
         CheckpointError: the state to resume from is damaged.
-        KeyboardInterrupt: SIGINT arrived, and the run was saved.
-        TrainingError: the run diverged again and again.
+        KeyboardInterrupt: SIGINT arrived, here or at another worker, and the run was saved.
+        TrainingError: the run diverged again and again, or another worker has stopped.
     """
     interruption = Interruption()
-    trainer = _Trainer(plan, time.monotonic() if started is None else started)
+    trainer = _Trainer(plan, time.monotonic() if started is None else started, team)
     clock = trainer.clock
-    with interruption.watching():
+    with interruption.watching(), trainer.leading():
         trainer.begin(lock)
         yield trainer.started()
         ending = clock.ending
-        while not (ending or interruption.signal):
+        while not (ending or interruption.signal or trainer.is_asked_to_end):
             evaluated = None
             try:
                 trainer.learn()
@@ -127,6 +132,8 @@ def run(plan: Plan, lock: Lock, started: float | None = None) -> Iterator[Event]
         if ending is None:
             trainer.save_unsaved()
         yield trainer.stopped(ending or "interrupted")
+    if trainer.is_asked_to_end:
+        raise KeyboardInterrupt
 
 
 def rehearse(plan: Plan, started: float) -> Preview:
@@ -159,11 +166,12 @@ class _Trainer:
         clock: the time and the steps, which say what is due.
     """
 
-    def __init__(self, plan: Plan, started: float) -> None:
+    def __init__(self, plan: Plan, started: float, team: Team | None = None) -> None:
         checkpoint = plan.checkpoint
         self._plan, self._checkpoint, training = plan, checkpoint, checkpoint.training
         self._windows = make_windows(plan.train_ids, checkpoint.model, training)
-        self._learner = build_learner(checkpoint.model, training)
+        self._leader = Leader(checkpoint.model, training, team) if team else None
+        self._learner = self._leader or build_learner(checkpoint.model, training)
         # The model as it is saved, with Keras' own layers and for any batch size.
         self._exported = build_model(checkpoint.model, random_seed=training.random_seed)
         self._history: list[dict[str, Any]] = []
@@ -187,8 +195,24 @@ class _Trainer:
             SIXGRAM_ORDER,
         )
         self._ngram_bits = None if math.isnan(bits[0]) else bits  # by order
+        self._ending = Ending.FAILED
         self._saved_step = self.state.step
         self._saved_at = self._reported_at = time.monotonic()
+
+    @contextmanager
+    def leading(self) -> Iterator[None]:
+        """Have the other workers end, if there are any, however the run ends in the body."""
+        try:
+            yield
+        finally:
+            if self._leader is not None:
+                with suppress(TrainingError):  # it was raised in the body already
+                    self._leader.stop(self._ending)
+
+    @property
+    def is_asked_to_end(self) -> bool:
+        """Whether another worker was asked to end."""
+        return self._leader is not None and self._leader.is_asked_to_end
 
     def begin(self, lock: Lock) -> None:
         """Write a complete checkpoint, with the initial weights, before the first step.
@@ -357,6 +381,7 @@ class _Trainer:
 
     def stopped(self, reason: Reason) -> Stopped:
         """Return the event that closes a session."""
+        self._ending = Ending.INTERRUPTED if reason == "interrupted" else Ending.OVER
         progress, best = self.state, best_of(self._history)
         looked_at = best is not None and reason != "interrupted"
         copied, usual = self._copied_shares() if looked_at else (None, None)

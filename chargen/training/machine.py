@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from chargen.config import ModelConfig, NumberFormat, Precision
-from chargen.errors import OptionError
+from chargen.errors import OptionError, TrainingError
 from chargen.network.threads import thread_count
 from chargen.training import runtime
 
@@ -52,14 +52,16 @@ class Machine:
 
     Attributes:
         threads: how many to compute with.
-        has_gpu: whether TensorFlow computes on a GPU.
+        gpus: how many GPUs TensorFlow computes on.
         bfloat16: the processor's feature that makes products of bfloat16 faster than those of
             float32, or None.
+        workers: how many machines like this train together, or processes that have as many threads.
     """
 
     threads: int
-    has_gpu: bool = False
+    gpus: int = 0
     bfloat16: str | None = None
+    workers: int = 1
 
     def precision(self, asked_for: Precision) -> tuple[NumberFormat, str | None]:
         """Return the precision of the products and, if it was not asked for, the reason.
@@ -67,41 +69,53 @@ class Machine:
         Raises:
             OptionError: bfloat16 was asked for on a GPU, where Keras' own layers run.
         """
-        if asked_for == "bfloat16" and self.has_gpu:
+        if asked_for == "bfloat16" and self.gpus:
             raise OptionError(
                 "--precision bfloat16 is for training on a CPU; leave it out on a GPU"
             )
         if asked_for != "auto":
             return asked_for, None
-        if self.has_gpu:
+        if self.gpus:
             return "float32", "Keras' layers on a GPU use it"
         if self.bfloat16 is None:
             return "float32", "this processor or this TensorFlow has no faster products of bfloat16"
         return "bfloat16", f"the processor has {self.bfloat16}"
 
     def shards(self, model: ModelConfig, batch_size: int) -> int:
-        """Return how many shards to divide a batch into; they are computed side by side."""
-        if self.has_gpu:
-            return 1
-        most = max(1, min(self.threads, batch_size // FEWEST_ROWS))
-        if model.predict == "last":  # its last batch is smaller anyway
-            return most
-        return next(n for n in range(most, 0, -1) if batch_size % n == 0)
+        """Return how many shards to divide a batch into; they are computed side by side.
+
+        Raises:
+            TrainingError: the batch cannot be divided among the workers.
+        """
+        if self.gpus:
+            most = min(batch_size, self.gpus * self.workers)
+        else:
+            fitting = min(self.threads * self.workers, batch_size // FEWEST_ROWS)
+            most = min(batch_size, max(self.workers, fitting))
+        # With "last" the last batch is smaller anyway.
+        even = [n for n in range(1, most + 1) if model.predict == "last" or batch_size % n == 0]
+        if even[-1] < self.workers:
+            raise TrainingError(
+                f"{self.workers} workers cannot each have a part of {batch_size:,} rows; give a "
+                f"--batch-size that is a multiple of {self.workers}, or fewer workers"
+            )
+        return even[-1]
 
 
-def this_machine(threads: int | None) -> Machine:
+def this_machine(threads: int | None, workers: int = 1) -> Machine:
     """Start TensorFlow, which alone knows whether it can use a GPU, and describe this machine.
 
     Args:
         threads: how many to compute with; None uses one for each core.
+        workers: how many train together.
 
     Raises:
         TrainingError: TensorFlow cannot be started with this number of threads.
     """
     runtime.start(threads)
-    from chargen.models.recurrent import on_gpu
+    from chargen.models.recurrent import gpus
 
-    return Machine(thread_count(threads), on_gpu(), bfloat16_feature())
+    return Machine(thread_count(threads), len(gpus()), bfloat16_feature(), workers)
 
 
 @cache

@@ -28,9 +28,10 @@ from chargen.data.vocabulary import Vocabulary
 from chargen.errors import CheckpointError, OptionError, TrainingError, VocabularyError
 from chargen.fields import flag_of
 from chargen.training import runtime
+from chargen.training.cluster import ALONE, Cluster
 from chargen.training.defaults import default_validation, settle, with_preset
 from chargen.training.limits import TextSize, check_memory
-from chargen.training.machine import this_machine, training_throughput
+from chargen.training.machine import Machine, this_machine, training_throughput
 from chargen.training.start import count_embeddings
 
 __all__ = ["Plan", "check_folder", "default_checkpoint", "plan_new", "plan_resumed"]
@@ -121,6 +122,7 @@ def plan_new(
     options: TrainOptions,
     *,
     init_from: Path | None = None,
+    cluster: Cluster = ALONE,
     note: Callable[[str], None],
 ) -> Plan:
     """Plan a new run.
@@ -130,6 +132,7 @@ def plan_new(
         sources: the paths of the texts; "-" is standard input.
         options: what the caller chose, from `check_options`.
         init_from: a checkpoint whose network and weights to start from.
+        cluster: the processes that train together.
         note: is told in a sentence what was changed in the texts.
 
     Raises:
@@ -165,7 +168,7 @@ def plan_new(
             f"--validation {validation} has no character in common with the text to learn from; "
             "give another file"
         )
-    threads = options.get("threads")
+    threads = cluster.threads or options.get("threads")
     frequencies = log_frequencies(train_ids, len(corpus.vocabulary))
     model, training = settle(
         options,
@@ -177,8 +180,8 @@ def plan_new(
             validation=len(validation_ids),
         ),
         validation=relative_to(folder, validation) if isinstance(validation, str) else validation,
-        throughput=training_throughput(threads),
-        machine=partial(this_machine, threads),
+        throughput=cluster.size * training_throughput(threads),
+        machine=partial(this_machine, threads, cluster.size),
     )
     began = DRAWN if init_from is None else relative_to(folder, str(init_from))
     training = replace(training, init_from=began)
@@ -198,7 +201,9 @@ def plan_new(
     return Plan(checkpoint, train_ids, validation_ids, frequencies, embeddings)
 
 
-def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) -> Plan:
+def plan_resumed(
+    folder: Path, sources: Sequence[str], options: TrainOptions, cluster: Cluster = ALONE
+) -> Plan:
     """Plan to continue the run in a directory.
 
     Args:
@@ -206,6 +211,7 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
         sources: the paths of its texts; if there are none, the recorded paths are read.
         options: what the caller chose, from `check_options`; only those in `EXTENDABLE` may differ
             from the run's.
+        cluster: the processes that train together; they need not be as many as before.
 
     Raises:
         CheckpointError: there is no run to be resumed, or its checkpoint is damaged.
@@ -241,6 +247,10 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
     changed = {name: given[name] for name in EXTENDABLE if name in given}
     training = TrainConfig.from_json(checkpoint.training.to_json() | changed)
     check_memory(checkpoint.model, training.batch_size)
+    if training.shards < cluster.size:
+        fewest = Machine(threads=1, workers=cluster.size)
+        shards = fewest.shards(checkpoint.model, training.batch_size)
+        training = replace(training, shards=shards)
     sources_of_run = Sources(checkpoint)
     corpus = sources_of_run.corpus(sources)
     train_ids, validation_ids = sources_of_run.split(corpus)

@@ -7,6 +7,7 @@ variables of the learner; the header holds the progress of the run as JSON.
 import dataclasses
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,11 +21,14 @@ from chargen.errors import CheckpointError, reason_of
 
 if TYPE_CHECKING:
     from chargen.models.learner import Learner  # which imports TensorFlow
+    from chargen.training.team import Leader
 
 __all__ = ["RunState", "progress", "restore", "save"]
 
 RUN = "run"
 """The entry of the header that holds the `RunState`."""
+STATE = "state"
+"""How the names of the tensors begin that hold recurrent states."""
 KINDS = {"F32": "float32", "I64": "int64", "U32": "uint32", "I32": "int32"}
 """The types of a learner's variables, as safetensors names them and as Keras does."""
 
@@ -93,7 +97,7 @@ class RunState:
                 raise ValueError(f"{field.name} is {value!r}")
 
 
-def save(folder: Path, learner: "Learner", run: RunState) -> None:
+def save(folder: Path, learner: "Learner | Leader", run: RunState) -> None:
     """Write `resume.safetensors`.
 
     Args:
@@ -123,7 +127,7 @@ def progress(folder: Path) -> RunState:
         raise _unusable(folder, error) from None
 
 
-def restore(folder: Path, learner: "Learner") -> RunState:
+def restore(folder: Path, learner: "Learner | Leader") -> RunState:
     """Read `resume.safetensors` into a learner, and return the progress of the run.
 
     Args:
@@ -133,18 +137,55 @@ def restore(folder: Path, learner: "Learner") -> RunState:
     Raises:
         CheckpointError: the file is missing or damaged, or belongs to another model.
     """
-    variables = learner.variables
+    variables, shards = learner.variables, learner.shards
     expected: Shapes = {name: (tuple(v.shape), str(v.dtype)) for name, v in variables.items()}
     try:
         with safe_open(folder / RESUME, framework="numpy") as file:
             run = _progress(file)
-            _check(_shapes(file), expected)
-            tensors = {name: file.get_tensor(name) for name in expected}
+            found = _shapes(file)
+            per_shard = sum(map(_is_state, expected)) // shards
+            _check(_merged(found, per_shard), _merged(expected, per_shard))
+            tensors = {name: file.get_tensor(name) for name in found}
     except UNREADABLE as error:
         raise _unusable(folder, error) from None
+    for index in range(per_shard):
+        # A batch may be divided into another number of shards now than when the file was written.
+        rows = [tensors[name] for name in _states(found, per_shard, index)]
+        names = _states(expected, per_shard, index)
+        tensors |= zip(names, np.split(np.concatenate(rows), shards), strict=True)
     for name, variable in variables.items():
         variable.assign(tensors[name])
     return run
+
+
+def _is_state(name: str) -> bool:
+    return name.startswith(STATE)
+
+
+def _states(names: Iterable[str], per_shard: int, index: int) -> list[str]:
+    """Return the names of one state of a shard, for all shards in order."""
+    return [f"{STATE}{n}" for n in range(index, sum(map(_is_state, names)), per_shard)]
+
+
+def _merged(shapes: Shapes, per_shard: int) -> Shapes:
+    """Return shapes in which each state has the rows of all shards.
+
+    Args:
+        shapes: those of the tensors.
+        per_shard: how many states a shard has.
+
+    Raises:
+        ValueError: the shards do not have the same states.
+    """
+    merged = {name: shape for name, shape in shapes.items() if not _is_state(name)}
+    for index in range(per_shard):
+        found = [shapes.get(name, ((0,), "")) for name in _states(shapes, per_shard, index)]
+        others = {(tuple(sizes[1:]), kind) for sizes, kind in found}
+        if len(others) != 1:
+            raise ValueError("the recurrent states of its shards do not fit together")
+        ((sizes, kind),) = others
+        merged[f"{STATE}{index}"] = ((sum(shape[0] for shape, _ in found), *sizes), kind)
+    return merged
 
 
 def _progress(file: Any) -> RunState:

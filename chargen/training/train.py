@@ -14,6 +14,7 @@ from chargen.data.windows import make_windows
 from chargen.errors import CheckpointError, OptionError, TrainingError
 from chargen.fields import takes
 from chargen.training import runtime
+from chargen.training.cluster import Cluster, cluster_of, start_workers
 from chargen.training.defaults import check_options
 from chargen.training.events import Event, Noted, Preview, Report, Stopped
 from chargen.training.lock import Lock, claimed
@@ -46,6 +47,7 @@ def train(
     glob: str = EVERY_FILE,
     verbose: bool = False,
     tensorboard: AnyPath | None = None,
+    workers: int | None = None,
     report: Report = _ignore,
     **options: Unpack[TrainOptions],
 ) -> Path:
@@ -68,6 +70,9 @@ def train(
         verbose: show on standard error what `chargen train` shows there.
         tensorboard: a directory for files of the run's figures and samples, which TensorBoard
             shows; it needs the package `tensorboard`.
+        workers: how many processes of this machine train together, this one included. The
+            environment variable `TF_CONFIG` names processes on several machines instead; there the
+            first of them does what is described here, and the others compute for it.
         report: a function that is called with each event of the run; see
             `chargen.training.events`.
         **options: one entry for each field that may be chosen; `takes` fills them in here.
@@ -81,7 +86,7 @@ def train(
             process trains in its directory.
         OptionError: an option is out of range, or two options conflict.
         TrainingError: the text is too short for the options, training diverged again and
-            again, or this installation or system cannot train.
+            again, or this installation or system cannot train, or another worker has stopped.
         VocabularyError: the text's characters are not those of `init_from`.
         KeyboardInterrupt: SIGINT arrived; the run is saved, and `resume` continues it. After
             SIGTERM the run is saved too, and the signal then has its usual effect.
@@ -97,34 +102,45 @@ def train(
         )
     named = sources_of(texts)
     folder = _folder(named, checkpoint)
+    cluster = cluster_of(workers)
+    if cluster.is_led:
+        _follow(cluster, options.get("threads"))
+        return folder
     if not named and not resume:
         raise OptionError("give at least one TEXT to train on; - is standard input")
     if resume:
         Checkpoint.open(folder)  # where there is none, no directory is made
     # Locked before anything is looked at, so that it stays as the plan found it.
-    with _reporting(report, verbose, tensorboard) as shown, claimed(folder) as lock:
+    with (
+        _reporting(report, verbose, tensorboard) as shown,
+        claimed(folder) as lock,
+        ExitStack() as stack,
+    ):
         sources = _expanded(named, glob, shown)
         if resume:
-            plan = plan_resumed(folder, sources, options)
+            plan = plan_resumed(folder, sources, options, cluster)
             # Found out before TensorFlow is imported, which takes seconds.
             if ended := _ended(plan, started):
                 with _written():
                     plan.checkpoint.write()  # its options and the paths of its texts may differ
                 shown(ended)
                 return folder
-            runtime.start(plan.checkpoint.training.threads)
+            cluster = stack.enter_context(start_workers(cluster, plan.checkpoint.training.threads))
         else:
             # All that can be refused without the text comes first: that may come from a pipe, and
             # come only once.
             check_folder(folder, force=force)
+            # These import TensorFlow while the text is read.
+            cluster = stack.enter_context(start_workers(cluster, options.get("threads")))
             plan = plan_new(
                 folder,
                 sources,
                 options,
                 init_from=Path(init_from) if init_from is not None else None,
+                cluster=cluster,
                 note=lambda sentence: shown(Noted(sentence)),
             )
-        for event in _events(plan, lock, started):
+        for event in _events(plan, lock, started, cluster):
             shown(event)
     return folder
 
@@ -243,13 +259,23 @@ def _ended(plan: Plan, started: float) -> Stopped | None:
     return Stopped(ending, checkpoint.path, run.step, run.seconds, best)
 
 
-def _events(plan: Plan, lock: Lock, started: float) -> Iterator[Event]:
+def _events(plan: Plan, lock: Lock, started: float, cluster: Cluster) -> Iterator[Event]:
     """Run a plan."""
+    runtime.start(cluster.threads or plan.checkpoint.training.threads)
     # Imported only now, when the settings have been made that TensorFlow reads at its import.
     from chargen.training.loop import run
+    from chargen.training.team import Team
 
     with _written():
-        yield from run(plan, lock, started)
+        yield from run(plan, lock, started, Team.joined(cluster) if cluster.size > 1 else None)
+
+
+def _follow(cluster: Cluster, threads: int | None) -> None:
+    """Compute for the worker that leads, until the run is over."""
+    runtime.start(threads)
+    from chargen.training.team import Team, follow
+
+    follow(Team.joined(cluster))
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def test_shards_divide_the_batch_among_the_threads(
     model: ModelConfig, batch_size: int, threads: int, shards: int
 ):
     assert Machine(threads).shards(model, batch_size) == shards
-    assert Machine(threads, has_gpu=True).shards(model, batch_size) == 1
+    assert Machine(threads, gpus=1).shards(model, batch_size) == 1
 
 
 def test_precision_auto_follows_from_the_processor_and_another_choice_stays():
@@ -86,7 +86,7 @@ def test_precision_auto_follows_from_the_processor_and_another_choice_stays():
         "bfloat16",
         "the processor has amx_bf16",
     )
-    for machine in (Machine(2), Machine(2, has_gpu=True, bfloat16="amx_bf16")):
+    for machine in (Machine(2), Machine(2, gpus=1, bfloat16="amx_bf16")):
         precision, reason = machine.precision("auto")
         assert precision == "float32"
         assert reason
@@ -94,12 +94,12 @@ def test_precision_auto_follows_from_the_processor_and_another_choice_stays():
         assert machine.precision("float32") == ("float32", None)
         assert machine.precision("bfloat16") == ("bfloat16", None)
     with pytest.raises(OptionError, match="precision bfloat16 is for training on a CPU"):
-        Machine(2, has_gpu=True).precision("bfloat16")
+        Machine(2, gpus=1).precision("bfloat16")
 
 
 @pytest.mark.cpu
 def test_this_machine_is_the_one_that_computes():
     machine = this_machine(None)
     assert machine.threads >= 1
-    assert not machine.has_gpu
+    assert not machine.gpus
     assert machine.bfloat16 == bfloat16_feature()
