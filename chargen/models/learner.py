@@ -219,8 +219,7 @@ class Learner:
         for index, rows in self._rows(inputs):
             states = [variable.value for variable in self.carried[index]]
             # Each shard has seeds of its own, so that it drops other outputs and weights.
-            own = tf.constant([index, 0], tf.uint32)
-            seeds = [counter + own for counter in counters]
+            seeds = [counter + tf.constant([index, 0], counter.dtype) for counter in counters]
             with self._device(index):
                 outcomes.append(
                     self._pass_shard(inputs[rows], targets[rows], weights, states, seeds)
@@ -228,9 +227,9 @@ class Learner:
         for index, outcome in zip(self.own_shards, outcomes, strict=True):
             for variable, state in zip(self.carried[index], outcome[1], strict=True):
                 variable.assign(state)
-        first = tf.constant([self.own_shards.start, 0], tf.uint32)
+        first = self.own_shards.start
         for variable, counter in zip(self._counters, outcomes[0][2], strict=True):
-            variable.assign(counter - first)
+            variable.assign(counter - tf.constant([first, 0], counter.dtype))
         sums = [outcome[0] for outcome in outcomes]
         if self._workers is not None:
             sums = [self._sum_of_all(sums, self._workers)]
