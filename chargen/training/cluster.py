@@ -20,7 +20,7 @@ from typing import IO, Any
 from chargen.errors import OptionError, TrainingError, reason_of, shortened
 from chargen.network.threads import thread_count
 
-__all__ = ["ALONE", "Cluster", "cluster_of", "start_workers"]
+__all__ = ["ALONE", "Cluster", "StartedWorker", "cluster_of", "start_workers"]
 
 VARIABLE = "TF_CONFIG"
 LEADERS = ("chief", "master")
@@ -105,6 +105,11 @@ class Cluster:
         """Return what messages call a worker."""
         return f"worker {index + 1} of {self.size} ({self.addresses[index]})"
 
+    def loss(self, index: int) -> str:
+        """Say that a worker has stopped, and how it ended if it was started here."""
+        how = (worker.ending() for worker in self.started if worker.index == index)
+        return f"{self.name(index)} {next(how, None) or 'has stopped'}"
+
     def configuration(self, index: int) -> str:
         """Return the `TF_CONFIG` of a worker."""
         task = {"type": WORKER, "index": index}
@@ -135,8 +140,8 @@ class Cluster:
             host, _, port = self.addresses[index].rpartition(":")
             while not _listens(host.strip("[]"), int(port)):
                 for worker in self.started:
-                    if how := worker.ended_early():
-                        raise TrainingError(f"{self.name(worker.index)} {how}")
+                    if worker.ending():
+                        raise TrainingError(self.loss(worker.index))
                 if time.monotonic() > until:
                     raise TrainingError(
                         f"{self.name(index)} has not come within {SECONDS_TO_JOIN // 60} minutes; "
@@ -163,7 +168,7 @@ class StartedWorker:
     process: "subprocess.Popen[bytes]"
     errors: IO[bytes]
 
-    def ended_early(self) -> str | None:
+    def ending(self) -> str | None:
         """Return how it ended, or None if it still runs."""
         status = self.process.poll()
         if status is None:

@@ -315,6 +315,7 @@ def settle(
     validation: float | str,
     throughput: float,
     machine: Callable[[], Machine],
+    workers: int = 1,
 ) -> tuple[ModelConfig, TrainConfig]:
     """Return the whole configuration of a run.
 
@@ -325,6 +326,7 @@ def settle(
         throughput: how many characters per second an LSTM of 256 units learns from on this machine;
             it matters if there is a budget.
         machine: describes this machine. It is called last, because it takes seconds.
+        workers: how many processes train together, each of which needs an equal part of a batch.
 
     Raises:
         OptionError: two options conflict.
@@ -343,7 +345,7 @@ def settle(
     if chosen.get("cell", ModelConfig.cell) == "rnn":
         drop = min(rung.weight_drop, RNN_WEIGHT_DROP)
         rung = replace(rung, weight_drop=drop, weight_decay=0.0)
-    _set_sizes(chosen, rung, last, text)
+    _set_sizes(chosen, rung, last, text, workers)
     model: ModelConfig = _build(ModelConfig, chosen, vocabulary_size=text.vocabulary)
     batch_size: int = chosen["batch_size"]
     check_length(model, batch_size, text.train)
@@ -442,7 +444,9 @@ def _for_last(rung: Rung, characters: int) -> Rung:
     )
 
 
-def _set_sizes(chosen: dict[str, Any], rung: Rung, last: bool, text: TextSize) -> None:
+def _set_sizes(
+    chosen: dict[str, Any], rung: Rung, last: bool, text: TextSize, workers: int
+) -> None:
     for name in ("units", "dropout", "weight_drop", "average", "epochs"):
         chosen.setdefault(name, getattr(rung, name))
     embedding = math.ceil(chosen["units"] / EMBEDDING_SHARE)
@@ -451,6 +455,7 @@ def _set_sizes(chosen: dict[str, Any], rung: Rung, last: bool, text: TextSize) -
     fewest, most = LAST_BATCH_SIZES
     # There are fewer streams than the rung's if a chosen window is too long for so many.
     streams = min(rung.batch_size, max(1, (text.train - 1) // chosen["window"]))
+    streams = max(1, streams // workers) * workers
     chosen.setdefault("batch_size", max(fewest, min(most, text.train // 100)) if last else streams)
 
 

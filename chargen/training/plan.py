@@ -182,6 +182,7 @@ def plan_new(
         validation=relative_to(folder, validation) if isinstance(validation, str) else validation,
         throughput=cluster.size * training_throughput(threads),
         machine=partial(this_machine, threads, cluster.size),
+        workers=cluster.size,
     )
     began = DRAWN if init_from is None else relative_to(folder, str(init_from))
     training = replace(training, init_from=began)

@@ -26,7 +26,7 @@ from chargen.models.workers import Workers
 from chargen.training.cluster import Cluster
 from chargen.training.interruption import Interruption
 
-__all__ = ["Ending", "Leader", "Team", "follow"]
+__all__ = ["Ending", "Leader", "Order", "Team", "follow"]
 
 TASK = re.compile(r"/task:(\d+)")
 """How TensorFlow names a worker in an error."""
@@ -138,10 +138,10 @@ class Team:
             yield
         except LOST as error:
             others = {int(task) for task in TASK.findall(str(error))} - {self.cluster.index}
-            names = [self.cluster.name(task) for task in sorted(others)]
+            lost = " and ".join(map(self.cluster.loss, sorted(others)))
             raise TrainingError(
-                f"{', '.join(names) or 'another worker'} has stopped; see what it says of that, "
-                "and train again with --resume, from what was saved last"
+                f"{lost or 'another worker has stopped'}; train again with --resume, from what was "
+                "saved last"
             ) from error
 
 
