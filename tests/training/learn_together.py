@@ -29,11 +29,13 @@ def main(output: str) -> None:
         tf.config.set_logical_device_configuration(
             processor, [tf.config.LogicalDeviceConfiguration()] * devices
         )
-    from chargen.models import factory
+    from chargen.models import factory, recurrent
     from chargen.training.team import Team
 
     if devices:
-        factory.gpus = lambda: [f"CPU:{index}" for index in range(devices)]
+        # As on a machine with so many GPUs, with Keras' own layers and without XLA.
+        names = [f"CPU:{index}" for index in range(devices)]
+        factory.gpus = recurrent.gpus = lambda: names
     team = Team.joined(cluster) if cluster != ALONE else None
     model = ModelConfig.from_json(json.loads(os.environ["MODEL"]))
     training = TrainConfig(

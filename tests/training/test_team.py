@@ -57,7 +57,7 @@ def learned(
         for process in processes:
             _, errors = process.communicate(timeout=HANG)
             assert process.returncode == 0, errors.decode()
-    return [np.load(file) for file in files]
+    return [dict(np.load(file)) for file in files]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_workers_learn_what_one_process_does_and_all_the_same(
     for worker in together:
         assert np.allclose(worker["losses"], alone["losses"], atol=1e-4)
         assert np.allclose(worker["norms"], alone["norms"], atol=1e-4)
-        for name in alone.files:
+        for name in alone:
             if name.startswith("weight"):
                 assert (worker[name] == together[0][name]).all()
                 assert np.allclose(worker[name], alone[name], atol=1e-3)
