@@ -1,10 +1,10 @@
 """Texts scored a second: by one process, and by two that Dask deals the partitions out to.
 
-    python benchmarks/cluster.py [--lines 20000] [--units 256] [--rounds 5]
+    python benchmarks/cluster.py [--lines 100000] [--units 256] [--rounds 5]
 
 The table has the first lines of --text that are not empty, again and again if they are fewer, in 16
 Parquet files. A job reads them, scores each text by itself and writes Parquet. The start is all
-that comes before: it ends when a first few texts have been scored, and with Dask it includes
+that comes before: it ends with a job of a few texts for each file, and with Dask it includes
 starting two processes and sending them the model, an LSTM of one layer.
 """
 
@@ -21,7 +21,7 @@ from harness import parser, race, save
 STARTED = time.perf_counter()
 PARTITIONS = 16
 FEW = 32
-"""Texts that are scored at the start: one batch."""
+"""Texts in each file of the job at the start: one batch."""
 FIGURES = ("characters", "unknown_characters", "bits_per_character")
 ALONE, DASK = "alone", "dask"
 """How a job is done, and the folders that the scores are written to."""
@@ -30,12 +30,13 @@ WAYS = {
     "one process, two threads": (ALONE, "2"),
     "Dask, two processes of one thread": (DASK, "1"),
 }
-Job = Callable[[], object]
+Job = Callable[[Path, Path], None]
+"""Scores a folder of Parquet files into another."""
 
 
 def score(rows: Any, model: Any) -> Any:
     """A partition with the figures of each text."""
-    scores = model.evaluate_each(rows["text"] + "\n")
+    scores = model.evaluate_each(text + "\n" for text in rows["text"])
     return rows.assign(**{name: [getattr(each, name) for each in scores] for name in FIGURES})
 
 
@@ -47,13 +48,10 @@ def alone(folder: Path, threads: int) -> Iterator[Job]:
     import chargen
 
     model = chargen.load(folder / "ck", threads=threads)
-    files = sorted((folder / "texts").glob("*.parquet"))
-    score(pd.read_parquet(files[0]).head(FEW), model)
 
-    def work() -> None:
-        scores = folder / ALONE
+    def work(table: Path, scores: Path) -> None:
         scores.mkdir(exist_ok=True)
-        for file in files:
+        for file in sorted(table.glob("*.parquet")):
             score(pd.read_parquet(file), model).to_parquet(scores / file.name)
 
     yield work
@@ -70,26 +68,29 @@ def dask(folder: Path, threads: int) -> Iterator[Job]:
     model = chargen.load(folder / "ck", threads=threads)
     with LocalCluster(n_workers=2, threads_per_worker=1) as cluster, Client(cluster) as client:
         sent = client.scatter(model, broadcast=True)
-        texts = dd.read_parquet(folder / "texts")
-        few = score(texts.head(FEW), model)
-        workers = list(client.scheduler_info()["workers"])
-        client.gather([client.submit(score, few, sent, workers=[each]) for each in workers])
-        scored = texts.map_partitions(score, sent, meta=few.head(0))
-        yield lambda: scored.to_parquet(folder / DASK)
+
+        def work(table: Path, scores: Path) -> None:
+            texts = dd.read_parquet(table)
+            meta = score(texts.head(1), model).head(0)
+            texts.map_partitions(score, sent, meta=meta).to_parquet(scores)
+
+        yield work
 
 
-def contender(way: str, threads: str, what: str, folder: str) -> float:
+def contender(way: str, threads: str, what: str, name: str) -> float:
     """The seconds of a start, or the texts of which a job scores one a second."""
     import pandas as pd
 
-    with {ALONE: alone, DASK: dask}[way](Path(folder), int(threads)) as job:
+    folder = Path(name)
+    with {ALONE: alone, DASK: dask}[way](folder, int(threads)) as work:
+        work(folder / "few", folder / f"{way} few")
         start = time.perf_counter() - STARTED
         if what == "start":
             return start
         started = time.perf_counter()
-        job()
+        work(folder / "texts", folder / way)
         seconds = time.perf_counter() - started
-    return len(pd.read_parquet(Path(folder) / way)) / seconds
+    return len(pd.read_parquet(folder / way)) / seconds
 
 
 def prepare(folder: Path, text: Path, count: int, units: int) -> None:
@@ -99,18 +100,18 @@ def prepare(folder: Path, text: Path, count: int, units: int) -> None:
 
     lines = [line for line in text.read_text(encoding="utf-8").splitlines() if line]
     table = pd.DataFrame({"text": list(islice(cycle(lines), count))})
-    (folder / "texts").mkdir()
-    size = -(-count // PARTITIONS)
-    for number in range(0, count, size):
-        part = table.iloc[number : number + size]
-        part.to_parquet(folder / "texts" / f"part.{number // size:02}.parquet")
+    for part, size in (("few", FEW), ("texts", -(-count // PARTITIONS))):
+        (folder / part).mkdir()
+        for number in range(PARTITIONS):
+            rows = table.iloc[number * size : (number + 1) * size]
+            rows.to_parquet(folder / part / f"part.{number:02}.parquet")
     make_checkpoint(folder / "ck", make_config("lstm", 1, units, text), text)
 
 
 def main() -> None:
     """Race and print."""
     options = parser(__doc__)
-    options.add_argument("--lines", type=int, default=20_000)
+    options.add_argument("--lines", type=int, default=100_000)
     options.add_argument("--units", type=int, default=256)
     chosen = options.parse_args()
     if chosen.contender:
