@@ -242,12 +242,3 @@ def test_a_configuration_that_was_pickled_is_checked(checkpoint: Path):
     assert make(values) == config
     with pytest.raises(OptionError, match="has unknown fields: depth"):
         make(values | {"depth": 3})
-
-
-def test_surprise_keeps_its_text_when_it_is_pickled(checkpoint: Path):
-    bits = chargen.load(checkpoint).surprise("abcX")
-    again = pickle.loads(pickle.dumps(bits))
-    assert again.text == "abcX"
-    np.testing.assert_array_equal(again, bits)
-    assert type(again) is type(bits)
-    assert pickle.loads(pickle.dumps(np.sqrt(bits))).shape == (4,)
