@@ -19,7 +19,7 @@ LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:)([^)\s]+)\)")
 SHARED = ("classifiers", "keywords", "license", "requires-python", "scripts")
 """The fields of the project's metadata that are the same for both packages."""
 
-EXTRAS = ("onnx", "report", "tensorboard", "test")
+EXTRAS = ("dask", "onnx", "report", "tensorboard", "test")
 """The optional dependencies that are the same for both packages."""
 
 

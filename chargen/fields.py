@@ -243,6 +243,10 @@ class Config:
         """Return all fields by name, ready for `json.dumps`."""
         return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A pickle is read as JSON is: by versions with more fields too, and checked.
+        return type(self).from_json, (self.to_json(),)
+
     @classmethod
     def from_json(cls, values: object) -> Self:
         """Build from what `to_json` gave.

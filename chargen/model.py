@@ -1,6 +1,6 @@
 """A trained model as Python code uses it: sample, stream, evaluate, logits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -17,7 +17,7 @@ from chargen.config import (
     check_threads,
     draw_random_seed,
 )
-from chargen.errors import OptionError
+from chargen.errors import CheckpointError, OptionError
 from chargen.fields import takes
 from chargen.network.language_model import LanguageModel
 from chargen.network.network import Network
@@ -52,14 +52,27 @@ def load(path: str | PathLike[str], *, threads: int | None = None) -> "Model":
 class Model(LanguageModel):
     """A trained character model. Make one with `chargen.load`.
 
+    Several threads may use a model at once. It can be pickled: that takes the bytes of its float32
+    weights and a few thousand more, for the configuration, the vocabulary and `threads`. Another
+    process computes with it the same, bit for bit, and needs no file, except for `history`.
+    `copy.copy` makes a model that shares the weights and has its own `threads`; `copy.deepcopy`
+    makes one that shares nothing.
+
     Attributes:
         checkpoint: the checkpoint that it was read from.
+        threads: how many threads it computes with; None for as many as suit the model and the work.
     """
 
-    def __init__(self, checkpoint: Checkpoint, threads: int | None = None) -> None:
-        network = Network(checkpoint.model, checkpoint.weights())
+    def __init__(
+        self, checkpoint: Checkpoint, threads: int | None = None, network: Network | None = None
+    ) -> None:
+        if network is None:
+            network = Network(checkpoint.model, checkpoint.weights())
         super().__init__(network, checkpoint.vocabulary, threads)
         self.checkpoint = checkpoint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Model, (self.checkpoint, self.threads, self.network)
 
     def __repr__(self) -> str:
         name, characters = title(self.checkpoint.model), len(self.vocabulary)
@@ -70,8 +83,15 @@ class Model(LanguageModel):
         """The evaluations of its run, oldest first: the lines of `history.jsonl`.
 
         Raises:
-            CheckpointError: the file is missing or damaged.
+            CheckpointError: the file is damaged or missing, as where a model was sent to another
+                machine.
         """
+        path = self.checkpoint.path
+        if not path.exists():
+            raise CheckpointError(
+                f"the history of this model is a file in {path}, and that is not on this machine; "
+                "copy the checkpoint there, or ask where it is"
+            )
         return self.checkpoint.history()
 
     @takes(SAMPLE_OPTIONS)
@@ -152,6 +172,16 @@ class Model(LanguageModel):
         from chargen.scoring.score import score_ids  # here, so that `sample` starts without it
 
         return score_ids(self, self.vocabulary.encode(text))
+
+    def evaluate_each(self, texts: Iterable[str]) -> list["Score"]:
+        """Score several texts side by side, each by itself; this is faster than one by one.
+
+        The figures are those of `evaluate`, except that rounding may change their last digits.
+        """
+        from chargen.scoring.score import score_each
+
+        ids = [self.vocabulary.encode(text) for text in texts]
+        return [scores.tally().score() for scores in score_each(self, ids)]
 
     def surprise(self, text: str) -> "Surprise":
         """Return the bits that each character of a text costs: float32 (N,).

@@ -1,13 +1,16 @@
 """`chargen.Model` samples and scores as it says, and refuses wrong calls."""
 
+import copy
 import json
+import pickle
 import re
+import shutil
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CLOSE, make_checkpoint
+from conftest import CLOSE, FABLES, make_checkpoint
 
 import chargen
 from chargen.checkpoint.architecture import title
@@ -157,3 +160,85 @@ def test_the_history_is_that_of_the_run(tmp_path: Path):
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (path / "history.jsonl").write_text(text)
     assert chargen.load(path).history == lines
+
+
+def test_texts_are_scored_side_by_side_as_each_alone(checkpoint: Path):
+    model = chargen.load(checkpoint)
+    texts = ["abc\n", "", "X", "a\ncab", "abcde" * 900]
+    scores = model.evaluate_each(iter(texts))
+    assert [score.characters for score in scores] == list(map(len, texts))
+    assert [score.unknown_characters for score in scores] == [0, 0, 1, 0, 0]
+    for text, score in zip(texts, scores, strict=True):
+        assert score.bits_per_character == pytest.approx(
+            model.evaluate(text).bits_per_character, **CLOSE, nan_ok=True
+        )
+    assert model.evaluate_each([]) == []
+
+
+LARGE = {"characters": FABLES, "units": 96, "layers": 2}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"cell": "gru"}, {"cell": "rnn", "embedding": 8}, {"predict": "last", "window": 5}],
+    ids=str,
+)
+def test_a_model_computes_the_same_after_it_was_pickled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, object]
+):
+    monkeypatch.chdir(tmp_path)
+    make_checkpoint(Path("ck"), **LARGE | options)
+    model = chargen.load("ck", threads=2)
+    text = FABLES[:300]
+    before = pickle.dumps(model)
+    expected = model.sample("The", length=50, random_seed=1), model.surprise(text).tobytes()
+    data = pickle.dumps(model)
+    assert len(data) == len(before), "what was derived since then is not part of it"
+    size = sum(array.nbytes for array in model.checkpoint.weights())
+    assert size < len(data) < size + 4000
+    shutil.rmtree("ck")
+    monkeypatch.chdir("/")
+    again = pickle.loads(data)
+    assert again.sample("The", length=50, random_seed=1) == expected[0]
+    assert again.surprise(text).tobytes() == expected[1]
+    ids = model.vocabulary.encode(text)
+    np.testing.assert_array_equal(again.logits(ids), model.logits(ids))
+    assert again.threads == 2
+    assert again.vocabulary == model.vocabulary
+    assert (again.config, again.checkpoint.corpus) == (model.config, model.checkpoint.corpus)
+    with pytest.raises(CheckpointError, match=rf"{tmp_path}/ck, and that is not on this machine"):
+        again.history  # noqa: B018
+
+
+def test_the_history_is_found_from_another_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    make_checkpoint(tmp_path / "ck")
+    monkeypatch.chdir(tmp_path)
+    data = pickle.dumps(chargen.load("ck"))
+    monkeypatch.chdir("/")
+    assert pickle.loads(data).history == []
+
+
+def test_a_copy_shares_the_weights_and_a_deep_copy_shares_nothing(checkpoint: Path):
+    model = chargen.load(checkpoint, threads=2)
+    text = model.sample("a", length=30, random_seed=1)
+    shallow, deep = copy.copy(model), copy.deepcopy(model)
+    shallow.threads = 1
+    assert model.threads == 2
+    assert shallow.network is model.network
+    cells = [[layer.cell for layer in each.network.forward] for each in (model, deep)]
+    for own, copied in zip(*cells, strict=True):
+        assert not np.shares_memory(own.recurrent_kernel, copied.recurrent_kernel)
+    deep.network.dense_kernel[...] = 0
+    assert shallow.sample("a", length=30, random_seed=1) == text
+    assert model.sample("a", length=30, random_seed=1) == text
+    assert deep.sample("a", length=30, random_seed=1) != text
+
+
+def test_a_configuration_that_was_pickled_is_checked(checkpoint: Path):
+    config = chargen.load(checkpoint).config
+    make, (values,) = config.__reduce__()
+    assert make(values) == config
+    with pytest.raises(OptionError, match="has unknown fields: depth"):
+        make(values | {"depth": 3})

@@ -148,6 +148,12 @@ class Checkpoint:
             raise _damaged(path, CONFIG, error) from None
         return cls(path, model, training, corpus, versions, _read_vocabulary(path, model))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process may have another working directory.
+        path = str(self.path.absolute())
+        model, training, corpus = self.model, self.training, self.corpus
+        return _remade, (path, model, training, corpus, self.versions, self.vocabulary)
+
     def write(self) -> None:
         """Write `vocabulary.json`, then `config.json`, which makes the directory a checkpoint."""
         for name, content in self._description().items():
@@ -204,6 +210,11 @@ class Checkpoint:
     def best(self) -> dict[str, Any] | None:
         """Return the evaluation whose weights are in `model.keras`, or None before the first."""
         return best_of(self.history())
+
+
+def _remade(path: str, *fields: Any) -> Checkpoint:
+    """Make a checkpoint from its pickle, whose path is a string that any Python reads."""
+    return Checkpoint(Path(path), *fields)
 
 
 def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

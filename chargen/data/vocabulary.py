@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +93,9 @@ class Vocabulary:
 
     def __hash__(self) -> int:
         return hash(self.characters)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Vocabulary, ("".join(self.characters),)
 
     def __repr__(self) -> str:
         return f"Vocabulary({''.join(self.characters)!r})"

@@ -88,6 +88,14 @@ class Cell(Protocol):
         """
         ...
 
+    def arrays(self) -> tuple[Floats, Floats, Floats]:
+        """Return a kernel, recurrent kernel and bias, as Keras stores them, for `make_cell`.
+
+        The cell that is made of them is this one, bit for bit. They are for reading only, as they
+        may be the cell's own.
+        """
+        ...
+
 
 class CellState(Protocol):
     """What a cell remembers of B sequences besides h, and the scratch arrays of one step."""
@@ -122,6 +130,10 @@ class RNN:
     def state(self, batch_size: int, recurrent_kernel: Floats) -> CellState:
         """Return the zero state of B sequences."""
         return _RNNState(self, batch_size, recurrent_kernel)
+
+    def arrays(self) -> tuple[Floats, Floats, Floats]:
+        """Return the arrays of which the cell was made."""
+        return self.kernel, self.recurrent_kernel, self.bias[0]
 
 
 class _RNNState:
@@ -185,6 +197,15 @@ class LSTM:
         """Return the zero state of B sequences."""
         return _LSTMState(self, batch_size, recurrent_kernel)
 
+    def arrays(self) -> tuple[Floats, Floats, Floats]:
+        """Return the arrays of which the cell was made."""
+
+        def rearrange(columns: Floats) -> Floats:
+            i_and_f, o, g = np.split(columns, [2 * self.units, 3 * self.units], axis=-1)
+            return np.concatenate([i_and_f * 2, g, o * 2], axis=-1)
+
+        return rearrange(self.kernel), rearrange(self.recurrent_kernel), rearrange(self.bias[0])
+
 
 class _LSTMState(_Gates):
     def __init__(self, cell: LSTM, batch_size: int, recurrent_kernel: Floats) -> None:
@@ -233,6 +254,19 @@ class GRU:
     def state(self, batch_size: int, recurrent_kernel: Floats) -> CellState:
         """Return the zero state of B sequences."""
         return _GRUState(self, batch_size, recurrent_kernel)
+
+    def arrays(self) -> tuple[Floats, Floats, Floats]:
+        """Return arrays of which the same cell is made: for z and r, both biases are their mean."""
+        sigmoids = 2 * self.units
+
+        def double(columns: Floats) -> Floats:
+            doubled = columns.copy()
+            doubled[:, :sigmoids] *= 2
+            return doubled
+
+        bias = np.concatenate([self.bias, self.bias])
+        bias[1:, sigmoids:] = self.candidate_bias
+        return double(self.kernel), double(self.recurrent_kernel), bias
 
 
 class _GRUState(_Gates):

@@ -1,6 +1,7 @@
 """A network that can be sampled and scored, as `chargen.sampling` and `chargen.scoring` use it."""
 
 from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 
@@ -28,6 +29,15 @@ class LanguageModel:
         self.network = network
         self.vocabulary = vocabulary
         self.threads = threads
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.network, self.vocabulary, self.threads)
+
+    def __copy__(self) -> Self:
+        # The weights are shared, as nothing changes them.
+        copied = object.__new__(type(self))
+        vars(copied).update(vars(self))
+        return copied
 
     @property
     def config(self) -> ModelConfig:

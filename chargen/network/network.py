@@ -51,7 +51,8 @@ class Network:
             raise ValueError(f"weights should have the shapes {expected}")
         self.config = config
         remaining = iter(weights)
-        embedding = next(remaining) if config.embedding else None
+        embedding = next(remaining).copy() if config.embedding else None
+        self._embedding = embedding
         self.forward: list[Layer] = []
         self.backward: list[Layer] = []
         for index in range(config.layers):
@@ -62,6 +63,23 @@ class Network:
         self.dense_kernel, self.dense_bias = map(aligned_copy, remaining)
         # (1, V), because adding arrays of the same shape is faster than broadcasting.
         self._dense_bias_row = self.dense_bias[None]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is derived from the weights is made again: a pickle takes hardly more than they do.
+        return Network, (self.config, self.weights())
+
+    def weights(self) -> list[Floats]:
+        """Return arrays of which this very network can be made, bit for bit.
+
+        They are in the order and the shapes of those that were given, and equal to them, except for
+        the biases that a GRU adds up: of each two they are the mean. They are for reading only, as
+        some are the network's own.
+        """
+        below = [] if self._embedding is None else [self._embedding]
+        directions = [self.forward, self.backward] if self.backward else [self.forward]
+        cells = [layer.cell for level in zip(*directions, strict=True) for layer in level]
+        arrays = [array for cell in cells for array in cell.arrays()]
+        return [*below, *arrays, self.dense_kernel, self.dense_bias]
 
     def output(self, h: Floats, out: Floats | None = None) -> Floats:
         """Return the logits (n, V) of the top layer's outputs (n, U)."""

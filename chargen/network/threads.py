@@ -13,8 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -64,15 +63,15 @@ def computing(count: int = 1) -> Iterator[None]:
 def blas_threads(count: int) -> Iterator[None]:
     """Let NumPy's matrix products use `count` threads, and restore the number afterwards.
 
-    The number applies to the whole process. If several of our threads are inside at once, the last
-    to leave restores what the first found.
+    The number applies to the whole process. If several threads of the program are inside at once,
+    the smallest of their numbers applies to all: fewer threads than asked for change no bit, more
+    might. The last one to leave restores what the first one found.
     """
-    limit = _limit()
-    limit.enter(count)
+    entry = _LIMIT.enter(count)
     try:
         yield
     finally:
-        limit.leave()
+        _LIMIT.leave(entry)
 
 
 def exact_threads(matrices: Sequence[Floats], most: int) -> int:
@@ -88,7 +87,8 @@ def exact_threads(matrices: Sequence[Floats], most: int) -> int:
         most: the most threads to try.
 
     Returns:
-        A power of two, which makes the shares most even.
+        A power of two, which makes the shares most even; 1 if it cannot be tried, because another
+        thread of the program is computing.
     """
     count = 1 << (most.bit_length() - 1)
     while count > 1 and not all(_adds_alike(matrix, count) for matrix in matrices):
@@ -101,11 +101,13 @@ def _adds_alike(matrix: Floats, count: int) -> bool:
     if known not in _TRIED:
         rng = np.random.default_rng(0)
         vectors = rng.standard_normal((TRIALS, 1, len(matrix))).astype(np.float32)
-        with computing(1):
-            expected = [vector.dot(matrix) for vector in vectors]
-        with computing(count):
-            found = [vector.dot(matrix) for vector in vectors]
-        _TRIED[known] = np.array_equal(expected, found)
+        sums: list[list[Floats]] = []
+        for threads in (1, count):
+            with np.errstate(all="ignore"), _LIMIT.alone(threads) as is_alone:
+                if not is_alone:
+                    return False  # and not remembered
+                sums.append([vector.dot(matrix) for vector in vectors])
+        _TRIED[known] = np.array_equal(sums[0], sums[1])
     return _TRIED[known]
 
 
@@ -133,7 +135,7 @@ def side_by_side(
     # Imported here because most commands compute in one thread, and the import takes milliseconds.
     from concurrent.futures import ThreadPoolExecutor
 
-    # Set here as well as by each task: OpenBLAS 0.3.31 only heeds the main thread.
+    # Set here as well as by each task, so that it does not change back and forth between them.
     with blas_threads(1), ThreadPoolExecutor(count) as pool:
         futures = [pool.submit(task, stop) for task in tasks]
         try:
@@ -142,38 +144,87 @@ def side_by_side(
             stop.set()
 
 
+class _Entry(NamedTuple):
+    """A thread of the program that computes, and the number of BLAS threads that it asked for."""
+
+    thread: int
+    limit: int
+
+
 class _Limit:
     """Sets and restores the number of BLAS threads of this process."""
 
     def __init__(self) -> None:
-        # Imported here because it examines the libraries loaded so far, which must include NumPy's.
-        from threadpoolctl import ThreadpoolController
-
-        blas = ThreadpoolController().select(user_api="blas")
-        self._libraries: list[Any] = blas.lib_controllers
-        self._lock = threading.Lock()
-        self._inside = 0
+        self._libraries: list[Any] | None = None  # until it is first asked for
         self._before: list[int] = []
+        self._inside: list[_Entry] = []
+        self._lock = threading.Lock()
 
-    def enter(self, count: int) -> None:
+    def enter(self, count: int) -> "_Entry":
+        entry = _Entry(threading.get_ident(), count)
         with self._lock:
             if not self._inside:
-                self._before = [library.num_threads for library in self._libraries]
-            self._inside += 1
-            self._set([count] * len(self._libraries))
+                self._before = [library.num_threads for library in self._found()]
+            self._inside.append(entry)
+            self._apply()
+        return entry
 
-    def leave(self) -> None:
+    def leave(self, entry: "_Entry") -> None:
         with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                self._set(self._before)
+            if entry in self._inside:  # unless it is forgotten
+                self._inside.remove(entry)
+                self._apply()
+
+    @contextmanager
+    def alone(self, count: int) -> Iterator[bool]:
+        """Set the number and keep all others waiting; false if one of them is inside already."""
+        own = threading.get_ident()
+        with self._lock:
+            if any(entry.thread != own for entry in self._inside):
+                yield False
+                return
+            before = [library.num_threads for library in self._found()]
+            self._set([count] * len(before))
+            try:
+                yield True
+            finally:
+                self._set(before)
+
+    def forget_others(self) -> None:
+        """After a fork, of all threads only the one that forked is in the new process."""
+        self._lock = threading.Lock()  # another thread may have held it
+        if self._inside:
+            own = threading.get_ident()
+            self._inside = [entry for entry in self._inside if entry.thread == own]
+            self._apply()
+
+    def _apply(self) -> None:
+        limits = {entry.thread: entry.limit for entry in self._inside}  # the innermost of each
+        self._set([min(limits.values())] * len(self._found()) if limits else self._before)
 
     def _set(self, counts: Sequence[int]) -> None:
-        for library, count in zip(self._libraries, counts, strict=True):
+        for library, count in zip(self._found(), counts, strict=True):
             if library.num_threads != count:
+                # Of several threads, threadpoolctl lets only one set the number of OpenBLAS, and
+                # ignores the others; since 3.8 it can be told that this one has finished.
+                release = getattr(library, "clear_controlling_thread", None)
+                if release is not None:
+                    release(force=True)
                 library.set_num_threads(count)
+                if release is not None:
+                    release(force=True)
+
+    def _found(self) -> list[Any]:
+        """The BLAS libraries in this process."""
+        if self._libraries is None:
+            # Imported here because it examines the libraries loaded so far, and NumPy's is one.
+            from threadpoolctl import ThreadpoolController
+
+            blas = ThreadpoolController().select(user_api="blas")
+            self._libraries = blas.lib_controllers
+        return self._libraries
 
 
-@cache
-def _limit() -> _Limit:
-    return _Limit()
+_LIMIT = _Limit()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_LIMIT.forget_others)

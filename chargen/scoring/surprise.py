@@ -186,6 +186,11 @@ class Surprise(np.ndarray[Any, np.dtype[np.float32]]):
     def __array_finalize__(self, source: NDArray[Any] | None) -> None:
         self.text = None  # NumPy makes arrays of this kind whose values stand for something else
 
+    def __reduce__(self) -> Any:
+        # An array alone would lose its text on the way to another process.
+        plain = np.asarray(self)
+        return plain.__reduce__() if self.text is None else (Surprise, (self.text, plain))
+
     def __array_wrap__(
         self, array: NDArray[Any], context: Any = None, return_scalar: bool = False
     ) -> Any:

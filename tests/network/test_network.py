@@ -1,14 +1,17 @@
 """A network holds its weights as its readings want them, and reads windows."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_checkpoint
+from conftest import EVERY_MODEL, make_checkpoint, model_name, random_weights
 
+from chargen.config import ModelConfig
 from chargen.network import network as network_module
 from chargen.network.layers import LayerState
 from chargen.network.network import WINDOWS, Network
+from chargen.network.reading import predictions
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("computing_alone")]
 CELLS = ["lstm", "gru", "rnn"]
@@ -27,6 +30,25 @@ def test_weights_begin_with_a_cache_line_and_are_not_the_file(tmp_path: Path, ce
     for array in kept:
         assert array.ctypes.data % 64 == 0
         assert not any(np.shares_memory(array, given) for given in weights)
+
+
+@pytest.mark.parametrize("config", EVERY_MODEL, ids=model_name)
+def test_a_network_gives_the_weights_of_which_it_is_made_again(config: ModelConfig):
+    given = random_weights(config)
+    network = Network(config, given)
+    weights = network.weights()
+    for array, wanted in zip(weights, given, strict=True):
+        assert array.dtype == np.float32
+        if config.cell == "gru" and wanted.shape == (2, 3 * config.units):
+            sigmoids = slice(0, 2 * config.units)  # of these it keeps the sum alone
+            np.testing.assert_allclose(array.sum(0)[sigmoids], wanted.sum(0)[sigmoids], rtol=1e-5)
+            array, wanted = array[:, 2 * config.units :], wanted[:, 2 * config.units :]
+        np.testing.assert_array_equal(array, wanted)
+    again = pickle.loads(pickle.dumps(network))
+    ids = np.random.default_rng(0).integers(0, config.vocabulary_size, 30)
+    np.testing.assert_array_equal(predictions(again, ids), predictions(network, ids))
+    for array, wanted in zip(again.weights(), weights, strict=True):
+        np.testing.assert_array_equal(array, wanted)
 
 
 def test_windows_are_read_a_bounded_number_at_a_time(tmp_path: Path):

@@ -1,7 +1,11 @@
 """Products use the threads that are asked for, and change no bit."""
 
+import sys
 import threading
 import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -95,6 +99,78 @@ def test_the_last_thread_to_leave_puts_back_what_was():
     assert blas() == before
 
 
+def in_thread(work: Callable[[], list[int]]) -> list[int]:
+    """What another thread found."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result(60)
+
+
+def limited(count: int) -> list[int]:
+    with blas_threads(count):
+        return blas()
+
+
+def test_any_thread_sets_the_number_also_after_the_main_one_has():
+    """Of several threads, threadpoolctl lets the first one set it, and ignores the others."""
+    before = blas()
+    limited(1)
+    with blas_threads(2):
+        more = blas()
+    assert in_thread(lambda: limited(1)) == [1] * len(before)
+    assert in_thread(lambda: limited(2)) == more
+    assert blas() == in_thread(blas) == before
+
+
+def test_of_several_threads_the_smallest_number_applies_to_all():
+    with blas_threads(2):
+        two = blas()
+    with blas_threads(1):
+        assert in_thread(lambda: limited(2)) == [1] * len(two)
+        with blas_threads(2):
+            assert blas() == two, "within one thread, the innermost counts"
+            assert in_thread(lambda: limited(1)) == [1] * len(two)
+            assert blas() == two
+
+
+def test_no_trial_is_made_while_another_thread_computes():
+    """It would find that two numbers of threads sum alike, as both would be the other thread's."""
+    matrix = np.ones((71, 93), np.float32)
+    with blas_threads(1):
+        assert in_thread(lambda: [exact_threads([matrix], 2)]) == [1]
+    with blas_threads(1):
+        assert exact_threads([matrix], 2) == in_thread(lambda: [exact_threads([matrix], 2)])[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="BLAS may not survive a fork elsewhere")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_after_a_fork_the_threads_of_the_other_process_are_forgotten():
+    before = blas()
+    inside, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with blas_threads(1):
+            inside.set()
+            go_on.wait(60)
+
+    def look(expected: list[int]) -> None:
+        assert blas() == in_thread(blas) == expected
+
+    def run(*arguments: list[int]) -> int | None:
+        process = get_context("fork").Process(target=look, args=arguments)
+        process.start()
+        process.join(60)
+        return process.exitcode
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert inside.wait(60)
+    assert run(before) == 0
+    with blas_threads(1):
+        assert run([1] * len(before)) == 0
+    go_on.set()
+    thread.join(60)
+
+
 def test_tasks_run_at_the_same_time_and_results_keep_their_order():
     meet = threading.Barrier(3, timeout=60)  # breaks unless all three get there
 
@@ -144,7 +220,7 @@ def test_the_machine_has_cores():
 def test_a_trial_of_threads_is_made_once(monkeypatch: pytest.MonkeyPatch):
     matrix = np.ones((70, 90), np.float32)
     expected = exact_threads([matrix], 2)
-    monkeypatch.setattr(threads_module, "computing", None)  # without which no trial can be made
+    monkeypatch.setattr(threads_module, "_LIMIT", None)  # without which no trial can be made
     assert exact_threads([matrix], 2) == expected
-    with pytest.raises(TypeError):
+    with pytest.raises(AttributeError):
         exact_threads([np.ones((70, 91), np.float32)], 2)
