@@ -95,8 +95,7 @@ def test_a_new_character_starts_like_its_relatives():
     kernel, *_, output, _ = random_weights(config)
     rows, *_, columns, _ = grow_weights(random_weights(config), config, OLD, NEW, a_text())
     assert len(rows) == len(NEW)
-    letters = [OLD.encode(c)[0] for c in "aeinrst"]
-    relatives = {"é": [OLD.id_of("e")], "\xa0": [OLD.id_of(" ")], "б": letters, "5": range(10)}
+    relatives = {"é": [OLD.id_of("e")], "\xa0": [OLD.id_of(" ")], "б": range(10), "5": range(10)}
     for character, like in relatives.items():
         index = NEW.id_of(character)
         places = list(like)
