@@ -157,7 +157,7 @@ WRONG = [
         1,
         "was not written by chargen, and --force would replace it",
     ),
-    ("train text --init-from ck", 1, "needs a text with the same characters"),
+    ("train text --init-from ck --units 9", 2, "--units 9 does not go with --init-from ck"),
     ("train text --init-from config", 1, "config/config.json is damaged"),
     ("sample -c lambda", 1, "describes a 'Lambda', which no chargen model has"),
     ("sample -c bomb", 1, "bomb/model.keras is damaged"),

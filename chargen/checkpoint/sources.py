@@ -99,6 +99,7 @@ class Sources:
             sources or recorded,
             text_format_of(self._training),
             min_count=self._training.min_count,
+            known=self._vocabulary,  # some of it may come from the checkpoint that it began with
         )
         if corpus.sha256 != self._record.sha256:
             raise CorpusError(

@@ -62,7 +62,8 @@ __all__ = ["command", "time_in_words", "unread_messages_ignored"]
     group="where",
     metavar="DIR",
     shell_complete=complete_checkpoint,
-    help="Start from the network and the weights of another checkpoint with the same characters.",
+    help="Start from the network and the weights of another checkpoint; characters that it does "
+    "not know are added.",
 )
 @field_options(*TRAIN_OPTIONS.values())
 @option(

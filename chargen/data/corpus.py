@@ -33,7 +33,8 @@ class Corpus:
 
     Attributes:
         ids: (N,), in the smallest unsigned type that holds the vocabulary.
-        vocabulary: the text's characters; those rarer than `min_count` are replaced by U+FFFD.
+        vocabulary: the text's characters, and those that were known before; those rarer than
+            `min_count` are replaced by U+FFFD.
         sha256: the fingerprint of the text as UTF-8, whatever its encoding or compression was.
     """
 
@@ -55,7 +56,11 @@ class Corpus:
 
 
 def read_corpus(
-    sources: Sequence[str], text_format: TextFormat = USUAL, *, min_count: int = 1
+    sources: Sequence[str],
+    text_format: TextFormat = USUAL,
+    *,
+    min_count: int = 1,
+    known: Iterable[str] = (),
 ) -> Corpus:
     """Read the sources and build their vocabulary.
 
@@ -63,6 +68,7 @@ def read_corpus(
         sources: as for `read_text`.
         text_format: as for `read_text`.
         min_count: characters that occur less often are replaced by U+FFFD.
+        known: characters that are in the vocabulary in any case, even if they do not occur.
 
     Raises:
         CorpusError: as for `read_text`; also if the sources contain no text.
@@ -73,7 +79,7 @@ def read_corpus(
     if not builder.size:
         names = ", ".join("standard input" if s == STANDARD_INPUT else s for s in sources)
         raise CorpusError(f"no text in {names}: 0 characters; give a text of at least 2")
-    return builder.corpus(min_count)
+    return builder.corpus(min_count, known)
 
 
 def read_ids(
@@ -168,15 +174,17 @@ class _Builder:
         self._counts += np.bincount(ids, minlength=len(self._counts))
         self._ids.append(ids.astype(smallest_dtype(len(self._points) - 1)))
 
-    def corpus(self, min_count: int) -> Corpus:
+    def corpus(self, min_count: int, known: Iterable[str]) -> Corpus:
         kept = {chr(p) for p, n in zip(self._points, self._counts, strict=True) if n >= min_count}
-        if len(kept) < len(self._points):
+        kept.update(known)
+        if any(chr(point) not in kept for point in self._points):
             kept.add(REPLACEMENT)
         vocabulary = Vocabulary(sorted(kept))
         renumbered = vocabulary.encode("".join(map(chr, self._points)))
         dtype = smallest_dtype(len(vocabulary) - 1)
         ids = self._ids.finish()
-        if dtype.itemsize < ids.dtype.itemsize:  # rare characters were replaced
+        # Rare characters were replaced, or there are known ones that do not occur.
+        if dtype.itemsize != ids.dtype.itemsize:
             ids = renumbered.astype(dtype)[ids]
         else:
             for start in range(0, len(ids), BLOCK_BYTES):

@@ -145,6 +145,12 @@ LAST_BATCH_SIZES = (8, 128)
 text. A window has one target, so a step needs many windows to be worth its overhead, while a short
 text needs a fair number of steps."""
 
+TUNED_RATE_FACTOR = 1 / 2
+"""The factor on the learning rate of a run that begins with another's weights. A text unlike the
+old one is learned better with the whole rate, and one like it with a quarter."""
+TUNED_EPOCHS_FACTOR = 1 / 2
+"""The factor on the epochs of such a run, whose best weights come early."""
+
 EMBEDDING_ABOVE = 256
 """The number of distinct characters above which an embedding is used: one-hot inputs then cost more
 than they are worth."""
@@ -316,6 +322,7 @@ def settle(
     throughput: float,
     machine: Callable[[], Machine],
     workers: int = 1,
+    initial: TrainConfig | None = None,
 ) -> tuple[ModelConfig, TrainConfig]:
     """Return the whole configuration of a run.
 
@@ -327,6 +334,7 @@ def settle(
             it matters if there is a budget.
         machine: describes this machine. It is called last, because it takes seconds.
         workers: how many processes train together, each of which needs an equal part of a batch.
+        initial: how the network was trained that the run begins with; None if it begins anew.
 
     Raises:
         OptionError: two options conflict.
@@ -345,6 +353,8 @@ def settle(
     if chosen.get("cell", ModelConfig.cell) == "rnn":
         drop = min(rung.weight_drop, RNN_WEIGHT_DROP)
         rung = replace(rung, weight_drop=drop, weight_decay=0.0)
+    if initial is not None:
+        rung = _for_tuning(rung, initial)
     _set_sizes(chosen, rung, last, text, workers)
     model: ModelConfig = _build(ModelConfig, chosen, vocabulary_size=text.vocabulary)
     batch_size: int = chosen["batch_size"]
@@ -441,6 +451,20 @@ def _for_last(rung: Rung, characters: int) -> Rung:
         average=0.0,
         weight_decay=0.0,
         rate_factor=LAST_RATE_FACTOR,
+    )
+
+
+def _for_tuning(rung: Rung, initial: TrainConfig) -> Rung:
+    """Return a rung changed for a network that was trained before.
+
+    Of its recurrent weights no more are dropped than it has learned to do without: with more it
+    forgets what it knows.
+    """
+    return replace(
+        rung,
+        epochs=math.ceil(rung.epochs * TUNED_EPOCHS_FACTOR),
+        weight_drop=min(rung.weight_drop, initial.weight_drop),
+        rate_factor=rung.rate_factor * TUNED_RATE_FACTOR,
     )
 
 

@@ -20,16 +20,17 @@ from chargen.checkpoint.directory import (
 )
 from chargen.checkpoint.sources import Sources, locate, relative_to
 from chargen.config import DEFAULT_FOLDER, DRAWN, TrainConfig, TrainOptions, check_network
-from chargen.data.corpus import Ids, fingerprint, read_corpus
+from chargen.data.corpus import Corpus, Ids, fingerprint, read_corpus
 from chargen.data.standard_input import STANDARD_INPUT
 from chargen.data.statistics import log_frequencies, perplexity
 from chargen.data.text import DECOMPRESSORS, TextFormat
-from chargen.data.vocabulary import Vocabulary
-from chargen.errors import CheckpointError, OptionError, TrainingError, VocabularyError
+from chargen.errors import CheckpointError, OptionError, TrainingError
 from chargen.fields import flag_of
+from chargen.plain import counted
 from chargen.training import runtime
 from chargen.training.cluster import ALONE, Cluster
 from chargen.training.defaults import default_validation, settle, with_preset
+from chargen.training.growth import grow_weights
 from chargen.training.limits import TextSize, check_memory
 from chargen.training.machine import Machine, this_machine, training_throughput
 from chargen.training.start import count_embeddings
@@ -44,6 +45,8 @@ OLDER_STATE = "resume.npz"
 """The file that held a run's state before `RESUME` did."""
 ADJUSTABLE = ("dropout", "window")
 """Options of the network that may still be chosen with --init-from."""
+SHOWN = 40
+"""The most new characters that are named: what fits on a line."""
 
 
 @dataclass(frozen=True)
@@ -140,10 +143,9 @@ def plan_new(
         CorpusError: a text cannot be read.
         OptionError: an option is out of range, or two options conflict.
         TrainingError: the text or the memory does not suffice.
-        VocabularyError: the text's characters are not those of `init_from`.
     """
     # First all that can be refused without the text: that may come from a pipe, and come only once.
-    initial, weights = None, None
+    initial, weights = None, list[NDArray[np.float32]]()
     if init_from is None:
         check_network(with_preset(options))
     else:
@@ -158,9 +160,8 @@ def plan_new(
         note,
     )
     min_count = options.get("min_count", TrainConfig.min_count)
-    corpus = read_corpus(sources, text_format, min_count=min_count)
-    if initial is not None:
-        _check_vocabulary(corpus.vocabulary, initial)
+    known = () if initial is None else initial.vocabulary
+    corpus = read_corpus(sources, text_format, min_count=min_count, known=known)
     validation = default_validation(len(corpus.ids), options)
     train_ids, validation_ids = corpus.split(validation, text_format)
     if isinstance(validation, str) and (validation_ids == corpus.vocabulary.unknown).all():
@@ -183,6 +184,7 @@ def plan_new(
         throughput=cluster.size * training_throughput(threads),
         machine=partial(this_machine, threads, cluster.size),
         workers=cluster.size,
+        initial=None if initial is None else initial.training,
     )
     began = DRAWN if init_from is None else relative_to(folder, str(init_from))
     training = replace(training, init_from=began)
@@ -196,8 +198,15 @@ def plan_new(
     )
     versions = runtime.library_versions()
     checkpoint = Checkpoint(folder, model, training, record, versions, corpus.vocabulary)
-    if weights or "preset" in options:  # a preset is a recipe to the letter
+    if initial is not None:
+        if corpus.vocabulary != initial.vocabulary:
+            note(_growth(initial, corpus))
+            weights = grow_weights(
+                weights, initial.model, initial.vocabulary, corpus.vocabulary, train_ids
+            )
         return Plan(checkpoint, train_ids, validation_ids, initial_weights=weights)
+    if "preset" in options:  # a preset is a recipe to the letter
+        return Plan(checkpoint, train_ids, validation_ids)
     embeddings = count_embeddings(train_ids, model)
     return Plan(checkpoint, train_ids, validation_ids, frequencies, embeddings)
 
@@ -279,20 +288,13 @@ def _is_foreign(config: Path) -> bool:
     return not (isinstance(content, dict) and {"format", "model", "training"} <= content.keys())
 
 
-def _check_vocabulary(vocabulary: Vocabulary, initial: Checkpoint) -> None:
-    if vocabulary == initial.vocabulary:
-        return
-    new = "".join(c for c in vocabulary if c not in initial.vocabulary)
-    missing = "".join(c for c in initial.vocabulary if c not in vocabulary)
-    differences = [
-        f"{label} {characters[:20]!r}{'...' if len(characters) > 20 else ''}"
-        for label, characters in (("only in the text:", new), ("only in the model:", missing))
-        if characters
-    ]
-    raise VocabularyError(
-        f"--init-from {initial.path} needs a text with the same characters; "
-        f"{', '.join(differences)}: leave out --init-from, or make the characters the same"
-    )
+def _growth(initial: Checkpoint, corpus: Corpus) -> str:
+    """Say which characters a network is given that it does not know yet."""
+    new = [character for character in corpus.vocabulary if character not in initial.vocabulary]
+    kept, added = counted(len(initial.vocabulary), "character"), f"{len(new):,}"
+    shown = "".join(new[:SHOWN]) + ("..." if len(new) > SHOWN else "")
+    are = "is" if len(new) == 1 else "are"
+    return f"the {kept} that {initial.path} knows are kept, and {added} {are} new: {shown!r}"
 
 
 def _inherited(options: TrainOptions, initial: Checkpoint) -> TrainOptions:
@@ -309,4 +311,6 @@ def _inherited(options: TrainOptions, initial: Checkpoint) -> TrainOptions:
         raise OptionError("--preset and --init-from both determine the network; give one of them")
     adjusted = {name: value for name, value in options.items() if name not in model}
     kept = {name: options.get(name, value) for name, value in model.items()}
+    if "dropout" not in options:  # which is no part of what was learned, and follows from the text
+        del kept["dropout"]
     return cast("TrainOptions", adjusted | kept)

@@ -64,8 +64,8 @@ def train(
         resume: continue the run in `checkpoint` where it stopped. Of the options, `epochs`,
             `budget`, `patience`, `save_every` and `threads` may be changed.
         force: replace the checkpoint that is there as soon as the run starts.
-        init_from: a checkpoint whose network and weights to start from; its characters must be
-            those of the text.
+        init_from: a checkpoint whose network and weights to start from; characters of the text
+            that it does not know are added.
         glob: what the names of files in a directory match, such as "*.md".
         verbose: show on standard error what `chargen train` shows there.
         tensorboard: a directory for files of the run's figures and samples, which TensorBoard
@@ -87,7 +87,6 @@ def train(
         OptionError: an option is out of range, or two options conflict.
         TrainingError: the text is too short for the options, training diverged again and
             again, or this installation or system cannot train, or another worker has stopped.
-        VocabularyError: the text's characters are not those of `init_from`.
         KeyboardInterrupt: SIGINT arrived; the run is saved, and `resume` continues it. After
             SIGTERM the run is saved too, and the signal then has its usual effect.
     """

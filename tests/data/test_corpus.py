@@ -42,6 +42,26 @@ def test_min_count_replaces_just_the_rarer_characters(tmp_path: Path, text: str,
     assert list(corpus.vocabulary) == sorted(set(expected))
 
 
+@on_files
+@given(st.text("abcé", min_size=1), st.text("bcd\ufffd🙂"), st.integers(1, 3))
+def test_known_characters_are_kept_however_rare(
+    tmp_path: Path, text: str, known: str, min_count: int
+):
+    source = write(tmp_path / "text", text.encode())
+    corpus = read_corpus([source], min_count=min_count, known=known)
+    counts = Counter(text)
+    expected = "".join(c if c in known or counts[c] >= min_count else REPLACEMENT for c in text)
+    assert corpus.vocabulary.decode(corpus.ids) == expected
+    assert set(corpus.vocabulary) == {*known, *expected}
+
+
+def test_many_known_characters_widen_the_ids(tmp_path: Path):
+    known = [chr(n) for n in range(300)]
+    corpus = read_corpus([write(tmp_path / "text", "aĀb".encode())], known=known)
+    assert corpus.ids.dtype == np.uint16
+    assert corpus.vocabulary.decode(corpus.ids) == "aĀb"
+
+
 def test_many_characters_widen_the_ids_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(text_module, "BLOCK_BYTES", 64)
     text = "".join(chr(n) for n in range(32, 0xD000)) + "".join(

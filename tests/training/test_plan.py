@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import COMMAND
+from safetensors.numpy import load_file
 
 import chargen
 from chargen.checkpoint.directory import Checkpoint, best_of
 from chargen.checkpoint.sources import Sources
 from chargen.data.corpus import read_ids
-from chargen.errors import CheckpointError, CorpusError, OptionError, TrainingError, VocabularyError
-from chargen.training.events import Event, Stopped
-from chargen.training.plan import default_checkpoint
-from training.conftest import DEEP, SMALL, TEXT, Trained, begin, history
+from chargen.errors import CheckpointError, CorpusError, OptionError, TrainingError
+from chargen.training.events import Evaluated, Event, Noted, Started, Stopped
+from chargen.training.plan import default_checkpoint, plan_new
+from training.conftest import DEEP, SMALL, TEXT, Trained, begin, history, stop_when
 
 
 def test_resume_refuses_another_text_other_options_and_a_missing_or_damaged_state(
@@ -53,7 +54,7 @@ def test_resume_refuses_another_text_other_options_and_a_missing_or_damaged_stat
 def test_a_run_can_start_from_another_runs_weights(trained: Trained, text: Path, tmp_path: Path):
     first = trained(**DEEP).path
     tiny: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-9, "schedule": "constant"}
-    tiny |= {"batch_size": 4, "precision": "float32"}
+    tiny |= {"batch_size": 4, "precision": "float32", "dropout": DEEP["dropout"]}
     second = chargen.train(text, checkpoint=tmp_path / "b", init_from=first, **tiny)
     assert Checkpoint.open(second).model == Checkpoint.open(first).model
     for array, expected in zip(
@@ -62,11 +63,73 @@ def test_a_run_can_start_from_another_runs_weights(trained: Trained, text: Path,
         np.testing.assert_allclose(array, expected, atol=1e-5)
     with pytest.raises(OptionError, match="units 9 does not go with init_from .* has 8"):
         chargen.train(text, checkpoint=tmp_path / "c", init_from=first, units=9)
-    other = tmp_path / "other.txt"
-    other.write_text(TEXT.replace("q", "") + "£")
-    with pytest.raises(VocabularyError, match="only in the text: '£'"):
-        chargen.train(other, checkpoint=tmp_path / "c", init_from=first)
     assert not (tmp_path / "c").exists()
+
+
+def test_a_run_from_another_runs_weights_knows_its_characters_and_the_texts(
+    trained: Trained, tmp_path: Path
+):
+    first = Checkpoint.open(trained(**DEEP).path)
+    assert "q" in first.vocabulary
+    other = tmp_path / "other.txt"
+    # Two come between the old ones and one after them; the rare one is known, and so is kept.
+    other.write_text(TEXT.replace("q", "").replace("e", "é").replace("k", "#") + "e£", "utf-8")
+    path = tmp_path / "b"
+    events: list[Event] = []
+
+    def report(event: Event) -> None:
+        events.append(event)
+        stop(event)
+
+    stop = stop_when(lambda event: isinstance(event, Started))
+    options: dict[str, Any] = {"batch_size": 4, "min_count": 2, "precision": "float32"}
+    with pytest.raises(KeyboardInterrupt):
+        chargen.train(other, checkpoint=path, init_from=first.path, report=report, **options)
+    second = Checkpoint.open(path)
+    assert list(second.vocabulary) == sorted({*first.vocabulary, "é", "#", "\ufffd"})
+    assert second.model.vocabulary_size == len(first.vocabulary) + 3
+    assert events[0] == Noted(
+        f"the {len(first.vocabulary)} characters that {first.path} knows are kept, "
+        "and 3 are new: '#é\ufffd'"
+    )
+    sources = Sources(second)
+    ids = np.concatenate([sources.train_ids(), sources.held_out_ids()])
+    assert second.vocabulary.decode(ids) == other.read_text("utf-8").replace("£", "\ufffd")
+    kept = second.vocabulary.encode("".join(first.vocabulary))
+    kernel, before = second.weights()[0], first.weights()[0]
+    np.testing.assert_array_equal(kernel[kept], before)
+
+
+def test_a_run_with_new_characters_is_resumed_bit_for_bit(trained: Trained, tmp_path: Path):
+    text = tmp_path / "other.txt"
+    text.write_text(TEXT.replace("e", "é") + "ж", "utf-8")
+    options = {name: value for name, value in SMALL.items() if name != "window"}
+    paths = [tmp_path / "straight", tmp_path / "stopped"]
+    chargen.train(text, checkpoint=paths[0], init_from=trained().path, **options)
+    stop = stop_when(lambda event: isinstance(event, Evaluated))
+    with pytest.raises(KeyboardInterrupt):
+        chargen.train(text, checkpoint=paths[1], init_from=trained().path, report=stop, **options)
+    assert 0 < len(history(paths[1])) < len(history(paths[0]))
+    chargen.train(checkpoint=paths[1], resume=True)
+    straight, stopped = (load_file(path / "resume.safetensors") for path in paths)
+    assert straight.keys() == stopped.keys()
+    for name, array in straight.items():
+        np.testing.assert_array_equal(array, stopped[name])
+
+
+def test_what_was_not_dropped_before_is_not_dropped_later(trained: Trained, tmp_path: Path):
+    text = tmp_path / "fables.txt"
+    text.write_text(TEXT * 5, "utf-8")
+    plans = [
+        plan_new(tmp_path / "b", [str(text)], {"units": 8}, init_from=path, note=print)
+        for path in (None, trained().path)
+    ]
+    anew, tuned = (plan.checkpoint for plan in plans)
+    assert anew.training.weight_drop > 0
+    assert tuned.training.weight_drop == SMALL["weight_drop"]
+    assert tuned.model.dropout == anew.model.dropout > 0
+    assert tuned.training.epochs < anew.training.epochs
+    assert tuned.training.learning_rate < anew.training.learning_rate
 
 
 def test_another_network_and_damaged_weights_are_refused_before_the_text_is_read(
