@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 
 from chargen.data.vocabulary import Ids
 
-__all__ = ["MOST_IN_MEMORY", "GrowingIds", "OpenFile", "give_back", "in_blocks", "mapped"]
+__all__ = [
+    "MOST_IN_MEMORY",
+    "GrowingIds",
+    "OpenFile",
+    "fits_in_memory",
+    "give_back",
+    "in_blocks",
+    "mapped",
+]
 
 MOST_IN_MEMORY = 1 << 26
 """The most bytes of ids that are held in memory where there is a file for them: 64 MB, a tenth of
@@ -25,6 +33,11 @@ BLOCK_IDS = 1 << 20
 DType: TypeAlias = np.dtype[np.integer]
 OpenFile = Callable[[], BinaryIO]
 """Opens a new file to write to and to read from, at the place where the ids are to begin."""
+
+
+def fits_in_memory(size: int) -> bool:
+    """Return whether ids of so many bytes are held in memory in any case."""
+    return size <= MOST_IN_MEMORY
 
 
 def mapped(file: BinaryIO, start: int, count: int, dtype: DType) -> Ids:
@@ -88,7 +101,7 @@ class GrowingIds:
         self._ids.widen(ids.dtype)
         size = (self.size + len(ids)) * self._ids.dtype.itemsize
         if (
-            size > MOST_IN_MEMORY
+            not fits_in_memory(size)
             and isinstance(self._ids, _InMemory)
             and self._open_file is not None
         ):

@@ -18,6 +18,7 @@ from chargen.checkpoint.directory import (
     Checkpoint,
     CorpusRecord,
 )
+from chargen.checkpoint.ids import IdsFile
 from chargen.checkpoint.sources import Sources, locate, relative_to
 from chargen.config import DEFAULT_FOLDER, DRAWN, TrainConfig, TrainOptions, check_network
 from chargen.data.corpus import Ids, fingerprint, read_corpus
@@ -37,7 +38,7 @@ __all__ = ["Plan", "check_folder", "default_checkpoint", "plan_new", "plan_resum
 
 EXTENDING = ("epochs", "budget", "patience")
 """Options that say how long a run goes on."""
-EXTENDABLE = (*EXTENDING, "save_every", "threads")
+EXTENDABLE = (*EXTENDING, "save_every", "threads", "keep_ids")
 """Options that may change when a run is resumed. The others make the run what it is."""
 OLDER_STATE = "resume.npz"
 """The file that held a run's state before `RESUME` did."""
@@ -122,6 +123,7 @@ def plan_new(
     *,
     init_from: Path | None = None,
     note: Callable[[str], None],
+    ids_file: IdsFile | None = None,
 ) -> Plan:
     """Plan a new run.
 
@@ -131,9 +133,11 @@ def plan_new(
         options: what the caller chose, from `check_options`.
         init_from: a checkpoint whose network and weights to start from.
         note: is told in a sentence what was changed in the texts.
+        ids_file: what holds the ids of a long text; None holds them in memory.
 
     Raises:
-        CheckpointError: `init_from` is missing or damaged.
+        CheckpointError: `init_from` is missing or damaged, or the file of the ids cannot be
+            written.
         CorpusError: a text cannot be read.
         OptionError: an option is out of range, or two options conflict.
         TrainingError: the text or the memory does not suffice.
@@ -155,7 +159,8 @@ def plan_new(
         note,
     )
     min_count = options.get("min_count", TrainConfig.min_count)
-    corpus = read_corpus(sources, text_format, min_count=min_count)
+    read = read_corpus if ids_file is None else ids_file.corpus
+    corpus = read(sources, text_format, min_count=min_count)
     if initial is not None:
         _check_vocabulary(corpus.vocabulary, initial)
     validation = default_validation(len(corpus.ids), options)
@@ -198,7 +203,13 @@ def plan_new(
     return Plan(checkpoint, train_ids, validation_ids, frequencies, embeddings)
 
 
-def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) -> Plan:
+def plan_resumed(
+    folder: Path,
+    sources: Sequence[str],
+    options: TrainOptions,
+    *,
+    ids_file: IdsFile | None = None,
+) -> Plan:
     """Plan to continue the run in a directory.
 
     Args:
@@ -206,6 +217,7 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
         sources: the paths of its texts; if there are none, the recorded paths are read.
         options: what the caller chose, from `check_options`; only those in `EXTENDABLE` may differ
             from the run's.
+        ids_file: what holds the ids of a long text; None holds them in memory.
 
     Raises:
         CheckpointError: there is no run to be resumed, or its checkpoint is damaged.
@@ -242,7 +254,7 @@ def plan_resumed(folder: Path, sources: Sequence[str], options: TrainOptions) ->
     training = TrainConfig.from_json(checkpoint.training.to_json() | changed)
     check_memory(checkpoint.model, training.batch_size)
     sources_of_run = Sources(checkpoint)
-    corpus = sources_of_run.corpus(sources)
+    corpus = sources_of_run.corpus(sources, ids_file)
     train_ids, validation_ids = sources_of_run.split(corpus)
     record = checkpoint.corpus
     if isinstance(training.validation, str) and (
