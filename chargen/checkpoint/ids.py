@@ -178,16 +178,16 @@ class IdsFile:
             digest.add(block)
             self._progress(digest.size, size)
 
-        with ExitStack() as stack:
-            files: list[BinaryIO] = []  # none if the text turns out to be short
+        files: list[BinaryIO] = []  # none if the text turns out to be short
+        try:
+            with ExitStack() as stack:
 
-            def open_file() -> BinaryIO:
-                stack.callback(temporary.unlink, missing_ok=True)
-                files.append(stack.enter_context(temporary.open("w+b")))
-                files[0].seek(HEADER_BYTES)
-                return files[0]
+                def open_file() -> BinaryIO:
+                    stack.callback(temporary.unlink, missing_ok=True)
+                    files.append(stack.enter_context(temporary.open("w+b")))
+                    files[0].seek(HEADER_BYTES)
+                    return files[0]
 
-            try:
                 corpus = read_corpus(
                     sources, text_format, min_count=min_count, open_file=open_file, watch=watch
                 )
@@ -196,8 +196,8 @@ class IdsFile:
                     _complete(file, corpus, record)
                     put_in_place(temporary, self._path)
                     self._made = True
-            except OSError as error:
-                raise self._unwritable(error) from None
+        except OSError as error:  # when it is closed too, which writes what is left
+            raise self._unwritable(error) from None
         self._progress(digest.size, digest.size)
         return corpus
 
