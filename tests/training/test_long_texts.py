@@ -18,7 +18,7 @@ from chargen.data import ids as ids_module
 from chargen.errors import CheckpointError, CorpusError, OptionError
 from chargen.training import train as train_module
 from chargen.training.events import Evaluated, Event, Noted, Started, TextRead
-from training.conftest import SMALL, TEXT, begin, stop_when
+from training.conftest import SMALL, TEXT, Trained, begin, stop_when
 
 
 @pytest.fixture(autouse=True)
@@ -28,27 +28,24 @@ def long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train_module, "NOTICED_SECONDS", 0.0)
 
 
-def in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ids_module, "MOST_IN_MEMORY", 1 << 26)
-
-
-@pytest.mark.parametrize("predict", ["all", "last"])
+@pytest.mark.parametrize("predict", ["all", pytest.param("last", marks=pytest.mark.slow)])
 def test_a_run_learns_the_same_from_a_file_interrupted_and_resumed(
-    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, predict: str
+    trained: Trained, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, predict: str
 ):
-    options = SMALL | {"predict": predict, "epochs": 1}
+    options = {} if predict == "all" else {"predict": predict}
+    with monkeypatch.context() as patch:
+        patch.setattr(ids_module, "MOST_IN_MEMORY", 1 << 26)
+        straight = trained(**options).path
     path = tmp_path / "file"
     report = stop_when(lambda event: isinstance(event, Evaluated))
     with pytest.raises(KeyboardInterrupt):
-        chargen.train(text, checkpoint=path, report=report, **options)
+        chargen.train(text, checkpoint=path, report=report, **SMALL | options)
     assert (path / IDS).exists(), "it is needed to go on"
     events: list[Event] = []
     chargen.train(checkpoint=path, resume=True, report=events.append)
     assert any(isinstance(event, TextRead) for event in events)
     assert not (path / IDS).exists()
-    in_memory(monkeypatch)
-    chargen.train(text, checkpoint=tmp_path / "memory", **options)
-    assert not differences(tmp_path / "memory", path)
+    assert not differences(straight, path)
 
 
 def test_ids_are_kept_for_later_runs_if_that_is_asked_for(text: Path, tmp_path: Path):
@@ -150,10 +147,7 @@ def test_the_ids_of_another_model_are_refused(text: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_while_it_encodes_is_begun_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    in_memory(monkeypatch)
+def test_a_run_that_is_killed_while_it_encodes_is_begun_again(tmp_path: Path):
     text, path = tmp_path / "long.txt", tmp_path / "ck"
     with text.open("w") as file:  # 300 MB, which take some seconds
         for number in range(3 * 10**8 // len(FABLES)):
