@@ -25,7 +25,16 @@ from chargen.data.vocabulary import (
 )
 from chargen.errors import CorpusError
 
-__all__ = ["Corpus", "Ids", "fingerprint", "most_bytes", "read_corpus", "read_ids", "split_at"]
+__all__ = [
+    "Corpus",
+    "Ids",
+    "encode_blocks",
+    "fingerprint",
+    "most_bytes",
+    "read_corpus",
+    "read_ids",
+    "split_at",
+]
 
 ASCII = 128
 """The number of characters of ASCII, whose code points come first and are bytes of UTF-8."""
@@ -92,8 +101,7 @@ def read_ids(
     sources: Sequence[str], vocabulary: Vocabulary, text_format: TextFormat = USUAL
 ) -> Ids:
     """Return the sources as ids of a vocabulary; unknown characters get `vocabulary.unknown`."""
-    blocks = read_text(sources, text_format)
-    return _encode_blocks(blocks, vocabulary, most_bytes(sources) or 0)
+    return encode_blocks(read_text(sources, text_format), vocabulary, most_bytes(sources) or 0)
 
 
 def fingerprint(ids: Ids) -> str:
@@ -124,7 +132,14 @@ def most_bytes(sources: Sequence[str]) -> int | None:
     return sum(sizes)
 
 
-def _encode_blocks(blocks: Iterable[str], vocabulary: Vocabulary, capacity: int) -> Ids:
+def encode_blocks(blocks: Iterable[str], vocabulary: Vocabulary, capacity: int = 0) -> Ids:
+    """Return a text that comes in blocks as ids of a vocabulary, as `read_ids` does.
+
+    Args:
+        blocks: the text.
+        vocabulary: what the ids mean.
+        capacity: how many characters there are at most, or 0 if that is not known.
+    """
     ids = GrowingIds(capacity, smallest_dtype(vocabulary.unknown))
     for block in blocks:
         ids.append(vocabulary.encode(block))
