@@ -19,8 +19,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from harness import environment, parser, save
+from harness import ROOT, environment, parser, save
 
 FOLDERS = (Path(sysconfig.get_path("stdlib")), Path("/usr/share/doc"), Path("/usr/share/perl"))
 ENDINGS = {".py", ".pm", ".pl", ".txt", ".rst", ".md", ".html", ".c", ".h", ""}
@@ -39,6 +40,14 @@ started = time.perf_counter()
 corpus = IdsFile(Path(sys.argv[2])).corpus([sys.argv[1]], TextFormat())
 print(json.dumps([time.perf_counter() - started, len(corpus.vocabulary)]))
 """
+MEASURE = """
+import resource, subprocess, sys
+command = [sys.executable, "-m", "chargen", *sys.argv[1:]]
+subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)  # Linux counts in KiB
+"""
+LEARNED_BYTES = 10**5
+"""What the model has learned that writes against a long text: how well it does so is no matter."""
 
 
 def main() -> None:
@@ -48,15 +57,22 @@ def main() -> None:
     choices.add_argument("--kinds", nargs="+", choices=("ascii", "other"), default=["ascii"])
     choices.add_argument("--budget", default="60s")
     choices.add_argument("--seed", type=int, default=1)
+    choices.add_argument("--guards", action="store_true", help="what is compared with the texts")
     options = choices.parse_args()
-    rows = []
+    rows: list[dict[str, object]] = []
     for kind in options.kinds:
         for megabytes in options.megabytes:
             with tempfile.TemporaryDirectory() as folder:
                 text = Path(folder) / "text.txt"
                 write_text(text, megabytes * 10**6, kind, random.Random(options.seed))
-                rows.append(measured(text, kind, options.budget))
-    save("memory", rows, ["text", "MB"])
+                if options.guards:
+                    rows += guarded(text)
+                else:
+                    rows.append(measured(text, kind, options.budget))
+    if options.guards:
+        save("memory_guards", rows, ["command", "corpus, MB"])
+    else:
+        save("memory", rows, ["text", "MB"])
 
 
 def write_text(path: Path, size: int, kind: str, rng: random.Random) -> None:
@@ -120,7 +136,7 @@ def measured(text: Path, kind: str, budget: str) -> dict[str, object]:
     seconds = []
     for _ in range(2):
         output = subprocess.run(
-            command, env=environment(), cwd=folder, check=True, capture_output=True
+            command, env=environment(ROOT), cwd=folder, check=True, capture_output=True
         ).stdout
         took, distinct = json.loads(output)
         seconds.append(took)
@@ -141,16 +157,11 @@ def measured(text: Path, kind: str, budget: str) -> dict[str, object]:
 def trained(text: Path, budget: str) -> tuple[float, float]:
     """The seconds until the first step of a run, and the most bytes that it had in memory."""
     command = ["train", str(text), "-o", "ck", "--units", "256", "--budget", budget]
-    measuring = f"""
-import resource, subprocess, sys
-subprocess.run([sys.executable, "-m", "chargen", *{command!r}], check=True, stdout=sys.stderr)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)  # Linux counts in KiB
-"""
     started = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-c", measuring],
+        [sys.executable, "-c", MEASURE, *command],
         cwd=text.parent,
-        env=environment(),
+        env=environment(ROOT),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -164,6 +175,40 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)  # Linux co
     peak = int(process.stdout.read())
     process.wait()
     return began, peak
+
+
+def guarded(text: Path) -> Iterator[dict[str, object]]:
+    """Rows of what it takes to compare what is written with a text."""
+    folder = text.parent
+    with text.open("rb") as file:
+        (folder / "beginning.txt").write_bytes(file.read(LEARNED_BYTES))
+    command = [sys.executable, "-m", "chargen", "train", "beginning.txt", "-q", "-o", "ck"]
+    options = ["--units", "128", "--epochs", "1"]
+    subprocess.run(
+        [*command, *options],
+        cwd=folder,
+        env=environment(ROOT),
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    sample = ["sample", "-c", "ck", "--random-seed", "1", "-q"]
+    corpus = ["--corpus", str(text)]
+    ways = {
+        "sample": [*sample, "-n", "1000"],
+        "sample --max-copy 20": [*sample, "-n", "1000", "--max-copy", "20", *corpus],
+        "sample --unique": [*sample, "--count", "20", "--stop", "\n", "--unique", *corpus],
+        "novelty": ["novelty", "beginning.txt", *corpus],
+    }
+    for way, arguments in ways.items():
+        started = time.perf_counter()
+        measuring = [sys.executable, "-c", MEASURE, *arguments]
+        output = subprocess.run(measuring, stdout=subprocess.PIPE, check=True, **quiet).stdout
+        yield {
+            "command": way,
+            "corpus, MB": round(text.stat().st_size / 1e6),
+            "seconds": time.perf_counter() - started,
+            "peak memory, GB": int(output) / 1e9,
+        }
 
 
 if __name__ == "__main__":
