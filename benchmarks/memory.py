@@ -184,13 +184,8 @@ def guarded(text: Path) -> Iterator[dict[str, object]]:
         (folder / "beginning.txt").write_bytes(file.read(LEARNED_BYTES))
     command = [sys.executable, "-m", "chargen", "train", "beginning.txt", "-q", "-o", "ck"]
     options = ["--units", "128", "--epochs", "1"]
-    subprocess.run(
-        [*command, *options],
-        cwd=folder,
-        env=environment(ROOT),
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
+    quiet: Any = {"cwd": folder, "env": environment(ROOT), "stderr": subprocess.DEVNULL}
+    subprocess.run([*command, *options], stdout=subprocess.DEVNULL, check=True, **quiet)
     sample = ["sample", "-c", "ck", "--random-seed", "1", "-q"]
     corpus = ["--corpus", str(text)]
     ways = {
