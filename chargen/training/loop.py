@@ -41,7 +41,7 @@ from chargen.sampling.generate import write
 from chargen.scoring.baselines import SIXGRAM_ORDER, mean_ngram_bits
 from chargen.scoring.score import score_ids
 from chargen.scoring.tally import Score
-from chargen.training import state
+from chargen.training import runtime, state
 from chargen.training.clock import Clock
 from chargen.training.events import (
     COPIED_LENGTH,
@@ -189,6 +189,7 @@ class _Trainer:
             SIXGRAM_ORDER,
         )
         self._ngram_bits = None if math.isnan(bits[0]) else bits  # by order
+        runtime.return_memory()  # counting takes more than a step does
         self._saved_step = self.state.step
         self._saved_at = self._reported_at = time.monotonic()
 
