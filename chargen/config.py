@@ -94,6 +94,7 @@ class TrainOptions(TypedDict, total=False):
     newlines: Newlines
     field: str | None
     min_count: int
+    keep_ids: bool
     batch_size: int
     optimizer: Optimizer
     learning_rate: float
@@ -304,6 +305,14 @@ class TrainConfig(Config):
             at_most=MAX_COUNT,
         ),
     ] = 1
+    keep_ids: Annotated[
+        bool,
+        Option(
+            "Keep the file with the ids of a long text when the run is finished, so that later "
+            "runs on this text need not encode it again.",
+            "text",
+        ),
+    ] = False
     optimizer: Annotated[
         Optimizer, Option("Algorithm that turns gradients into steps.", "learning")
     ] = "adam"

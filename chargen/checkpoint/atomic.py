@@ -9,9 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 
 __all__ = [
+    "is_temporary",
+    "put_in_place",
     "remove_temporary",
     "replace_directory",
     "replace_file",
+    "temporary_name",
     "try_to_write",
     "write_file",
 ]
@@ -41,18 +44,28 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
     Raises:
         OSError: the file cannot be written; the old one stays. Its `filename` is `path`.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = temporary_name(path)
     try:
         try:
             write(temporary)
-            _flush(temporary)
-            temporary.replace(path)
-            _flush(path.parent)  # the rename itself
+            put_in_place(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         # On a full disk there is no file name in it, and otherwise that of the temporary file.
         raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+
+
+def temporary_name(path: Path) -> Path:
+    """Return what the new content of a file is called until it takes the file's place."""
+    return path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Flush a file that was written under its `temporary_name`, and give it its own name."""
+    _flush(temporary)
+    temporary.replace(path)
+    _flush(path.parent)  # the rename itself
 
 
 def try_to_write(folder: Path) -> None:
@@ -74,12 +87,24 @@ def remove_temporary(folder: Path, names: Sequence[str]) -> None:
         names: the names of the files.
     """
     for entry in folder.iterdir():
-        if _is_temporary(entry.name, names):
+        if is_temporary(entry.name, names):
             with suppress(OSError):  # it only takes room
                 entry.unlink()
 
 
-def replace_directory(path: Path, names: Sequence[str], write: Callable[[Path], None]) -> None:
+def is_temporary(name: str, names: Sequence[str]) -> bool:
+    """Return whether `replace_file` gives this name to a temporary file for one of the names."""
+    path = Path(name)
+    stem, _, number = path.stem.rpartition(".")
+    return stem.startswith(".") and number.isdecimal() and stem[1:] + path.suffix in names
+
+
+def replace_directory(
+    path: Path,
+    names: Sequence[str],
+    write: Callable[[Path], None],
+    dispensable: Sequence[str] = (),
+) -> None:
     """Replace certain files of a directory together: at every moment all are old or all are new.
 
     The new files are written into a second directory beside the first, the other files are moved to
@@ -93,11 +118,13 @@ def replace_directory(path: Path, names: Sequence[str], write: Callable[[Path], 
         names: the names of the files. The others are useless without the first of them, so it is
             removed first and written last.
         write: writes the new files into the directory that it is given.
+        dispensable: the names of files that are kept as all others are, but may be deleted with
+            what a process left beside the directory that was killed while it replaced it.
     """
     path = path.resolve()
     replacement = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        _remove_left_over(path, names)
+        _remove_left_over(path, (*names, *dispensable))
         replacement.mkdir()
     except OSError:
         _remove(path, names)
@@ -128,15 +155,8 @@ def _discard(folder: Path, names: Sequence[str]) -> None:
     """Delete a directory, unless it has a file that is neither a named nor a temporary one."""
     with suppress(OSError):  # what cannot be deleted does no harm
         found = [entry.name for entry in folder.iterdir()]
-        if all(name in names or _is_temporary(name, names) for name in found):
+        if all(name in names or is_temporary(name, names) for name in found):
             shutil.rmtree(folder)
-
-
-def _is_temporary(name: str, names: Sequence[str]) -> bool:
-    """Return whether `replace_file` gives this name to a temporary file for one of the names."""
-    path = Path(name)
-    stem, _, number = path.stem.rpartition(".")
-    return stem.startswith(".") and number.isdecimal() and stem[1:] + path.suffix in names
 
 
 def _remove_left_over(path: Path, names: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from chargen.checkpoint.directory import Checkpoint
+from chargen.checkpoint.ids import IdsFile
 from chargen.config import TrainConfig
 from chargen.data.corpus import Corpus, Ids, fingerprint, read_corpus, read_ids
 from chargen.data.standard_input import STANDARD_INPUT
@@ -78,33 +79,42 @@ class Sources:
             locate(checkpoint.path, validation) if isinstance(validation, str) else validation
         )
 
-    def corpus(self, sources: Sequence[str] = ()) -> Corpus:
+    def corpus(self, sources: Sequence[str] = (), ids_file: IdsFile | None = None) -> Corpus:
         """Read the text that the run was started with again, and check that it is the same.
 
         Args:
             sources: where the text is now; empty if it is still where it was.
+            ids_file: what holds the ids of a long text; None holds them in memory.
 
         Raises:
+            CheckpointError: the file of the ids cannot be written.
             CorpusError: the text cannot be read, or is a different one.
         """
-        if not sources and STANDARD_INPUT in self._record.texts:
+        record, training = self._record, self._training
+        if not sources and STANDARD_INPUT in record.texts:
+            kept = (ids_file or IdsFile(self._path)).corpus_of(record.sha256, self._vocabulary)
+            if kept is not None:
+                return kept
             raise CorpusError(
                 f"the run in {self._path} read its text from standard input, which cannot be read "
                 "again; give the whole text again to train, or the TEXT to score to evaluate"
             )
-        recorded = [] if sources else [locate(self._path, text) for text in self._record.texts]
+        recorded = [] if sources else [locate(self._path, text) for text in record.texts]
         held_out = [self._validation] if isinstance(self._validation, str) else []
         self._check_named([*recorded, *held_out])
-        corpus = read_corpus(
+        read = read_corpus if ids_file is None else ids_file.corpus
+        # Some of the vocabulary may come from the checkpoint that the run began with.
+        corpus = read(
             sources or recorded,
-            text_format_of(self._training),
-            min_count=self._training.min_count,
-            known=self._vocabulary,  # some of it may come from the checkpoint that it began with
+            text_format_of(training),
+            min_count=training.min_count,
+            known=self._vocabulary,
         )
-        if corpus.sha256 != self._record.sha256:
+        # The ids may come from a stranger's file, and other characters than the model's do harm.
+        if corpus.sha256 != record.sha256 or corpus.vocabulary != self._vocabulary:
             raise CorpusError(
                 f"this is not the text that the run in {self._path} was started with: that text "
-                f"had {self._record.characters:,} characters, this one has {len(corpus.ids):,}, "
+                f"had {record.characters:,} characters, this one has {len(corpus.ids):,}, "
                 "and they are not the same; give that text, or name another TEXT"
             )
         return corpus

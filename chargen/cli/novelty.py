@@ -2,7 +2,7 @@
 
 import sys
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,12 @@ from chargen.cli.options import (
 )
 from chargen.errors import CorpusError
 from chargen.plain import figure, json_line, table, visible
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from chargen.data.vocabulary import Vocabulary
 
 __all__ = ["command"]
 
@@ -63,13 +69,11 @@ def command(
     TEXT is a file, a directory or - for standard input, the default; several are joined. Copies are
     passages of at least 10, 20 and 40 characters that are the same in both.
     """
-    import numpy as np
-
+    from chargen.data.corpus import read_corpus
     from chargen.data.directories import expanded
     from chargen.data.passages import copied, longest_copy
     from chargen.data.standard_input import STANDARD_INPUT
     from chargen.data.text import read_text
-    from chargen.data.vocabulary import code_points
     from chargen.scoring.tally import round_figure
 
     if not (texts or quiet) and sys.stdin is not None and sys.stdin.isatty():
@@ -77,15 +81,13 @@ def command(
     how = text_format(encoding, newlines or "lf", None, quiet=quiet)
     of_corpus = replace(how, field=field)
     text = "".join(read_text(expanded(texts or (STANDARD_INPUT,), note=how.note), how))
-    points = code_points(text)
-    corpus_points = np.concatenate(
-        [code_points(block) for block in read_text(expanded(corpus, note=how.note), of_corpus)]
-        or [points[:0]]
-    )
     if not text:
         raise CorpusError("no text to look at: 0 characters; name a TEXT, or pipe one in")
-    longest = longest_copy(points, corpus_points)
-    record: dict[str, Any] = {"characters": len(text), "corpus_characters": len(corpus_points)}
+    # As ids, a long corpus takes less memory than as code points.
+    read = read_corpus(expanded(corpus, note=how.note), of_corpus)
+    ids, corpus_ids = _ids_of(text, read.vocabulary), read.ids
+    longest = longest_copy(ids, corpus_ids)
+    record: dict[str, Any] = {"characters": len(text), "corpus_characters": len(corpus_ids)}
     record["longest"] = longest and {
         "length": longest.length,
         "start": longest.start,
@@ -93,9 +95,21 @@ def command(
         "text": text[longest.start : longest.start + longest.length],
     }
     for length in LENGTHS:
-        share = copied(points, corpus_points, length).mean()
+        share = copied(ids, corpus_ids, length).mean()
         record[f"copied_{length}"] = round_figure(float(share))
     click.echo(json_line(record) if as_json else _sheet(record))
+
+
+def _ids_of(text: str, vocabulary: "Vocabulary") -> "NDArray[np.uint32]":
+    """Return the ids of a text; one beyond the last is that of what the vocabulary lacks."""
+    import numpy as np
+
+    from chargen.data.vocabulary import code_points
+
+    ids = vocabulary.encode(text).astype(np.uint32)
+    lacking = code_points("".join(c for c in set(text) if c not in vocabulary))
+    ids[np.isin(code_points(text), lacking)] = len(vocabulary)
+    return ids
 
 
 def _sheet(record: dict[str, Any]) -> str:

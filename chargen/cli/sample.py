@@ -1,6 +1,7 @@
 """`chargen sample`: write text with a checkpoint."""
 
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -233,8 +234,9 @@ def command(
     _check(context)
     config = SampleConfig(length=None if endless else length, **options)
 
-    from chargen.data.corpus import read_ids
+    from chargen.data.corpus import encode_blocks, most_bytes
     from chargen.data.directories import expanded
+    from chargen.data.lines import Lines
     from chargen.data.standard_input import STANDARD_INPUT
     from chargen.data.text import read_text
     from chargen.model import load
@@ -247,17 +249,21 @@ def command(
     how = text_format(encoding, newlines, field, quiet=quiet)
     # Read once for both: standard input cannot be read again.
     sources = expanded(corpus, note=how.note)
-    text = "".join(read_text(sources, how)) if unique else None
-    lines = frozenset() if text is None else frozenset(text.split("\n"))
+    blocks = read_text(sources, how)
+    lines = Lines()
+    if unique:
+        blocks = lines.passing(blocks)
+    copies = None
+    if max_copy is not None:
+        ids = encode_blocks(blocks, model.vocabulary, most_bytes(sources) or 0)
+        copies = CopyIndex(ids, max_copy, len(model.vocabulary))
+        del ids  # as long as the text
+    elif unique:
+        deque(blocks, maxlen=0)
     text_filter = TextFilter(unique=unique, lines=lines, **patterns)
     shown = harmless if sys.stdout.isatty() and not raw else str
     output = Output(echo=echo, jsonl=jsonl, shown=shown)
     base = draw_random_seed() if random_seed is None else random_seed
-    copies = None
-    if max_copy is not None:
-        vocabulary = model.vocabulary
-        ids = read_ids(sources, vocabulary, how) if text is None else vocabulary.encode(text)
-        copies = CopyIndex(ids, max_copy, len(vocabulary))
 
     def write(prompts: Sequence[str], count: int, config: SampleConfig, random_seed: int) -> None:
         stream(model, prompts, count, config, random_seed, unknown, copies, output)

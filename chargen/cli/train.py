@@ -49,7 +49,7 @@ __all__ = ["command", "time_in_words", "unread_messages_ignored"]
     is_flag=True,
     group="where",
     help="Resume the stopped run in --checkpoint; TEXT may then be left out, and --epochs, "
-    "--budget, --patience, --save-every and --threads may be changed.",
+    "--budget, --patience, --save-every, --threads and --keep-ids may be changed.",
 )
 @option(
     "--force",

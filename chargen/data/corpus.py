@@ -1,4 +1,4 @@
-"""Texts -> one array of ids, in memory proportional to the ids.
+"""Texts -> one array of ids, in memory or in a file.
 
 The text is read in blocks, each of which is turned at once into ids of the smallest unsigned type.
 A new corpus numbers characters as they first appear, and at the end renumbers them in sorted order,
@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from chargen.data.ids import GrowingIds, OpenFile, in_blocks
 from chargen.data.standard_input import STANDARD_INPUT
-from chargen.data.text import BLOCK_BYTES, DECOMPRESSORS, USUAL, TextFormat, read_text
+from chargen.data.text import DECOMPRESSORS, USUAL, TextFormat, Watch, read_text
 from chargen.data.vocabulary import (
     LAST_CODE_POINT,
     REPLACEMENT,
@@ -24,7 +25,20 @@ from chargen.data.vocabulary import (
 )
 from chargen.errors import CorpusError
 
-__all__ = ["Corpus", "Ids", "fingerprint", "read_corpus", "read_ids", "split_at"]
+__all__ = [
+    "Corpus",
+    "Ids",
+    "encode_blocks",
+    "fingerprint",
+    "most_bytes",
+    "read_corpus",
+    "read_ids",
+    "split_at",
+]
+
+ASCII = 128
+"""The number of characters of ASCII, whose code points come first and are bytes of UTF-8."""
+NOT_ASCII = bytes(range(ASCII, 256))
 
 
 @dataclass(frozen=True)
@@ -61,6 +75,8 @@ def read_corpus(
     *,
     min_count: int = 1,
     known: Iterable[str] = (),
+    open_file: OpenFile | None = None,
+    watch: Watch | None = None,
 ) -> Corpus:
     """Read the sources and build their vocabulary.
 
@@ -69,12 +85,14 @@ def read_corpus(
         text_format: as for `read_text`.
         min_count: characters that occur less often are replaced by U+FFFD.
         known: characters that are in the vocabulary in any case, even if they do not occur.
+        open_file: opens the file that the ids go into if they are many; None keeps them in memory.
+        watch: as for `read_text`.
 
     Raises:
         CorpusError: as for `read_text`; also if the sources contain no text.
     """
-    builder = _Builder(_capacity(sources))
-    for block in read_text(sources, text_format):
+    builder = _Builder(most_bytes(sources) or 0, open_file, counted=min_count > 1)
+    for block in read_text(sources, text_format, watch=watch):
         builder.add(block)
     if not builder.size:
         names = ", ".join("standard input" if s == STANDARD_INPUT else s for s in sources)
@@ -86,14 +104,14 @@ def read_ids(
     sources: Sequence[str], vocabulary: Vocabulary, text_format: TextFormat = USUAL
 ) -> Ids:
     """Return the sources as ids of a vocabulary; unknown characters get `vocabulary.unknown`."""
-    return _encode_blocks(read_text(sources, text_format), vocabulary, _capacity(sources))
+    return encode_blocks(read_text(sources, text_format), vocabulary, most_bytes(sources) or 0)
 
 
 def fingerprint(ids: Ids) -> str:
     """Return the SHA-256 of ids, which does not depend on their integer type."""
     digest = hashlib.sha256()
-    for start in range(0, len(ids), BLOCK_BYTES):
-        digest.update(ids[start : start + BLOCK_BYTES].astype("<u4").tobytes())
+    for block in in_blocks(ids):
+        digest.update(block.astype("<u4").tobytes())
     return digest.hexdigest()
 
 
@@ -102,59 +120,49 @@ def split_at(characters: int, share: float) -> int:
     return int(characters * (1 - share))
 
 
-def _capacity(sources: Sequence[str]) -> int:
-    """Return the most characters that the sources can contain, or 0 if their sizes do not tell.
+def most_bytes(sources: Sequence[str]) -> int | None:
+    """Return how many bytes the sources have, or None if that is not known before they are read.
 
-    Every text encoding in use takes at least one byte per character, so the size of an uncompressed
-    file is a bound. Memory that is reserved but never written to costs nothing.
+    Every text encoding in use takes at least one byte per character, so there are no more
+    characters than that.
     """
     sizes = []
     for source in sources:
         path = Path(source)
         if source == STANDARD_INPUT or path.suffix in DECOMPRESSORS or not path.is_file():
-            return 0
+            return None
         sizes.append(path.stat().st_size)
     return sum(sizes)
 
 
-class _GrowingIds:
-    """An array that grows in place, by `realloc`, so that memory never holds two copies of it."""
+def encode_blocks(blocks: Iterable[str], vocabulary: Vocabulary, capacity: int = 0) -> Ids:
+    """Return a text that comes in blocks as ids of a vocabulary, as `read_ids` does.
 
-    def __init__(self, capacity: int, dtype: np.dtype[np.unsignedinteger]) -> None:
-        self._array: Ids = np.empty(max(capacity, BLOCK_BYTES), dtype)
-        self.size = 0
-
-    def append(self, ids: Ids) -> None:
-        end = self.size + len(ids)
-        if ids.dtype.itemsize > self._array.dtype.itemsize:
-            wider = np.empty(len(self._array), ids.dtype)
-            wider[: self.size] = self._array[: self.size]
-            self._array = wider
-        if end > len(self._array):
-            self._array.resize(max(end, len(self._array) * 5 // 4), refcheck=False)
-        self._array[self.size : end] = ids
-        self.size = end
-
-    def finish(self) -> Ids:
-        self._array.resize(self.size, refcheck=False)
-        return self._array
-
-
-def _encode_blocks(blocks: Iterable[str], vocabulary: Vocabulary, capacity: int) -> Ids:
-    ids = _GrowingIds(capacity, smallest_dtype(vocabulary.unknown))
+    Args:
+        blocks: the text.
+        vocabulary: what the ids mean.
+        capacity: how many characters there are at most, or 0 if that is not known.
+    """
+    ids = GrowingIds(capacity, smallest_dtype(vocabulary.unknown))
     for block in blocks:
         ids.append(vocabulary.encode(block))
     return ids.finish()
 
 
 class _Builder:
-    """Numbers and counts characters in order of first appearance, then renumbers them sorted."""
+    """Numbers characters, and counts them if that is asked for; then renumbers them sorted.
 
-    def __init__(self, capacity: int) -> None:
-        self._ids = _GrowingIds(capacity, np.dtype(np.uint8))
+    Until then a character of ASCII has its code point as its number, so that a block of ASCII is
+    its ids already. The others are numbered as they first appear.
+    """
+
+    def __init__(self, capacity: int, open_file: OpenFile | None, *, counted: bool) -> None:
+        self._ids = GrowingIds(capacity, np.dtype(np.uint8), open_file)
         self._id_of_point = np.full(LAST_CODE_POINT + 1, -1, dtype=np.int32)
-        self._points: list[int] = []
-        self._counts = np.zeros(0, dtype=np.int64)
+        self._id_of_point[:ASCII] = np.arange(ASCII)
+        self._points = list(range(ASCII))  # by number
+        self._seen = b""  # the characters of ASCII that there are
+        self._counts = np.zeros(ASCII, dtype=np.int64) if counted else None
         self._digest = hashlib.sha256()
 
     @property
@@ -162,32 +170,40 @@ class _Builder:
         return self._ids.size
 
     def add(self, block: str) -> None:
-        self._digest.update(block.encode())
+        data = block.encode()
+        self._digest.update(data)
+        ids = np.frombuffer(data, np.uint8) if len(data) == len(block) else self._numbered(block)
+        # Whatever is left without what was seen before is new; mostly that is nothing.
+        if new := data.translate(None, self._seen + NOT_ASCII):
+            self._seen += bytes(set(new))
+        if self._counts is not None:
+            counts = np.bincount(ids, minlength=len(self._points))
+            counts[: len(self._counts)] += self._counts
+            self._counts = counts
+        self._ids.append(ids)
+
+    def _numbered(self, block: str) -> Ids:
         points = code_points(block)
         ids = self._id_of_point[points]
         new = np.unique(points[ids < 0])
         if len(new):
             self._id_of_point[new] = np.arange(len(self._points), len(self._points) + len(new))
             self._points.extend(new.tolist())
-            self._counts = np.pad(self._counts, (0, len(new)))
             ids = self._id_of_point[points]
-        self._counts += np.bincount(ids, minlength=len(self._counts))
-        self._ids.append(ids.astype(smallest_dtype(len(self._points) - 1)))
+        return ids.astype(smallest_dtype(len(self._points) - 1))
 
     def corpus(self, min_count: int, known: Iterable[str]) -> Corpus:
-        kept = {chr(p) for p, n in zip(self._points, self._counts, strict=True) if n >= min_count}
+        present = [*sorted(self._seen), *range(ASCII, len(self._points))]
+        kept = {
+            chr(self._points[number])
+            for number in present
+            if self._counts is None or self._counts[number] >= min_count
+        }
         kept.update(known)
-        if any(chr(point) not in kept for point in self._points):
+        if any(chr(self._points[number]) not in kept for number in present):
             kept.add(REPLACEMENT)
         vocabulary = Vocabulary(sorted(kept))
-        renumbered = vocabulary.encode("".join(map(chr, self._points)))
-        dtype = smallest_dtype(len(vocabulary) - 1)
-        ids = self._ids.finish()
-        # Rare characters were replaced, or there are known ones that do not occur.
-        if dtype.itemsize != ids.dtype.itemsize:
-            ids = renumbered.astype(dtype)[ids]
-        else:
-            for start in range(0, len(ids), BLOCK_BYTES):
-                block = ids[start : start + BLOCK_BYTES]
-                block[:] = renumbered[block]
-        return Corpus(ids, vocabulary, self._digest.hexdigest())
+        numbers = vocabulary.encode("".join(map(chr, self._points)))
+        # What is not in the text has no number in it, and need not have one in the vocabulary.
+        self._ids.renumber(numbers.astype(smallest_dtype(len(vocabulary) - 1)))
+        return Corpus(self._ids.finish(), vocabulary, self._digest.hexdigest())

@@ -140,6 +140,8 @@ def _equal(
 
 def _find(corpus: Characters, window: Characters) -> int:
     """Return the first place of a window in the corpus, or -1."""
+    if window.max() > np.iinfo(corpus.dtype).max:
+        return -1
     data, wanted = corpus.tobytes(), window.astype(corpus.dtype).tobytes()
     place = data.find(wanted)
     while place % corpus.itemsize > 0 and place >= 0:  # a match that begins within a character

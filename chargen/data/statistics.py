@@ -7,6 +7,7 @@ character takes part in few steps. So what a count can say is better counted tha
 import numpy as np
 from numpy.typing import NDArray
 
+from chargen.data.ids import in_blocks
 from chargen.data.vocabulary import Ids
 
 __all__ = ["character_vectors", "log_frequencies", "perplexity"]
@@ -97,8 +98,8 @@ def character_vectors(ids: Ids, size: int, width: int) -> NDArray[np.float32]:
 
 def _counts(ids: Ids, size: int) -> NDArray[np.int64]:
     counts = np.zeros(size, np.int64)
-    for start in range(0, len(ids), COUNTED):
-        counts += np.bincount(ids[start : start + COUNTED], minlength=size)
+    for block in in_blocks(ids, COUNTED):
+        counts += np.bincount(block, minlength=size)
     return counts
 
 

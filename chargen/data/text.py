@@ -27,7 +27,9 @@ __all__ = [
     "USUAL",
     "WIDE_MARKS",
     "TextFormat",
+    "Watch",
     "open_bytes",
+    "read_bytes",
     "read_decoded",
     "read_text",
     "split_into_parts",
@@ -81,6 +83,9 @@ class TextFormat:
 
 USUAL = TextFormat()
 
+Watch = Callable[[bytes], None]
+"""Is told each block of bytes that is read from sources, decompressed; an empty one ends each."""
+
 
 def open_bytes(path: Path) -> IO[bytes]:
     """Open a file, compressed or not, to read its bytes."""
@@ -89,7 +94,11 @@ def open_bytes(path: Path) -> IO[bytes]:
 
 
 def read_text(
-    sources: Sequence[str], text_format: TextFormat = USUAL, *, pauses: bool = False
+    sources: Sequence[str],
+    text_format: TextFormat = USUAL,
+    *,
+    pauses: bool = False,
+    watch: Watch | None = None,
 ) -> Iterator[str]:
     """Yield the text of the sources in blocks, in order, with nothing added between sources.
 
@@ -98,6 +107,7 @@ def read_text(
         text_format: how their bytes become characters.
         pauses: yield what is available without waiting for a whole block, and an empty block
             when a source, such as a pipe, has nothing more for the moment.
+        watch: is told the bytes as they are read.
 
     Raises:
         CorpusError: a source is missing or unreadable, or contains bytes that do not decode.
@@ -112,23 +122,38 @@ def read_text(
         )
     for source in sources:
         name = _name(source)
-        try:
-            with _open(source) as stream:
-                decoded = _decode(_blocks(stream, pauses), name, text_format.encoding)
-                yield from _formatted(decoded, name, text_format, changed)
-        except FileNotFoundError:
-            raise CorpusError(f"no such file: {name}; {_remedy(name)}") from None
-        except IsADirectoryError:
-            raise CorpusError(f"{name} is a directory; name a text file") from None
-        except NOT_COMPRESSED as error:
-            raise _decompression_error(name, error) from None
-        except OSError as error:
-            if error.errno is None:  # how bz2 reports that the file is not in its format
-                raise _decompression_error(name, error) from None
-            raise CorpusError(
-                f"cannot read {name}: {error.strerror}; check the path and its permissions"
-            ) from None
+        blocks = read_bytes(source, pauses=pauses)
+        decoded = _decode(_watched(blocks, watch), name, text_format.encoding)
+        yield from _formatted(decoded, name, text_format, changed)
     _note_newlines(changed, text_format)
+
+
+def read_bytes(source: str, *, pauses: bool = False) -> Iterator[bytes | None]:
+    """Yield the bytes of a source, decompressed, in blocks; an empty one is its end.
+
+    Args:
+        source: a path, or "-" for standard input.
+        pauses: yield what is available, and None when nothing is for the moment.
+
+    Raises:
+        CorpusError: the source is missing or unreadable.
+    """
+    name = _name(source)
+    try:
+        with _open(source) as stream:
+            yield from _blocks(stream, pauses)
+    except FileNotFoundError:
+        raise CorpusError(f"no such file: {name}; {_remedy(name)}") from None
+    except IsADirectoryError:
+        raise CorpusError(f"{name} is a directory; name a text file") from None
+    except NOT_COMPRESSED as error:
+        raise _decompression_error(name, error) from None
+    except OSError as error:
+        if error.errno is None:  # how bz2 reports that the file is not in its format
+            raise _decompression_error(name, error) from None
+        raise CorpusError(
+            f"cannot read {name}: {error.strerror}; check the path and its permissions"
+        ) from None
 
 
 def read_decoded(text: str, source: str, text_format: TextFormat) -> str:
@@ -239,6 +264,13 @@ def _blocks(stream: IO[bytes], pauses: bool) -> Iterator[bytes | None]:
             yield block
 
 
+def _watched(blocks: Iterable[bytes | None], watch: Watch | None) -> Iterator[bytes | None]:
+    for block in blocks:
+        if watch is not None and block is not None:
+            watch(block)
+        yield block
+
+
 def _remedy(name: str) -> str:
     """Return what to do about a file that does not exist."""
     if name.startswith(("http://", "https://")):
@@ -251,9 +283,13 @@ def _remedy(name: str) -> str:
 def _with_plain_newlines(blocks: Iterable[str], found: set[str]) -> Iterator[str]:
     """Yield the text with LF for CRLF and a lone CR, and add those that were in it to `found`."""
     decoder = io.IncrementalNewlineDecoder(None, translate=True)
+    waits = False  # for what comes after a CR at the end of a block
     for block in blocks:
-        # A CR at the end of a block waits for what comes next.
+        if not waits and "\r" not in block:  # mostly; to look for one is far faster than to decode
+            yield block
+            continue
         yield decoder.decode(block)
+        waits = block.endswith("\r") or (waits and not block)
     if last := decoder.decode("", final=True):
         yield last
     kinds = decoder.newlines or ()

@@ -7,7 +7,7 @@ each with the character that follows it. Both are pure functions of (epoch, step
 sees the same batches.
 
 Nothing here holds more than a block of batches: windows are views of the ids or gathered from them,
-and the shuffled order is computed rather than stored.
+the shuffled order is computed rather than stored, and what was read of ids in a file is given back.
 """
 
 from typing import Protocol
@@ -17,6 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from chargen.config import ModelConfig, Predict, TrainConfig
+from chargen.data.ids import give_back
 from chargen.data.vocabulary import Ids
 
 __all__ = [
@@ -125,6 +126,7 @@ class StreamWindows(Windows):
         starts = int(rng.integers(self._offsets)) + steps * self._window
         rows = starts[:, None] + self._stride * np.arange(self._batch_size)
         windows = self._ids[rows[:, :, None] + np.arange(self._window + 1)].astype(np.int32)
+        give_back(self._ids)
         return windows[:, :, :-1], windows[:, :, 1:]
 
 
@@ -152,7 +154,9 @@ class SlidingWindows(Windows):
         batches = max(1, min(count, left // self._batch_size))
         rows = order(np.arange(start, start + min(left, batches * self._batch_size)))
         rows = rows.reshape(batches, -1)
-        return self._inputs[rows].astype(np.int32), self._labels[rows].astype(np.int32)
+        inputs, labels = self._inputs[rows].astype(np.int32), self._labels[rows].astype(np.int32)
+        give_back(self._labels)
+        return inputs, labels
 
 
 class Permutation:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from chargen.config import SampleConfig, Unknown
@@ -44,7 +44,7 @@ class TextFilter:
         self,
         *,
         unique: bool = False,
-        lines: frozenset[str] = frozenset(),
+        lines: Container[str] = frozenset(),
         match: re.Pattern[str] | None = None,
         reject: re.Pattern[str] | None = None,
     ) -> None:

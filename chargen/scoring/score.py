@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from chargen.data.ids import in_blocks
 from chargen.data.vocabulary import Ids, Vocabulary
 from chargen.network.cells import Floats
 from chargen.network.language_model import LanguageModel
@@ -169,8 +170,7 @@ def score_ids(model: LanguageModel, ids: Ids) -> Score:
         NumericalError: the network's outputs are not finite.
     """
     scorer = Scorer(model)
-    starts = range(0, len(ids), PART)
-    return sum((scorer.score(ids[k : k + PART]).tally() for k in starts), Tally()).score()
+    return sum((scorer.score(part).tally() for part in in_blocks(ids, PART)), Tally()).score()
 
 
 class _StatefulScorer:

@@ -24,7 +24,7 @@ from chargen.training.tries import COMPARE_OPTIONS, CompareOptions, check_option
 
 __all__ = ["Beginning", "compare"]
 
-CHANGEABLE = ("seeds", "save_every", "threads")
+CHANGEABLE = ("seeds", "save_every", "threads", "keep_ids")
 """Options that may change when a comparison is resumed, apart from the time or passes of each run.
 What a network learns follows from the others."""
 

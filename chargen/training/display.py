@@ -24,8 +24,9 @@ from chargen.training.events import (
     Recovered,
     Started,
     Stopped,
+    TextRead,
 )
-from chargen.training.panel import Panel
+from chargen.training.panel import Panel, progress_bar
 
 __all__ = ["TrainingDisplay", "steps_of"]
 
@@ -71,6 +72,7 @@ class TrainingDisplay:
         self._drawn_at = 0.0
         self._rows: list[Text] = []  # the newest evaluations
         self._run: Started | None = None
+        self._told_of_reading = False
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -93,6 +95,8 @@ class TrainingDisplay:
         match event:
             case Noted():
                 self._print(visible(event.sentence))
+            case TextRead():
+                self._show_reading(event)
             case Started():
                 self._run = event
                 self._show_start(event)
@@ -115,6 +119,24 @@ class TrainingDisplay:
 
     def _print(self, text: str, style: str = "") -> None:
         self._console.print(Text(text, style=style), highlight=False)
+
+    def _show_reading(self, event: TextRead) -> None:
+        read = f"{event.read / 1e6:,.0f}"
+        if self._live is None:
+            if not self._told_of_reading:
+                self._told_of_reading = True
+                size = "a long" if event.size is None else f"{event.size / 1e6:,.0f} MB of"
+                self._print(f"reading {size} text")
+        elif event.read == event.size:
+            self._live.update(Text("starting"), refresh=True)
+        elif event.size is None:
+            self._live.update(Text(f"reading the text  {read} MB"), refresh=True)
+        else:
+            bar = progress_bar(event.read / event.size, self._console.size.width)
+            figures = (
+                f"  {100 * event.read / event.size:.0f} %  {read} of {event.size / 1e6:,.0f} MB"
+            )
+            self._live.update(Text.assemble("reading the text  ", *bar, figures), refresh=True)
 
     def _show_start(self, event: Started) -> None:
         checkpoint, training = event.checkpoint, event.checkpoint.training

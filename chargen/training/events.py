@@ -21,6 +21,7 @@ __all__ = [
     "Report",
     "Started",
     "Stopped",
+    "TextRead",
 ]
 
 COPIED_LENGTH = 20
@@ -36,6 +37,22 @@ class Noted:
     """
 
     sentence: str
+
+
+@dataclass(frozen=True)
+class TextRead:
+    """A part of a long text was read, before the run starts.
+
+    This event comes a few times per second at most, and not at all if the text is short.
+
+    Attributes:
+        read: how many bytes of the texts have been read.
+        size: how many there are; None if that is not known, as of a pipe or a compressed text, and
+            has not been read to the end.
+    """
+
+    read: int
+    size: int | None
 
 
 @dataclass(frozen=True)
@@ -159,5 +176,5 @@ class Preview:
     memory: int
 
 
-Event = Noted | Started | Progressed | Evaluated | Recovered | Stopped
+Event = Noted | TextRead | Started | Progressed | Evaluated | Recovered | Stopped
 Report = Callable[[Event], None]

@@ -28,6 +28,7 @@ from chargen.checkpoint.atomic import (
     write_file,
 )
 from chargen.checkpoint.directory import FILES, HISTORY, HISTORY_FIELDS, MODEL, best_of
+from chargen.checkpoint.ids import IDS
 from chargen.config import SampleConfig
 from chargen.data.passages import copied
 from chargen.data.windows import make_windows
@@ -41,7 +42,7 @@ from chargen.sampling.generate import write
 from chargen.scoring.baselines import SIXGRAM_ORDER, mean_ngram_bits
 from chargen.scoring.score import score_ids
 from chargen.scoring.tally import Score
-from chargen.training import state
+from chargen.training import runtime, state
 from chargen.training.clock import Clock
 from chargen.training.events import (
     COPIED_LENGTH,
@@ -78,8 +79,9 @@ COPIED_SAMPLE = 2_000
 MOST_MEMORISED = 1_000_000
 """The longest text learned from, in characters, that the runs of `LADDER` could memorise."""
 MOST_COUNTED = 1 << 22
-"""The most characters of the training text whose n-grams are counted, from its end: counting four
-million took three seconds, which a budget has to pay for."""
+"""The most characters of the training text whose n-grams are counted, from its end, and of the
+held-out text that they predict, from its beginning: counting four million took three seconds, which
+a budget has to pay for."""
 MOST_RECOVERIES = 5
 """How often a run may recover. If it still diverges at a 32nd of its learning rate, something else
 is the cause."""
@@ -190,12 +192,13 @@ class _Trainer:
         # Counted before the clock measures how fast steps are taken.
         bits = mean_ngram_bits(
             plan.train_ids[-MOST_COUNTED:],
-            plan.validation_ids,
+            plan.validation_ids[:MOST_COUNTED],
             checkpoint.vocabulary,
             SIXGRAM_ORDER,
         )
         self._ngram_bits = None if math.isnan(bits[0]) else bits  # by order
         self._ending = Ending.FAILED
+        runtime.return_memory()  # counting takes more than a step does
         self._saved_step = self.state.step
         self._saved_at = self._reported_at = time.monotonic()
 
@@ -219,7 +222,7 @@ class _Trainer:
 
         A resumed run has one already, but its options and the paths of its texts may have changed.
         """
-        remove_temporary(self._checkpoint.path, FILES)
+        remove_temporary(self._checkpoint.path, (*FILES, IDS))
         if self._plan.resumed:
             state.save(self._checkpoint.path, self._learner, self.state)
             self._checkpoint.write()
@@ -232,7 +235,7 @@ class _Trainer:
                 state.save(folder, self._learner, self.state)
                 replace(self._checkpoint, path=folder).write()
 
-            replace_directory(self._checkpoint.path, FILES, fill)
+            replace_directory(self._checkpoint.path, FILES, fill, (IDS,))
         self.clock.begin()
 
     def learn(self) -> None:

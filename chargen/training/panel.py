@@ -11,7 +11,7 @@ from chargen.plain import NATS_PER_BIT, clock, visible
 from chargen.plot import COLOURS, Curve, draw
 from chargen.training.events import Evaluated, Progressed, Recovered, Started
 
-__all__ = ["Panel"]
+__all__ = ["Panel", "progress_bar"]
 
 BAR_WIDTH = 30
 """The most columns of the bar, beside which its figures have room on 80 columns."""
@@ -37,6 +37,16 @@ characters are two columns wide."""
 RUNNING_POINTS = 100
 """The most points that a run adds to the curve between evaluations: for each the plot is drawn,
 which takes 5 ms."""
+
+
+def progress_bar(fraction: float, width: int) -> list[tuple[str, str]]:
+    """Return a bar for a terminal of some columns, as texts with their styles."""
+    size = min(BAR_WIDTH, width // 3)
+    done = round(size * fraction)
+    return [
+        ("\N{BOX DRAWINGS HEAVY HORIZONTAL}" * done, BAR_STYLE),
+        ("\N{BOX DRAWINGS LIGHT HORIZONTAL}" * (size - done), "dim"),
+    ]
 
 
 class Panel:
@@ -102,13 +112,10 @@ class Panel:
         of_all = "" if training.budget else f"/{training.epochs}"
         if event is None:
             return Text(f"epoch {run.first_step / run.epoch_steps:.1f}{of_all}  compiling")
-        size = min(BAR_WIDTH, width // 3)
-        done = round(size * event.fraction)
         speed = f"  {event.characters_per_second:,.0f} char/s" if width >= SPEED_WIDTH else ""
         return Text.assemble(
             f"epoch {event.epoch:.1f}{of_all}  ",
-            ("\N{BOX DRAWINGS HEAVY HORIZONTAL}" * done, BAR_STYLE),
-            ("\N{BOX DRAWINGS LIGHT HORIZONTAL}" * (size - done), "dim"),
+            *progress_bar(event.fraction, width),
             f"  {100 * event.fraction:.0f} %  {clock(event.seconds_left)} left{speed}",
         )
 

@@ -18,6 +18,7 @@ from chargen.checkpoint.directory import (
     Checkpoint,
     CorpusRecord,
 )
+from chargen.checkpoint.ids import IdsFile
 from chargen.checkpoint.sources import Sources, locate, relative_to
 from chargen.config import DEFAULT_FOLDER, DRAWN, TrainConfig, TrainOptions, check_network
 from chargen.data.corpus import Corpus, Ids, fingerprint, read_corpus
@@ -39,7 +40,7 @@ __all__ = ["Plan", "check_folder", "default_checkpoint", "plan_new", "plan_resum
 
 EXTENDING = ("epochs", "budget", "patience")
 """Options that say how long a run goes on."""
-EXTENDABLE = (*EXTENDING, "save_every", "threads")
+EXTENDABLE = (*EXTENDING, "save_every", "threads", "keep_ids")
 """Options that may change when a run is resumed. The others make the run what it is."""
 OLDER_STATE = "resume.npz"
 """The file that held a run's state before `RESUME` did."""
@@ -127,6 +128,7 @@ def plan_new(
     init_from: Path | None = None,
     cluster: Cluster = ALONE,
     note: Callable[[str], None],
+    ids_file: IdsFile | None = None,
 ) -> Plan:
     """Plan a new run.
 
@@ -137,9 +139,11 @@ def plan_new(
         init_from: a checkpoint whose network and weights to start from.
         cluster: the processes that train together.
         note: is told in a sentence what was changed in the texts.
+        ids_file: what holds the ids of a long text; None holds them in memory.
 
     Raises:
-        CheckpointError: `init_from` is missing or damaged.
+        CheckpointError: `init_from` is missing or damaged, or the file of the ids cannot be
+            written.
         CorpusError: a text cannot be read.
         OptionError: an option is out of range, or two options conflict.
         TrainingError: the text or the memory does not suffice.
@@ -161,7 +165,8 @@ def plan_new(
     )
     min_count = options.get("min_count", TrainConfig.min_count)
     known = () if initial is None else initial.vocabulary
-    corpus = read_corpus(sources, text_format, min_count=min_count, known=known)
+    read = read_corpus if ids_file is None else ids_file.corpus
+    corpus = read(sources, text_format, min_count=min_count, known=known)
     validation = default_validation(len(corpus.ids), options)
     train_ids, validation_ids = corpus.split(validation, text_format)
     if isinstance(validation, str) and (validation_ids == corpus.vocabulary.unknown).all():
@@ -212,7 +217,12 @@ def plan_new(
 
 
 def plan_resumed(
-    folder: Path, sources: Sequence[str], options: TrainOptions, cluster: Cluster = ALONE
+    folder: Path,
+    sources: Sequence[str],
+    options: TrainOptions,
+    *,
+    cluster: Cluster = ALONE,
+    ids_file: IdsFile | None = None,
 ) -> Plan:
     """Plan to continue the run in a directory.
 
@@ -222,6 +232,7 @@ def plan_resumed(
         options: what the caller chose, from `check_options`; only those in `EXTENDABLE` may differ
             from the run's.
         cluster: the processes that train together; they need not be as many as before.
+        ids_file: what holds the ids of a long text; None holds them in memory.
 
     Raises:
         CheckpointError: there is no run to be resumed, or its checkpoint is damaged.
@@ -262,7 +273,7 @@ def plan_resumed(
         shards = fewest.shards(checkpoint.model, training.batch_size)
         training = replace(training, shards=shards)
     sources_of_run = Sources(checkpoint)
-    corpus = sources_of_run.corpus(sources)
+    corpus = sources_of_run.corpus(sources, ids_file)
     train_ids, validation_ids = sources_of_run.split(corpus)
     record = checkpoint.corpus
     if isinstance(training.validation, str) and (

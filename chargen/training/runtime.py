@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 import chargen
 from chargen.errors import TrainingError
 
-__all__ = ["library_versions", "multiplies_bfloat16", "start"]
+__all__ = ["library_versions", "multiplies_bfloat16", "return_memory", "start"]
 
 _MALLOC_OPTIONS = {
     -4: 0,  # M_MMAP_MAX: no allocation gets pages of its own, which are returned when it is freed
@@ -83,6 +83,14 @@ def _keep_memory() -> None:
         return
     for option, value in _MALLOC_OPTIONS.items():
         mallopt(option, value)
+
+
+def return_memory() -> None:
+    """Return the memory to the system that is free for now: before the first step most of it is."""
+    if sys.platform.startswith("linux"):
+        malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if malloc_trim is not None:  # glibc's
+            malloc_trim(0)
 
 
 def _set_xla_flags() -> None:

@@ -7,7 +7,9 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Unpack
 
+from chargen.checkpoint.atomic import is_temporary
 from chargen.checkpoint.directory import Checkpoint, best_of
+from chargen.checkpoint.ids import IDS, IdsFile
 from chargen.config import TRAIN_OPTIONS, TrainOptions
 from chargen.data.directories import EVERY_FILE, expanded
 from chargen.data.windows import make_windows
@@ -16,7 +18,7 @@ from chargen.fields import takes
 from chargen.training import runtime
 from chargen.training.cluster import Cluster, cluster_of, start_workers
 from chargen.training.defaults import check_options
-from chargen.training.events import Event, Noted, Preview, Report, Stopped
+from chargen.training.events import Event, Noted, Preview, Report, Stopped, TextRead
 from chargen.training.lock import Lock, claimed
 from chargen.training.plan import (
     Plan,
@@ -30,6 +32,11 @@ from chargen.training.support import check_support
 __all__ = ["AnyPath", "preview", "sources_of", "train"]
 
 AnyPath = str | PathLike[str]
+
+NOTICED_SECONDS = 1.0
+"""How long a text is read before that is shown: what takes less is hardly noticed."""
+TEXT_REPORT_SECONDS = 0.2
+"""The time between two reports of it, which is as often as the eye can follow."""
 
 
 def _ignore(event: Event) -> None:
@@ -62,7 +69,8 @@ def train(
             as the run knows its own.
         checkpoint: the directory to write; by default `checkpoints/<stem of the first text>`.
         resume: continue the run in `checkpoint` where it stopped. Of the options, `epochs`,
-            `budget`, `patience`, `save_every` and `threads` may be changed.
+            `budget`, `patience`, `save_every`, `threads` and `keep_ids` may be changed. A run that
+            was stopped before it began is begun anew, with the texts and the options given.
         force: replace the checkpoint that is there as soon as the run starts.
         init_from: a checkpoint whose network and weights to start from; characters of the text
             that it does not know are added.
@@ -107,21 +115,31 @@ def train(
         return folder
     if not named and not resume:
         raise OptionError("give at least one TEXT to train on; - is standard input")
-    if resume:
+    begun = not (resume and _was_stopped_before_it_began(folder))
+    if resume and begun:
         Checkpoint.open(folder)  # where there is none, no directory is made
+    if not (begun or named):
+        raise CheckpointError(
+            f"the run in {folder} was stopped before it began, so its TEXT and options are not "
+            "known there; give them again"
+        )
     # Locked before anything is looked at, so that it stays as the plan found it.
     with (
         _reporting(report, verbose, tensorboard) as shown,
         claimed(folder) as lock,
+        _ids_file(folder, shown) as ids_file,
         ExitStack() as stack,
     ):
         sources = _expanded(named, glob, shown)
-        if resume:
-            plan = plan_resumed(folder, sources, options, cluster)
+        if not begun:
+            shown(Noted(f"the run in {folder} was stopped before it began; it begins anew"))
+        if resume and begun:
+            plan = plan_resumed(folder, sources, options, cluster=cluster, ids_file=ids_file)
             # Found out before TensorFlow is imported, which takes seconds.
             if ended := _ended(plan, started):
                 with _written():
                     plan.checkpoint.write()  # its options and the paths of its texts may differ
+                ids_file.finish(keep=plan.checkpoint.training.keep_ids)
                 shown(ended)
                 return folder
             cluster = stack.enter_context(start_workers(cluster, plan.checkpoint.training.threads))
@@ -138,9 +156,12 @@ def train(
                 init_from=Path(init_from) if init_from is not None else None,
                 cluster=cluster,
                 note=lambda sentence: shown(Noted(sentence)),
+                ids_file=ids_file,
             )
         for event in _events(plan, lock, started, cluster):
+            ids_file.needed = True  # by --resume, if the run is not finished
             shown(event)
+        ids_file.finish(keep=plan.checkpoint.training.keep_ids)
     return folder
 
 
@@ -229,6 +250,30 @@ def _folder(sources: Sequence[str], checkpoint: AnyPath | None) -> Path:
     if not sources:
         raise OptionError("give at least one TEXT to train on, or --resume with --checkpoint")
     return default_checkpoint(sources[0])
+
+
+def _was_stopped_before_it_began(folder: Path) -> bool:
+    """Return whether a directory has nothing, or only what is written before a run begins."""
+    return folder.is_dir() and all(
+        entry.name == IDS or is_temporary(entry.name, (IDS,)) for entry in folder.iterdir()
+    )
+
+
+@contextmanager
+def _ids_file(folder: Path, report: Report) -> Iterator[IdsFile]:
+    """Give what holds the ids of a long text; see `IdsFile.finish` for what becomes of them."""
+    due = time.monotonic() + NOTICED_SECONDS
+    shown = False
+
+    def progress(read: int, size: int | None) -> None:
+        nonlocal due, shown
+        now = time.monotonic()
+        if now >= due or (shown and read == size):
+            due, shown = now + TEXT_REPORT_SECONDS, True
+            report(TextRead(read, size))
+
+    with IdsFile(folder, progress) as ids_file:
+        yield ids_file
 
 
 def _ended(plan: Plan, started: float) -> Stopped | None:

@@ -55,5 +55,9 @@ def test_novelty_says_what_was_copied_from_where(run: Run, tmp_path: Path):
     sheet = run("novelty", "-", *both, stdin=text.encode()).stdout.decode()
     assert "27 characters" in sheet
     assert " counted the moons in the r" in sheet
+    # What stands for a character that could not be read is none of those that the corpus lacks.
+    (tmp_path / "unread").write_text("the heron \ufffd\ufffd\ufffd counted")
+    found = run("novelty", "--corpus", "unread", "--json", stdin=b"the heron XYZ counted")
+    assert json.loads(found.stdout)["longest"]["text"] == "the heron "
     nothing = run("novelty", "--corpus", "one", stdin=b"XYZ").stdout.decode()
     assert "longest" not in nothing

@@ -17,6 +17,7 @@ from chargen.data.passages import window_hashes
 from chargen.data.vocabulary import REPLACEMENT
 from chargen.errors import OptionError
 from chargen.model import Model
+from chargen.sampling import guards as guards_module
 from chargen.sampling.generate import write
 from chargen.sampling.guards import REMEMBERED_CHARACTERS, CopyIndex, Guard, RollingHash
 
@@ -38,12 +39,16 @@ def test_a_rolling_hash_is_that_of_the_window(ids: list[int], length: int):
     assert rolled[: length - 1] == [None] * min(length - 1, len(ids))
 
 
-@given(IDS, IDS, st.integers(2, 6))
+@given(IDS, IDS, st.integers(2, 6), st.integers(1, 9))
 def test_what_would_complete_a_copy_is_forbidden_and_nothing_else(
-    corpus: list[int], text: list[int], length: int
+    corpus: list[int], text: list[int], length: int, most_sorted: int
 ):
     size = 3  # so that 3 is a character that the model does not know
-    guard = Guard(size, copies=CopyIndex(np.array(corpus, np.uint8), length, size))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(guards_module, "MOST_SORTED", most_sorted)  # so that it is made in parts
+        patch.setattr(guards_module, "PER_BUCKET", 2)
+        index = CopyIndex(np.array(corpus, np.uint8), length, size)
+    guard = Guard(size, copies=index)
     passages = {tuple(corpus[k : k + length]) for k in range(len(corpus) - length + 1)}
     for place, index in enumerate(text):
         context = tuple(text[max(0, place - length + 1) : place])
@@ -64,6 +69,19 @@ def test_what_would_repeat_a_passage_is_forbidden_and_nothing_else(text: list[in
         said = {tuple(text[k : k + length]) for k in range(place - length + 1)}
         assert set(guard.banned()) == {c for c in range(4) if (*context, c) in said}
         guard.accept(index)
+
+
+@pytest.mark.parametrize("size", [2, 256, 257, 70_000])
+def test_an_index_of_any_alphabet_is_exact_and_small(size: int):
+    rng = np.random.default_rng(0)
+    corpus = rng.integers(0, size + 1, 20_000).astype(np.uint32)
+    index = CopyIndex(corpus, 20, size)
+    hashes = next(window_hashes(corpus, 19)).tolist()
+    for place in range(0, 19_980, 50):
+        end = int(corpus[place + 19])
+        assert list(index.ends_after(hashes[place])) == ([end] if end < size else [])
+    assert not any(index.ends_after(int(h)) for h in rng.integers(0, 1 << 64, 999, np.uint64))
+    assert index.nbytes < 20_000 * (5 + np.min_scalar_type(size - 1).itemsize)
 
 
 def test_a_passage_of_long_ago_may_come_again():

@@ -1,6 +1,6 @@
 """Kill `chargen train` again and again; what it leaves must be whole, and its end the same.
 
-    python tests/stress/kill_training.py [--kills 300] [--seed 0] [--workers 2]
+    python tests/stress/kill_training.py [--kills 300] [--seed 0] [--workers 2] [--ids]
 
 A run of random settings is trained straight through, and once more with SIGKILL at random moments,
 each time gone on with by `--resume`, until it ends. Half of the moments are times, half are just
@@ -8,6 +8,10 @@ before the process would flush or rename a file for the n-th time. After each ki
 is opened, sampled and scored. At the end all arrays of `resume.safetensors`, the best weights and
 the history, seconds apart, must be those of the straight run, bit for bit. More runs follow until
 there were so many kills. Exit status 1 if anything differed or could not be read.
+
+With --ids the text counts as a long one, whose ids are in a file. A process that was killed before
+its run began is then followed by one with --resume too, half of the time, and in the end there must
+be no such file and nothing beside the directory.
 """
 
 import argparse
@@ -34,6 +38,11 @@ LONGEST_LIFE = 1.0
 MOST_CALLS = 60
 """That flush or rename a file in a life; each evaluation has nine of them."""
 
+LONG = """
+from chargen.data import ids
+ids.MOST_IN_MEMORY = 1000
+"""
+"""Before the command: a short text counts as a long one."""
 DYING = """
 import os, signal, sys
 from chargen.cli import main
@@ -62,23 +71,25 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--ids", action="store_true", help="the ids of the text are in a file")
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
-        return work(options.kills, random.Random(options.seed))
+        return work(options.kills, random.Random(options.seed), ids=options.ids)
     started = time.monotonic()
     share = -(-options.kills // options.workers)
     commands = [
         [sys.executable, __file__, "--work", "--kills", str(share), "--seed", str(seed)]
         for seed in range(options.seed, options.seed + options.workers)
     ]
-    workers = [subprocess.Popen(command) for command in commands]
+    more = ["--ids"] if options.ids else []
+    workers = [subprocess.Popen([*command, *more]) for command in commands]
     failed = sum(worker.wait() != 0 for worker in workers)
     print(f"{time.monotonic() - started:.0f} s; {'FAILED' if failed else 'all as it should be'}")
     return failed > 0
 
 
-def work(kills: int, rng: random.Random) -> int:
+def work(kills: int, rng: random.Random, *, ids: bool) -> int:
     """Lives, one after the other."""
     done = failures = 0
     with tempfile.TemporaryDirectory() as name:
@@ -90,7 +101,7 @@ def work(kills: int, rng: random.Random) -> int:
             number += 1
             options = settings(rng)
             folders = Path(f"straight{number}"), Path(f"killed{number}")
-            killed, wrong = live(options, deaths(rng), *folders)
+            killed, wrong = live(options, deaths(rng), *folders, ids=ids)
             done += killed
             failures += len(wrong)
             print(f"{' '.join(options)}: {killed} kills, {wrong or 'the same end'}", flush=True)
@@ -127,7 +138,12 @@ def deaths(rng: random.Random) -> Iterator[float | int | None]:
 
 
 def live(
-    options: list[str], deaths: Iterator[float | int | None], straight: Path, killed: Path
+    options: list[str],
+    deaths: Iterator[float | int | None],
+    straight: Path,
+    killed: Path,
+    *,
+    ids: bool = False,
 ) -> tuple[int, list[str]]:
     """Train `text` both ways: the number of kills, and all that was wrong.
 
@@ -137,6 +153,7 @@ def live(
             run took, an int a number of calls, None leaves it alone.
         straight: to leave the checkpoint of the straight run in.
         killed: to leave the other one in.
+        ids: whether the ids of the killed one are in a file.
     """
     started = time.monotonic()
     run = ["train", "text", "-q", "--save-every", "0", *options]
@@ -145,8 +162,12 @@ def live(
     kills, wrong = 0, []
     for death in deaths:
         begun = (killed / "config.json").exists()
-        how = "--resume" if begun else "--force"
-        command = COMMAND if not isinstance(death, int) else [*PYTHON, DYING, str(death)]
+        how = "--resume" if begun or (ids and killed.exists() and kills % 2) else "--force"
+        script = [
+            (LONG if ids else "") + DYING,
+            str(death if isinstance(death, int) else sys.maxsize),
+        ]
+        command = [*PYTHON, *script] if ids or isinstance(death, int) else COMMAND
         seconds = death * took if isinstance(death, float) else None
         status, shown = run_until([*command, *run, "-o", str(killed), how], seconds)
         if status == 0:
@@ -156,6 +177,12 @@ def live(
         kills += 1
         if begun or (killed / "config.json").exists():
             wrong += unreadable(killed)
+    left = (
+        []
+        if not ids
+        else [p.name for p in (killed / "ids.safetensors", *Path().glob(".*")) if p.exists()]
+    )
+    wrong += [f"{name} is left" for name in left]
     return kills, wrong or differences(straight, killed)
 
 

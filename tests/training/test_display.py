@@ -1,14 +1,19 @@
 """What a person sees of a training run on a terminal."""
 
+import os
+import pty
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cli.conftest import on_terminal
-from conftest import ROOT, make_checkpoint
+from cli.conftest import on_terminal, read_to_end
+from conftest import HANG, ROOT, make_checkpoint
 
 from chargen.training.display import TrainingDisplay
-from chargen.training.events import Reason, Started, Stopped
+from chargen.training.events import Reason, Started, Stopped, TextRead
 
 
 @pytest.mark.slow
@@ -138,3 +143,36 @@ def test_a_model_that_copies_more_than_its_text_does_is_told_so(
     lines = closing_lines(tmp_path, capfd, "finished", 1.5, copied, usual)[2:-1]
     assert len(lines) == bool(said)
     assert said in "".join(lines)
+
+
+def test_reading_a_long_text_is_told_once_where_there_is_no_terminal(
+    capfd: pytest.CaptureFixture[str],
+):
+    for size, said in (
+        (2_500_000_000, "reading 2,500 MB of text\n"),
+        (None, "reading a long text\n"),
+    ):
+        with TrainingDisplay() as display:
+            for read in (1_000_000, 2_000_000, 2_500_000_000):
+                display.report(TextRead(read, size))
+        assert capfd.readouterr().err == said
+
+
+SHOWING = """
+from chargen.training.display import TrainingDisplay
+from chargen.training.events import TextRead
+with TrainingDisplay() as display:
+    display.report(TextRead(50_000_000, 200_000_000))
+    display.report(TextRead(200_000_000, 200_000_000))
+    display.report(TextRead(70_000_000, None))
+"""
+
+
+def test_a_terminal_shows_how_far_a_long_text_has_been_read():
+    master, slave = pty.openpty()
+    process = subprocess.Popen([sys.executable, "-c", SHOWING], stderr=slave)
+    os.close(slave)
+    shown = read_to_end(master).decode()
+    os.close(master)
+    assert process.wait(HANG) == 0
+    assert re.search("reading the text .*25 %  50 of 200 MB.*starting.*70 MB", shown, re.DOTALL)
