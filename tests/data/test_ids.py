@@ -1,6 +1,6 @@
 """Ids grow in memory and in files, and come out the same."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 
 from chargen.data import ids as ids_module
 from chargen.data import text as text_module
-from chargen.data.corpus import Corpus, read_corpus
+from chargen.data.corpus import Corpus, fingerprint, read_corpus
 from chargen.data.ids import GrowingIds, OpenFile, give_back, in_blocks, mapped
+from chargen.data.statistics import log_frequencies
 from chargen.data.text import TextFormat
+from chargen.data.vocabulary import Ids
+from chargen.data.windows import SlidingWindows, StreamWindows, Windows
 from data.conftest import on_files, write
 
 BEGINNING = b"before the ids"
@@ -137,3 +140,34 @@ def test_the_bytes_of_sources_are_told_as_they_are_read(tmp_path: Path):
     sources = [write(tmp_path / "a", "né\r\n".encode("latin-1")), write(tmp_path / "b", b"")]
     read_corpus([*sources, sources[0]], TextFormat("latin-1"), watch=seen.append)
     assert seen == [b"n\xe9\r\n", b"", b"", b"n\xe9\r\n", b""]
+
+
+READ: dict[str, Callable[[Ids], object]] = {
+    "counted": lambda ids: log_frequencies(ids, 100),
+    "fingerprinted": fingerprint,
+    "in streams": lambda ids: read_windows(StreamWindows(ids, 8, 64, 1)),
+    "in shuffled windows": lambda ids: read_windows(SlidingWindows(ids, 1024, 8, 1), 2),
+}
+STATUS = Path("/proc/self/status")
+
+
+def read_windows(windows: Windows, blocks: int = 1 << 30) -> None:
+    for step in range(0, min(windows.steps, blocks * 64), 64):
+        windows.block(0, step, 64)
+
+
+def resident() -> int:
+    """Megabytes of files that are in the memory of this process."""
+    return int(STATUS.read_text().partition("RssFile:")[2].split()[0]) // 1000
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="only Linux tells what is in memory")
+@pytest.mark.parametrize("way", READ)
+def test_ids_in_a_file_do_not_stay_in_memory_when_they_have_been_read(tmp_path: Path, way: str):
+    path = tmp_path / "ids"
+    path.write_bytes(bytes(range(100)) * 400_000)
+    with path.open("rb") as file:
+        ids = mapped(file, 0, 40_000_000, np.dtype(np.uint8))
+    before = resident()
+    READ[way](ids)
+    assert resident() < before + 20
