@@ -33,6 +33,7 @@ SECONDS_TO_END = 5
 MOST_LOCAL = 256
 """The most processes that are started on this machine; more are a mistyped number."""
 POLL_SECONDS = 0.2
+MOMENT = 2.0
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ class Cluster:
 
     def loss(self, index: int) -> str:
         """Say that a worker has stopped, and how it ended if it was started here."""
-        how = (worker.ending() for worker in self.started if worker.index == index)
+        # Its connections end a moment before it does.
+        how = (worker.ending(MOMENT) for worker in self.started if worker.index == index)
         return f"{self.name(index)} {next(how, None) or 'has stopped'}"
 
     def configuration(self, index: int) -> str:
@@ -168,10 +170,11 @@ class StartedWorker:
     process: "subprocess.Popen[bytes]"
     errors: IO[bytes]
 
-    def ending(self) -> str | None:
-        """Return how it ended, or None if it still runs."""
-        status = self.process.poll()
-        if status is None:
+    def ending(self, patience: float = 0) -> str | None:
+        """Return how it ended, or None if it still runs after `patience` seconds."""
+        try:
+            status = self.process.wait(patience)
+        except subprocess.TimeoutExpired:
             return None
         self.errors.seek(0)
         lines = self.errors.read().decode(errors="replace").split("\n")
