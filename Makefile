@@ -93,8 +93,7 @@ light: $(BIN)/python
 	$(LIGHT)/bin/python -m pip install --quiet './light[test]'
 	PYTHONPATH=tests $(LIGHT)/bin/pytest -n 2 --dist loadfile -p light -m "not slow" \
 		-W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning \
-		tests/cli tests/export tests/test_concurrency.py tests/test_imports.py tests/test_misuse.py tests/test_model.py \
-		tests/test_packaging.py tests/test_pipelines.py
+		tests/cli tests/test_concurrency.py tests/test_imports.py tests/test_model.py tests/test_packaging.py
 
 # pyenv offers only the versions listed in PYENV_VERSION; Pythons that are missing are named and skipped.
 versions: $(VENV)/dev.stamp
