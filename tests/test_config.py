@@ -159,5 +159,6 @@ def test_json_has_the_names_it_always_had():
         "epochs", "batch_size", "learning_rate", "evaluate_every", "random_seed", "validation",
         "encoding", "newlines", "field", "min_count", "keep_ids", "optimizer", "schedule",
         "clip_norm", "weight_decay", "weight_drop", "average", "precision",
-        "precision_reason", "shards", "budget", "patience", "beta_2", "save_every", "preset", "threads", "init_from",
+        "precision_reason", "shards", "budget", "patience", "beta_2", "save_every",
+        "preset", "threads", "init_from",
     ]  # fmt: skip
