@@ -188,11 +188,14 @@ def guarded(text: Path) -> Iterator[dict[str, object]]:
     subprocess.run([*command, *options], stdout=subprocess.DEVNULL, check=True, **quiet)
     sample = ["sample", "-c", "ck", "--random-seed", "1", "-q"]
     corpus = ["--corpus", str(text)]
+    write = [sys.executable, "-m", "chargen", *sample, "-n", "20000"]
+    with (folder / "draft.txt").open("wb") as file:
+        subprocess.run(write, stdout=file, check=True, **quiet)
     ways = {
         "sample": [*sample, "-n", "1000"],
         "sample --max-copy 20": [*sample, "-n", "1000", "--max-copy", "20", *corpus],
         "sample --unique": [*sample, "--count", "20", "--stop", "\n", "--unique", *corpus],
-        "novelty": ["novelty", "beginning.txt", *corpus],
+        "novelty": ["novelty", "draft.txt", *corpus],
     }
     for way, arguments in ways.items():
         started = time.perf_counter()

@@ -158,9 +158,8 @@ class _Builder:
 
     def __init__(self, capacity: int, open_file: OpenFile | None, *, counted: bool) -> None:
         self._ids = GrowingIds(capacity, np.dtype(np.uint8), open_file)
-        self._id_of_point = np.full(LAST_CODE_POINT + 1, -1, dtype=np.int32)
-        self._id_of_point[:ASCII] = np.arange(ASCII)
         self._points = list(range(ASCII))  # by number
+        self._numbers = self._numbers_of(np.dtype(np.uint8))  # by code point
         self._seen = b""  # the characters of ASCII that there are
         self._counts = np.zeros(ASCII, dtype=np.int64) if counted else None
         self._digest = hashlib.sha256()
@@ -184,13 +183,25 @@ class _Builder:
 
     def _numbered(self, block: str) -> Ids:
         points = code_points(block)
-        ids = self._id_of_point[points]
-        new = np.unique(points[ids < 0])
+        ids: Ids = self._numbers[points]
+        new = np.unique(points[ids == _new(self._numbers.dtype)])
         if len(new):
-            self._id_of_point[new] = np.arange(len(self._points), len(self._points) + len(new))
+            first = len(self._points)
             self._points.extend(new.tolist())
-            ids = self._id_of_point[points]
-        return ids.astype(smallest_dtype(len(self._points) - 1))
+            # One more than there are is new.
+            dtype = smallest_dtype(len(self._points))
+            if dtype == self._numbers.dtype:
+                self._numbers[new] = np.arange(first, len(self._points))
+            else:
+                self._numbers = self._numbers_of(dtype)
+            ids = self._numbers[points]
+        return ids
+
+    def _numbers_of(self, dtype: np.dtype[np.unsignedinteger]) -> Ids:
+        """Return the number of each code point; the largest of the type is that of a new one."""
+        numbers: Ids = np.full(LAST_CODE_POINT + 1, _new(dtype), dtype)
+        numbers[self._points] = np.arange(len(self._points))
+        return numbers
 
     def corpus(self, min_count: int, known: Iterable[str]) -> Corpus:
         present = [*sorted(self._seen), *range(ASCII, len(self._points))]
@@ -207,3 +218,7 @@ class _Builder:
         # What is not in the text has no number in it, and need not have one in the vocabulary.
         self._ids.renumber(numbers.astype(smallest_dtype(len(vocabulary) - 1)))
         return Corpus(self._ids.finish(), vocabulary, self._digest.hexdigest())
+
+
+def _new(dtype: np.dtype[np.integer]) -> int:
+    return int(np.iinfo(dtype).max)

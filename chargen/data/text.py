@@ -314,6 +314,7 @@ def _decode(blocks: Iterable[bytes | None], name: str, encoding: str) -> Iterato
     offset = 0  # of this block in the source, in bytes
     line = 1
     first = True
+    is_utf8 = False
     for block in blocks:
         if block is None:
             yield ""
@@ -323,11 +324,13 @@ def _decode(blocks: Iterable[bytes | None], name: str, encoding: str) -> Iterato
                 marked = (WIDE_MARKS[mark] for mark in WIDE_MARKS if block.startswith(mark))
                 encoding = next(marked, encoding)
             decoder = _incremental_decoder(encoding)("strict")
+            is_utf8 = codecs.lookup(encoding).name == "utf-8"
         state = decoder.getstate()
         wrong: UnicodeDecodeError | None = None
         try:
             text = decoder.decode(block, final=not block)
-            refuse_surrogates(text, name, "check --encoding")
+            if not is_utf8:  # which has none
+                refuse_surrogates(text, name, "check --encoding")
         except UnicodeDecodeError as error:
             wrong = error
             # What comes before it is handed over: a prompt there is still answered.
