@@ -51,9 +51,11 @@ demo: $(VENV)/run.stamp
 test: $(VENV)/dev.stamp
 	$(PYTEST) -m "not slow"
 
-# If XLA_FLAGS is set, even to nothing, the tests compile as users do, and not in their own quicker way.
+# If XLA_FLAGS is set, even to nothing, the tests compile as users do, and not in their own quicker way. Those
+# of the models do, as they are about what is compiled.
 slow: $(VENV)/dev.stamp
-	XLA_FLAGS= $(PYTEST) -m slow
+	XLA_FLAGS= $(PYTEST) -m slow tests/models
+	$(PYTEST) -m slow --ignore tests/models
 
 kernels: $(VENV)/dev.stamp
 	@own=$$($(BIN)/python -c 'import numpy, threadpoolctl; \

@@ -41,8 +41,8 @@ settings.load_profile("no deadline")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Trainings of this size spend most of their time in XLA's compiler, which is five times as fast
-# without the last of its optimisations. `make slow` compiles as users do. An unknown flag ends
-# the process, so that it is given to versions that were seen to have both.
+# without the last of its optimisations. `make slow` compiles the models of `tests/models` as users
+# do. An unknown flag ends the process, so it is given to versions that were seen to have both.
 QUICK_COMPILATION: dict[str, str] = {}
 """What a process must have in its environment."""
 with suppress(PackageNotFoundError):

@@ -81,10 +81,10 @@ def command(
     how = text_format(encoding, newlines or "lf", None, quiet=quiet)
     of_corpus = replace(how, field=field)
     text = "".join(read_text(expanded(texts or (STANDARD_INPUT,), note=how.note), how))
-    if not text:
-        raise CorpusError("no text to look at: 0 characters; name a TEXT, or pipe one in")
     # As ids, a long corpus takes less memory than as code points.
     read = read_corpus(expanded(corpus, note=how.note), of_corpus)
+    if not text:
+        raise CorpusError("no text to look at: 0 characters; name a TEXT, or pipe one in")
     ids, corpus_ids = _ids_of(text, read.vocabulary), read.ids
     longest = longest_copy(ids, corpus_ids)
     record: dict[str, Any] = {"characters": len(text), "corpus_characters": len(corpus_ids)}
