@@ -61,16 +61,9 @@ cp -r disk/ck ended
             "No space left on device",
             marks=needs_own_disk,
         ),
-        pytest.param(
-            "mount -t tmpfs tmpfs disk",
-            "mount -o remount,ro disk",
-            "mount -o remount,rw disk",
-            "Read-only file system",
-            marks=needs_own_disk,
-        ),
         (":", "ulimit -f 8", ":", "File too large"),
     ],
-    ids=["full", "read-only", "limited"],
+    ids=["full", "limited"],
 )
 def test_a_disk_that_fails_costs_nothing_that_was_saved(
     prepare: str, broken: str, mended: str, reason: str, fables: Path, tmp_path: Path
