@@ -32,6 +32,8 @@ MEGABYTES = [1, 10, 100, 1000]
 ALPHABETS = [50, 200, 1000, 4000, 10_000]
 UNITS = [64, 128, 256, 512, 1024, 2048]
 WORKERS = [1, 2, 4]
+THREADS = 0
+"""Stands for one process with a thread for each core among the numbers of workers."""
 USUAL_UNITS, LARGE_UNITS = 256, 512
 ALPHABET_CHARACTERS = 2_000_000
 FIRST_POINT = 0x4E00
@@ -105,34 +107,32 @@ def table_of_units(folder: Path, rounds: int, budget: str) -> None:
 
 
 def table_of_workers(folder: Path, rounds: int, budget: str) -> None:
-    """One, two and four processes with a thread each."""
-    text = folder / "10.txt"
+    """One, two and four processes with a thread each, and one with a thread for each core."""
+    text, cores = folder / "10.txt", os.cpu_count() or 1
     write_text(text, 10**7, "ascii", random.Random(1))
     runs = {}
     for count in WORKERS:
         options = as_words(units=LARGE_UNITS, batch_size=count * ROWS)
         runs[count] = (text, [*options, "--workers", str(count)])
+    threads = as_words(units=LARGE_UNITS, batch_size=cores * ROWS, threads=cores)
+    runs[THREADS] = (text, threads)
     found = measured(runs, rounds, budget)
     alone = found[1]["rate"]
-    cores = os.cpu_count() or 1
     rows = []
     for count, figures in found.items():
-        side_by_side = min(count, cores)
+        side_by_side = cores if count == THREADS else min(count, cores)
         rows.append(
             {
-                "workers": count,
+                "processes": 1 if count == THREADS else count,
+                "threads of each": cores if count == THREADS else 1,
                 **shown(figures),
-                "of one process": figures["rate"] / alone,
-                "each, of one process": figures["rate"] / alone / side_by_side,
+                "of one thread": figures["rate"] / alone,
+                "each core, of one thread": figures["rate"] / alone / side_by_side,
             }
         )
-    lost = 1 / cost(found[2]) * 2 * cost(found[1])
-    step = ROWS * WINDOW * cost(found[1])
-    print(
-        f"a step of one process takes {1e3 * step:.0f} ms, and adding up the gradients of two "
-        f"{1e3 * step * (2 / lost - 1) if lost else 0:.0f} ms more"
-    )
-    save("scale_workers", rows, ["workers"])
+    step, two = ROWS * WINDOW / alone, 2 * ROWS * WINDOW / found[2]["rate"]
+    print(f"a step takes one process {1e3 * step:.0f} ms, and two processes {1e3 * two:.0f} ms")
+    save("scale_workers", rows, ["processes", "threads of each"])
 
 
 def as_words(**options: object) -> list[str]:
