@@ -287,7 +287,8 @@ except ChargenError as error:
 def test_a_file_that_cannot_be_written_is_an_error_that_says_what_to_do(tmp_path: Path, text: str):
     folder = folder_of(tmp_path)
     limited = 'ulimit -f 1; trap "" XFSZ; exec "$@"'  # blocks of 512 or 1024 bytes
-    command = ["sh", "-c", limited, "sh", sys.executable, "-c", FILLING, text, str(folder)]
+    # -B: what Python compiled would be cut off too, and break whoever imports it next.
+    command = ["sh", "-c", limited, "sh", sys.executable, "-B", "-c", FILLING, text, str(folder)]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert shown.startswith(f"cannot write {folder / IDS}, which holds the ids of a long text")
     assert "File too large; make room there" in shown
