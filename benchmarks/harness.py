@@ -114,7 +114,11 @@ def training_rate(text: Path, options: Sequence[str], budget: str, checkout: Pat
         history = list(map(json.loads, (Path(folder) / "ck" / "history.jsonl").open()))
     if len(history) < 2:
         sys.exit(f"{' '.join(options)}: only {len(history)} evaluation in {budget}; give it longer")
-    first, last = history[0], history[-1]
+    return rate_between(history[0], history[-1])
+
+
+def rate_between(first: Mapping[str, Any], last: Mapping[str, Any]) -> float:
+    """Characters learned from a second between two lines of a history."""
     characters = last["characters"] - first["characters"]
     return float(characters / (last["seconds"] - first["seconds"]))
 

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from harness import PLAIN, environment, parser, save
+from harness import PLAIN, environment, parser, rate_between, save
 from memory import write_text
 
 ROWS = 32
@@ -183,8 +183,7 @@ def figures_of(text: Path, options: Sequence[str], budget: str) -> Figures:
     first, last = history[0], history[-1]
     if first is last:
         sys.exit(f"{text.name}: only one evaluation in {budget}; give a longer --budget")
-    learned = last["characters"] - first["characters"]
-    rate = learned / (last["seconds"] - first["seconds"])
+    rate = rate_between(first, last)
     began = first["seconds"] - first["characters"] / rate
     return {"rate": rate, "seconds": began, "bytes": usage.ru_maxrss * 1024.0}
 

@@ -59,6 +59,7 @@ MAX_LAYERS = 64
 MAX_WINDOW = 65_536
 MAX_BATCH_SIZE = 65_536
 MAX_THREADS = 4096
+MAX_WORKERS = 256
 MAX_SEED = 2**63 - 1
 DRAWN_SEED_BYTES = 4
 """As many as can still be typed in again: ten digits."""
@@ -570,6 +571,21 @@ STEPS_BACK = Field(
     ),
 )
 """An option of `gradients`, which is about networks that are there."""
+WORKERS = Field(
+    "workers",
+    int,
+    True,
+    None,
+    Option(
+        "Number of processes on this machine that train together, with a share of the cores and of "
+        "each batch.",
+        "machine",
+        at_least=1,
+        at_most=MAX_WORKERS,
+        default="1, or those that TF_CONFIG names",
+    ),
+)
+"""An option of how a run is carried out; another number may resume it."""
 
 
 def check_network(options: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from chargen.cli.options import (
     quiet_option,
     was_given,
 )
-from chargen.config import TRAIN_OPTIONS
+from chargen.config import TRAIN_OPTIONS, WORKERS
 from chargen.errors import OptionError
 from chargen.plain import counted, table, visible
 
@@ -65,16 +65,7 @@ __all__ = ["command", "time_in_words", "unread_messages_ignored"]
     help="Start from the network and the weights of another checkpoint; characters that it does "
     "not know are added.",
 )
-@field_options(*TRAIN_OPTIONS.values())
-@option(
-    "--workers",
-    type=int,
-    group="machine",
-    metavar="N",
-    default_words="1, or those that TF_CONFIG names",
-    help="Number of processes on this machine that train together, with a share of the cores and "
-    "of each batch.",
-)
+@field_options(*TRAIN_OPTIONS.values(), WORKERS)
 @glob_option("the texts", "text")
 @option(
     "--plan",

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+from chargen.config import WORKERS
 from chargen.errors import OptionError, TrainingError, reason_of, shortened
 from chargen.network.threads import thread_count
 
@@ -30,10 +31,9 @@ SECONDS_TO_JOIN = 600
 """How long the leader waits for the others: a cluster may have to fetch an image for each first."""
 SECONDS_TO_END = 5
 """How long a process that was started here may take to end after the run."""
-MOST_LOCAL = 256
-"""The most processes that are started on this machine; more are a mistyped number."""
 POLL_SECONDS = 0.2
 MOMENT = 2.0
+"""Seconds that a process may take to end after its connections have."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,6 @@ class Cluster:
 
     def loss(self, index: int) -> str:
         """Say that a worker has stopped, and how it ended if it was started here."""
-        # Its connections end a moment before it does.
         how = (worker.ending(MOMENT) for worker in self.started if worker.index == index)
         return f"{self.name(index)} {next(how, None) or 'has stopped'}"
 
@@ -195,20 +194,15 @@ def cluster_of(workers: int | None) -> Cluster:
         OptionError: the number is out of range, or both are given, or `TF_CONFIG` is damaged.
     """
     cluster = Cluster.from_environment()
-    if workers is None:
+    count: int = WORKERS.check(workers) or 1
+    if count == 1:
         return cluster
-    if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= MOST_LOCAL:
-        raise OptionError(
-            f"--workers must be a whole number from 1 to {MOST_LOCAL}; found {workers!r}"
-        )
-    if workers > 1 and cluster != ALONE:
+    if cluster != ALONE:
         raise OptionError(
             f"--workers starts processes on this machine, and {VARIABLE} names others; leave out "
             f"--workers, or unset {VARIABLE}"
         )
-    if workers == 1:
-        return cluster
-    addresses = tuple(f"127.0.0.1:{port}" for port in _free_ports(workers))
+    addresses = tuple(f"127.0.0.1:{port}" for port in _free_ports(count))
     return Cluster(addresses, is_local=True)
 
 
@@ -245,10 +239,9 @@ def start_workers(cluster: Cluster, threads: int | None) -> Iterator[Cluster]:
         finally:
             # They have been told to end, unless this one failed before it led them.
             until = time.monotonic() + SECONDS_TO_END
-            while any(w.process.poll() is None for w in started) and time.monotonic() < until:
-                time.sleep(POLL_SECONDS)
             for worker in started:
-                worker.process.kill()
+                if worker.ending(max(0, until - time.monotonic())) is None:
+                    worker.process.kill()
 
 
 def _addresses(job: Any) -> list[str]:

@@ -3,7 +3,7 @@
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 
@@ -76,21 +76,22 @@ def _keep_memory() -> None:
     Each step of training allocates the same tens of megabytes. By default glibc returns them to
     the system in between, which costs thousands of page faults per step and up to half its time.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:  # another C library
-        return
-    for option, value in _MALLOC_OPTIONS.items():
-        mallopt(option, value)
+    if mallopt := _of_glibc("mallopt"):
+        for option, value in _MALLOC_OPTIONS.items():
+            mallopt(option, value)
 
 
 def return_memory() -> None:
     """Return the memory to the system that is free for now: before the first step most of it is."""
-    if sys.platform.startswith("linux"):
-        malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if malloc_trim is not None:  # glibc's
-            malloc_trim(0)
+    if malloc_trim := _of_glibc("malloc_trim"):
+        malloc_trim(0)
+
+
+def _of_glibc(name: str) -> Callable[..., int] | None:
+    """Return a function of glibc; None on other systems and with another C library."""
+    if not sys.platform.startswith("linux"):
+        return None
+    return getattr(ctypes.CDLL(None), name, None)
 
 
 def _set_xla_flags() -> None:

@@ -3,8 +3,9 @@
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from multiprocessing import get_context
 
 import numpy as np
@@ -80,8 +81,9 @@ def test_threads_are_a_power_of_two():
     assert [exact_threads([small, small], most) for most in range(1, 9)] == [1, 2, 2, 4, 4, 4, 4, 8]
 
 
-def test_the_last_thread_to_leave_puts_back_what_was():
-    before = blas()
+@contextmanager
+def another_thread_computing() -> Iterator[None]:
+    """Have another thread of the program limited to one BLAS thread while the body runs."""
     inside, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -91,11 +93,21 @@ def test_the_last_thread_to_leave_puts_back_what_was():
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert inside.wait(60)
-    with blas_threads(1):
+    try:
+        assert inside.wait(60)
+        yield
+    finally:
         go_on.set()
         thread.join(60)
-        assert set(blas()) <= {1}
+
+
+def test_the_last_thread_to_leave_puts_back_what_was():
+    before = blas()
+    with ExitStack() as other:
+        other.enter_context(another_thread_computing())
+        with blas_threads(1):
+            other.close()
+            assert set(blas()) <= {1}
     assert blas() == before
 
 
@@ -145,12 +157,6 @@ def test_no_trial_is_made_while_another_thread_computes():
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_after_a_fork_the_threads_of_the_other_process_are_forgotten():
     before = blas()
-    inside, go_on = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with blas_threads(1):
-            inside.set()
-            go_on.wait(60)
 
     def look(expected: list[int]) -> None:
         assert blas() == in_thread(blas) == expected
@@ -161,14 +167,10 @@ def test_after_a_fork_the_threads_of_the_other_process_are_forgotten():
         process.join(60)
         return process.exitcode
 
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert inside.wait(60)
-    assert run(before) == 0
-    with blas_threads(1):
-        assert run([1] * len(before)) == 0
-    go_on.set()
-    thread.join(60)
+    with another_thread_computing():
+        assert run(before) == 0
+        with blas_threads(1):
+            assert run([1] * len(before)) == 0
 
 
 def test_tasks_run_at_the_same_time_and_results_keep_their_order():
