@@ -1,6 +1,7 @@
 """One model in several threads, after a fork, and in processes that were started afresh."""
 
 import itertools
+import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FABLES, make_checkpoint
+from conftest import FABLES, HANG, make_checkpoint
 
 import chargen
 from chargen.model import Model
@@ -61,24 +62,37 @@ def test_threads_that_share_a_model_each_find_what_one_alone_does(
     assert found == expected
 
 
-forks = pytest.mark.skipif(sys.platform != "linux", reason="forks of a process with threads")
-"""Elsewhere there is no fork, or the system's own BLAS does not survive it, as on macOS."""
+def afresh(check: Callable[[Path], None], folder: Path) -> None:
+    """Call a check of this module in a Python of its own.
+
+    Other tests have loaded TensorFlow into this one, and that does not survive a fork: a child that
+    only collects garbage can abort in it.
+    """
+    code = "import sys, pathlib, test_concurrency; test_concurrency.{}(pathlib.Path(sys.argv[1]))"
+    subprocess.run(
+        [sys.executable, "-c", code.format(check.__name__), folder],
+        cwd=Path(__file__).parent,
+        check=True,
+        timeout=HANG,
+    )
 
 
-@pytest.mark.parametrize("method", [pytest.param("fork", marks=forks), "spawn"])
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_processes_find_what_one_alone_does(tmp_path: Path, method: str):
-    model = made(tmp_path)
-    expected = [work_of(model, number) for number in range(2)]  # threads have been at work
+def check_processes(folder: Path, method: str) -> None:
+    """Processes of a pool find what their parent does, in which threads have been at work."""
+    model = made(folder)
+    expected = [work_of(model, number) for number in range(2)]
     with ProcessPoolExecutor(2, mp_context=get_context(method)) as pool:
-        found = list(pool.map(work_of, [model, model], range(2)))
-    assert found == expected
+        assert list(pool.map(work_of, [model, model], range(2))) == expected
 
 
-@forks
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_process_that_was_forked_amid_the_work_of_threads_finds_the_same(tmp_path: Path):
-    model = made(tmp_path)
+def check_forked(folder: Path) -> None:
+    """The same for processes that are forked from it."""
+    check_processes(folder, "fork")
+
+
+def check_forked_amid_threads(folder: Path) -> None:
+    """Processes find what their parent does that are forked while its threads use the model."""
+    model = made(folder)
     expected = work_of(model, 0)
 
     def look() -> None:
@@ -90,6 +104,18 @@ def test_a_process_that_was_forked_amid_the_work_of_threads_finds_the_same(tmp_p
         for process in processes:
             process.start()
         for process in processes:
-            process.join(120)
+            process.join(HANG)
         assert all(future.result() for future in busy)
+    assert "tensorflow" not in sys.modules
     assert [process.exitcode for process in processes] == [0, 0, 0]
+
+
+def test_processes_that_were_started_afresh_find_the_same(tmp_path: Path):
+    check_processes(tmp_path, "spawn")
+
+
+# Elsewhere there is no fork, or the system's own BLAS does not survive it, as on macOS.
+@pytest.mark.skipif(sys.platform != "linux", reason="forks of a process with threads")
+@pytest.mark.parametrize("check", [check_forked, check_forked_amid_threads])
+def test_processes_that_were_forked_find_the_same(tmp_path: Path, check: Callable[[Path], None]):
+    afresh(check, tmp_path)
