@@ -8,7 +8,7 @@ from stress.kill_training import live
 
 # The calls that a process makes before it dies: so it dies before, between and after the files of a
 # beginning and of evaluations. None lets it come to its end.
-DEATHS = [0, 14, 25, 2, 8, 20, None]
+DEATHS = [0, 14, 25, 2, None]
 
 
 # One kind of cell is enough: `test_an_interrupted_run_ends_as_one_that_was_not` has all of them.

@@ -36,6 +36,10 @@ def network(**options: Any) -> ModelConfig:
     return ModelConfig(vocabulary_size=5, units=8, window=6, **options)
 
 
+OF_TWO = network(cell="lstm", layers=2, dropout=0.2)
+"""What two workers, hosts and devices learn, each of them beside the same single process."""
+
+
 def learned(
     folder: Path, model: ModelConfig, shards: int, prefixes: Sequence[Sequence[str]] = ((),),
     addresses: Sequence[str] = (), **environment: str,
@@ -64,19 +68,22 @@ def learned(
     return [dict(np.load(file)) for file in files]
 
 
+@pytest.fixture(scope="module")
+def alone_of_two(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What one process comes to with as many shards as two workers have."""
+    (alone,) = learned(tmp_path_factory.mktemp("alone"), OF_TWO, 2)
+    return alone
+
+
 @pytest.mark.parametrize(
-    ("count", "model"),
-    [
-        (2, network(cell="lstm", layers=2, dropout=0.2)),
-        (4, network(cell="gru", predict="last")),
-    ],
+    ("count", "model"), [(2, OF_TWO), (4, network(cell="gru", predict="last"))], ids=["two", "four"]
 )
 def test_workers_learn_what_one_process_does_and_all_the_same(
-    tmp_path: Path, count: int, model: ModelConfig
+    tmp_path: Path, count: int, model: ModelConfig, alone_of_two: Any
 ):
     addresses = cluster_of(count).addresses
     together = learned(tmp_path, model, count, [()] * count, addresses)
-    (alone,) = learned(tmp_path, model, count)
+    alone = alone_of_two if model == OF_TWO else learned(tmp_path, model, count)[0]
     assert alone["losses"][-1] < alone["losses"][0] - 0.1
     for worker in together:
         assert np.allclose(worker["losses"], alone["losses"], atol=1e-4)
@@ -87,13 +94,12 @@ def test_workers_learn_what_one_process_does_and_all_the_same(
                 assert np.allclose(worker[name], alone[name], atol=1e-3)
 
 
-def test_each_device_of_a_machine_computes_a_shard(tmp_path: Path):
-    model = network(cell="lstm", dropout=0.2)
-    (two,) = learned(tmp_path, model, 2, DEVICES="2")
-    (one,) = learned(tmp_path, model, 2)
-    assert np.allclose(two["losses"], one["losses"], atol=1e-4)
+def test_each_device_of_a_machine_computes_a_shard(tmp_path: Path, alone_of_two: Any):
+    (two,) = learned(tmp_path, OF_TWO, 2, DEVICES="2")
+    assert np.allclose(two["losses"], alone_of_two["losses"], atol=1e-4)
     places = [str(place).rpartition("/")[2] for place in two["placed"]]
-    assert places == ["device:CPU:0"] * 2 + ["device:CPU:1"] * 2
+    of_a_shard = 2 * OF_TWO.layers  # the state of an LSTM is h and c
+    assert places == ["device:CPU:0"] * of_a_shard + ["device:CPU:1"] * of_a_shard
 
 
 @contextmanager
@@ -123,13 +129,11 @@ def network_namespaces() -> Iterator[tuple[list[list[str]], list[str]]]:
         yield prefixes, [f"{address}:2222" for address in addresses]
 
 
-def test_workers_of_two_hosts_learn_what_one_process_does(tmp_path: Path):
-    model = network(cell="lstm")
+def test_workers_of_two_hosts_learn_what_one_process_does(tmp_path: Path, alone_of_two: Any):
     with network_namespaces() as (prefixes, addresses):
-        together = learned(tmp_path, model, 2, prefixes, addresses)
-    (alone,) = learned(tmp_path, model, 2)
+        together = learned(tmp_path, OF_TWO, 2, prefixes, addresses)
     for worker in together:
-        assert np.allclose(worker["losses"], alone["losses"], atol=1e-4)
+        assert np.allclose(worker["losses"], alone_of_two["losses"], atol=1e-4)
 
 
 def history(folder: Path) -> list[dict[str, Any]]:
