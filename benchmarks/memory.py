@@ -2,6 +2,7 @@
 
     python benchmarks/memory.py [--megabytes 10 100 1000] [--kinds ascii other] [--budget 60s]
     python benchmarks/memory.py --guards    # --max-copy, --unique and novelty against such a text
+    python benchmarks/memory.py --killed --megabytes 1000    # a run killed amid this, and resumed
 
 The texts are pieces of this system's own sources and documentation, in random order and each with
 some changes, so that none is quite like another; `other` has their letters in other scripts. Each
@@ -46,6 +47,7 @@ command = [sys.executable, "-m", "chargen", *sys.argv[1:]]
 subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)  # Linux counts in KiB
 """
+OPTIONS = ("-o", "ck", "--units", "256")
 LEARNED_BYTES = 10**5
 """What the model has learned that writes against a long text: how well it does so is no matter."""
 
@@ -57,7 +59,9 @@ def main() -> None:
     choices.add_argument("--kinds", nargs="+", choices=("ascii", "other"), default=["ascii"])
     choices.add_argument("--budget", default="60s")
     choices.add_argument("--seed", type=int, default=1)
-    choices.add_argument("--guards", action="store_true", help="what is compared with the texts")
+    what = choices.add_mutually_exclusive_group()
+    what.add_argument("--guards", action="store_true", help="what is compared with the texts")
+    what.add_argument("--killed", action="store_true", help="runs that are killed, and resumed")
     options = choices.parse_args()
     rows: list[dict[str, object]] = []
     for kind in options.kinds:
@@ -67,10 +71,14 @@ def main() -> None:
                 write_text(text, megabytes * 10**6, kind, random.Random(options.seed))
                 if options.guards:
                     rows += guarded(text)
+                elif options.killed:
+                    rows.append(killed(text, kind, options.budget))
                 else:
                     rows.append(measured(text, kind, options.budget))
     if options.guards:
         save("memory_guards", rows, ["command", "corpus, MB"])
+    elif options.killed:
+        save("memory_killed", rows, ["text", "MB"])
     else:
         save("memory", rows, ["text", "MB"])
 
@@ -154,9 +162,32 @@ def measured(text: Path, kind: str, budget: str) -> dict[str, object]:
     }
 
 
-def trained(text: Path, budget: str) -> tuple[float, float]:
+def killed(text: Path, kind: str, budget: str) -> dict[str, object]:
+    """A row of a run that dies when half of the text is encoded, and is resumed."""
+    command = [sys.executable, "-m", "chargen", "train", str(text), *OPTIONS, "--budget", budget]
+    size, written = text.stat().st_size, 0
+    with subprocess.Popen(
+        command, cwd=text.parent, env=environment(ROOT), stderr=subprocess.DEVNULL
+    ) as process:
+        while written < size / 2:
+            if process.poll() is not None:
+                sys.exit("the text was encoded before the run could be killed; give a longer one")
+            written = sum(file.stat().st_size for file in (text.parent / "ck").glob(".ids.*"))
+            time.sleep(0.01)
+        process.kill()
+    began, peak = trained(text, budget, "--resume")
+    return {
+        "text": kind,
+        "MB": round(size / 1e6),
+        "MB of ids when killed": round(written / 1e6),
+        "first step after, s": began,
+        "peak memory, GB": peak / 1e9,
+    }
+
+
+def trained(text: Path, budget: str, *more: str) -> tuple[float, float]:
     """The seconds until the first step of a run, and the most bytes that it had in memory."""
-    command = ["train", str(text), "-o", "ck", "--units", "256", "--budget", budget]
+    command = ["train", str(text), *OPTIONS, "--budget", budget, *more]
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-c", MEASURE, *command],

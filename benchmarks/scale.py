@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +33,9 @@ MEGABYTES = [1, 10, 100, 1000]
 ALPHABETS = [50, 200, 1000, 4000, 10_000]
 UNITS = [64, 128, 256, 512, 1024, 2048]
 WORKERS = [1, 2, 4]
-THREADS = 0
-"""Stands for one process with a thread for each core among the numbers of workers."""
+THREADS, APART = 0, -1
+"""Stand among the numbers of workers for one process with a thread for each core, and for a run of
+one thread on each core at once, which know nothing of each other: workers cannot do better."""
 USUAL_UNITS, LARGE_UNITS = 256, 512
 ALPHABET_CHARACTERS = 2_000_000
 FIRST_POINT = 0x4E00
@@ -107,7 +109,7 @@ def table_of_units(folder: Path, rounds: int, budget: str) -> None:
 
 
 def table_of_workers(folder: Path, rounds: int, budget: str) -> None:
-    """One, two and four processes with a thread each, and one with a thread for each core."""
+    """One, two and four processes with a thread each, and what they could come to at most."""
     text, cores = folder / "10.txt", os.cpu_count() or 1
     write_text(text, 10**7, "ascii", random.Random(1))
     runs = {}
@@ -116,14 +118,16 @@ def table_of_workers(folder: Path, rounds: int, budget: str) -> None:
         runs[count] = (text, [*options, "--workers", str(count)])
     threads = as_words(units=LARGE_UNITS, batch_size=cores * ROWS, threads=cores)
     runs[THREADS] = (text, threads)
+    runs[APART] = runs[1]
     found = measured(runs, rounds, budget)
     alone = found[1]["rate"]
     rows = []
     for count, figures in found.items():
-        side_by_side = cores if count == THREADS else min(count, cores)
+        side_by_side = min(count, cores) if count in WORKERS else cores
+        processes = {THREADS: "1", APART: f"{cores} that exchange nothing"}
         rows.append(
             {
-                "processes": 1 if count == THREADS else count,
+                "processes": processes.get(count, str(count)),
                 "threads of each": cores if count == THREADS else 1,
                 **shown(figures),
                 "of one thread": figures["rate"] / alone,
@@ -158,11 +162,20 @@ def measured(
     found: dict[int, list[Figures]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, (text, options) in runs.items():
-            found[name].append(figures_of(text, options, budget))
+            copies = (os.cpu_count() or 1) if name == APART else 1
+            found[name].append(figures_together(text, options, budget, copies))
     return {
         name: {key: statistics.median(each[key] for each in list_) for key in list_[0]}
         for name, list_ in found.items()
     }
+
+
+def figures_together(text: Path, options: Sequence[str], budget: str, copies: int) -> Figures:
+    """What several runs at once come to: their rates are added up."""
+    with ThreadPoolExecutor(copies) as pool:
+        each = list(pool.map(lambda _: figures_of(text, options, budget), range(copies)))
+    worst = {name: max(figures[name] for figures in each) for name in each[0]}
+    return worst | {"rate": sum(figures["rate"] for figures in each)}
 
 
 def figures_of(text: Path, options: Sequence[str], budget: str) -> Figures:

@@ -177,9 +177,16 @@ class Model(LanguageModel):
         """Score several texts side by side, each by itself; this is faster than one by one.
 
         The figures are those of `evaluate`, except that rounding may change their last digits.
+
+        Raises:
+            OptionError: `texts` is one text, whose characters would be scored each by itself.
         """
         from chargen.scoring.score import score_each
 
+        if isinstance(texts, str):
+            raise OptionError(
+                "the texts to score must be several; found one; use `evaluate`, or a list of it"
+            )
         ids = [self.vocabulary.encode(text) for text in texts]
         return [scores.tally().score() for scores in score_each(self, ids)]
 

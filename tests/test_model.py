@@ -173,6 +173,8 @@ def test_texts_are_scored_side_by_side_as_each_alone(checkpoint: Path):
             model.evaluate(text).bits_per_character, **CLOSE, nan_ok=True
         )
     assert model.evaluate_each([]) == []
+    with pytest.raises(OptionError, match="found one; use `evaluate`"):
+        model.evaluate_each("one text")
 
 
 LARGE = {"characters": FABLES, "units": 96, "layers": 2}
