@@ -3,6 +3,7 @@
     python benchmarks/texts.py german polish quotations    # fetch and make the texts
     python benchmarks/finetune.py
     python benchmarks/finetune.py --texts quotations --units 128 --budget 2m
+    python benchmarks/finetune.py --model DIR    # a model of English that is there already
 
 A network learns English plays. Then it learns the beginning of a text that has other characters,
 by `chargen train --init-from` with no other options. Beside it a network of the same size learns
@@ -33,6 +34,7 @@ def main() -> None:
     parser = ArgumentParser(description=description)
     parser.add_argument("--english", type=Path, default=SHARED_TEXT, help="the text learned first")
     parser.add_argument("--budget", default="10m", help="the time to learn it in")
+    parser.add_argument("--model", type=Path, help="a model of --units that has learned it")
     parser.add_argument("--units", type=int, default=256)
     parser.add_argument("--texts", nargs="+", default=["quotations", "german", "polish"])
     parser.add_argument("--folder", type=Path, default=FOLDER)
@@ -40,9 +42,11 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        english = Path(folder) / "english"
+        english = chosen.model or Path(folder) / "english"
         units = ["--units", str(chosen.units)]
-        train(chosen.english, english, [*units, "--budget", chosen.budget, "--random-seed", "1"])
+        if not chosen.model:
+            options = [*units, "--budget", chosen.budget, "--random-seed", "1"]
+            train(chosen.english, english, options)
         for seed in chosen.seeds:
             for text in chosen.texts:
                 path = chosen.folder / f"{text}.txt"

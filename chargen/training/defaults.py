@@ -145,12 +145,6 @@ LAST_BATCH_SIZES = (8, 128)
 text. A window has one target, so a step needs many windows to be worth its overhead, while a short
 text needs a fair number of steps."""
 
-TUNED_RATE_FACTOR = 1 / 2
-"""The factor on the learning rate of a run that begins with another's weights. A text unlike the
-old one is learned better with the whole rate, and one like it with a quarter."""
-TUNED_EPOCHS_FACTOR = 1 / 2
-"""The factor on the epochs of such a run, whose best weights come early."""
-
 EMBEDDING_ABOVE = 256
 """The number of distinct characters above which an embedding is used: one-hot inputs then cost more
 than they are worth."""
@@ -354,7 +348,10 @@ def settle(
         drop = min(rung.weight_drop, RNN_WEIGHT_DROP)
         rung = replace(rung, weight_drop=drop, weight_decay=0.0)
     if initial is not None:
-        rung = _for_tuning(rung, initial)
+        # With more than the network has learned to do without, it forgets what it knows. Half the
+        # rate would be too little to learn a text unlike the old one, and twice the rate would
+        # forget what helps with one like it. Patience ends a run that needs few of its epochs.
+        rung = replace(rung, weight_drop=min(rung.weight_drop, initial.weight_drop))
     _set_sizes(chosen, rung, last, text, workers)
     model: ModelConfig = _build(ModelConfig, chosen, vocabulary_size=text.vocabulary)
     batch_size: int = chosen["batch_size"]
@@ -451,20 +448,6 @@ def _for_last(rung: Rung, characters: int) -> Rung:
         average=0.0,
         weight_decay=0.0,
         rate_factor=LAST_RATE_FACTOR,
-    )
-
-
-def _for_tuning(rung: Rung, initial: TrainConfig) -> Rung:
-    """Return a rung changed for a network that was trained before.
-
-    Of its recurrent weights no more are dropped than it has learned to do without: with more it
-    forgets what it knows.
-    """
-    return replace(
-        rung,
-        epochs=math.ceil(rung.epochs * TUNED_EPOCHS_FACTOR),
-        weight_drop=min(rung.weight_drop, initial.weight_drop),
-        rate_factor=rung.rate_factor * TUNED_RATE_FACTOR,
     )
 
 

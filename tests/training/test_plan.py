@@ -128,8 +128,8 @@ def test_what_was_not_dropped_before_is_not_dropped_later(trained: Trained, tmp_
     assert anew.training.weight_drop > 0
     assert tuned.training.weight_drop == SMALL["weight_drop"]
     assert tuned.model.dropout == anew.model.dropout > 0
-    assert tuned.training.epochs < anew.training.epochs
-    assert tuned.training.learning_rate < anew.training.learning_rate
+    assert tuned.training.epochs == anew.training.epochs
+    assert tuned.training.learning_rate == anew.training.learning_rate
 
 
 def test_another_network_and_damaged_weights_are_refused_before_the_text_is_read(
