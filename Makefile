@@ -7,9 +7,10 @@ LIGHT := $(VENV)/light
 DEMO := checkpoints/demo
 # Two files of tests run at a time; --dist loadfile lets the tests of a file share their fixtures.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
-# Install $(2) into the environment $(1). uv takes a fifth of pip's time, but does not read pip's settings, such
-# as another index; where it fails, pip is asked, which also says what is wrong.
-install = $(BIN)/uv pip install --quiet --python $(1)/bin/python $(2) 2> /dev/null \
+# Install $(2) into the environment $(1). uv takes a third of pip's time, but does not read pip's settings, such
+# as another index; where it fails, pip is asked, which also says what is wrong. Like pip it compiles: where
+# PYTHONDONTWRITEBYTECODE is set, every process would otherwise compile all of TensorFlow again.
+install = $(BIN)/uv pip install --quiet --compile-bytecode --python $(1)/bin/python $(2) 2> /dev/null \
 	|| $(1)/bin/python -m pip install --quiet $(2)
 
 # Kernels of NumPy's BLAS, which round differently, each with the feature that the processor must have. The
