@@ -8,9 +8,8 @@ DEMO := checkpoints/demo
 # Two files of tests run at a time; --dist loadfile lets the tests of a file share their fixtures.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 # Install $(2) into the environment $(1). uv takes a third of pip's time, but does not read pip's settings, such
-# as another index; where it fails, pip is asked, which also says what is wrong. Like pip it compiles: where
-# PYTHONDONTWRITEBYTECODE is set, every process would otherwise compile all of TensorFlow again.
-install = $(BIN)/uv pip install --quiet --compile-bytecode --python $(1)/bin/python $(2) 2> /dev/null \
+# as another index; where it fails, pip is asked, which also says what is wrong.
+install = $(BIN)/uv pip install --quiet --python $(1)/bin/python $(2) 2> /dev/null \
 	|| $(1)/bin/python -m pip install --quiet $(2)
 
 # Kernels of NumPy's BLAS, which round differently, each with the feature that the processor must have. The
@@ -19,6 +18,9 @@ install = $(BIN)/uv pip install --quiet --compile-bytecode --python $(1)/bin/pyt
 # ones; try those with `make kernels KERNELS=Nehalem:sse4_2`.
 KERNELS := Haswell:avx2 Sandybridge:avx
 ALL :=
+
+# If it is set, every process that the tests start compiles all modules again that pip did not compile.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test slow kernels lint types check light versions arm chromium docs dist clean
 
