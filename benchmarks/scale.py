@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,15 @@ FIRST_POINT = 0x4E00
 Figures = dict[str, float]
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run of the command, or several of the same at once."""
+
+    text: Path
+    options: Sequence[str]
+    copies: int = 1
+
+
 def main() -> None:
     """Measure what was chosen, and print it."""
     options = parser(__doc__)
@@ -61,7 +71,7 @@ def table_of_texts(folder: Path, rounds: int, budget: str) -> None:
     for megabytes in MEGABYTES:
         text = folder / f"{megabytes}.txt"
         write_text(text, megabytes * 10**6, "ascii", random.Random(1))
-        runs[megabytes] = (text, as_words(units=USUAL_UNITS, batch_size=ROWS))
+        runs[megabytes] = Run(text, as_words(units=USUAL_UNITS, batch_size=ROWS))
     found = measured(runs, rounds, budget)
     terms = {"start": lambda _: 1.0, "MB": float}
     fitted = fit(found, lambda figures: figures["seconds"], terms)
@@ -76,7 +86,7 @@ def table_of_alphabets(folder: Path, rounds: int, budget: str) -> None:
     for size in ALPHABETS:
         text = folder / f"alphabet-{size}.txt"
         text.write_text(artificial(size, np.random.default_rng(size)), encoding="utf-8")
-        runs[size] = (text, as_words(units=USUAL_UNITS, batch_size=ROWS))
+        runs[size] = Run(text, as_words(units=USUAL_UNITS, batch_size=ROWS))
     found = measured(runs, rounds, budget)
     fitted = fit(found, cost, {"network": lambda _: 1.0, "character": float})
     print(
@@ -92,7 +102,7 @@ def table_of_units(folder: Path, rounds: int, budget: str) -> None:
     """Layers of 64 to 2,048 units."""
     text = folder / "1.txt"
     write_text(text, 10**6, "ascii", random.Random(1))
-    runs = {units: (text, as_words(units=units, batch_size=ROWS)) for units in UNITS}
+    runs = {units: Run(text, as_words(units=units, batch_size=ROWS)) for units in UNITS}
     found = measured(runs, rounds, budget)
     terms = {
         "step": lambda _: 1.0,
@@ -115,10 +125,10 @@ def table_of_workers(folder: Path, rounds: int, budget: str) -> None:
     runs = {}
     for count in WORKERS:
         options = as_words(units=LARGE_UNITS, batch_size=count * ROWS)
-        runs[count] = (text, [*options, "--workers", str(count)])
+        runs[count] = Run(text, [*options, "--workers", str(count)])
     threads = as_words(units=LARGE_UNITS, batch_size=cores * ROWS, threads=cores)
-    runs[THREADS] = (text, threads)
-    runs[APART] = runs[1]
+    runs[THREADS] = Run(text, threads)
+    runs[APART] = replace(runs[1], copies=cores)
     found = measured(runs, rounds, budget)
     alone = found[1]["rate"]
     rows = []
@@ -155,35 +165,33 @@ def artificial(size: int, rng: np.random.Generator) -> str:
     return points.tobytes().decode("utf-32-le")
 
 
-def measured(
-    runs: Mapping[int, tuple[Path, Sequence[str]]], rounds: int, budget: str
-) -> dict[int, Figures]:
+def measured(runs: Mapping[int, Run], rounds: int, budget: str) -> dict[int, Figures]:
     """The medians of the figures of each run, which take turns."""
     found: dict[int, list[Figures]] = {name: [] for name in runs}
     for _ in range(rounds):
-        for name, (text, options) in runs.items():
-            copies = (os.cpu_count() or 1) if name == APART else 1
-            found[name].append(figures_together(text, options, budget, copies))
+        for name, run in runs.items():
+            found[name].append(figures_together(run, budget))
     return {
         name: {key: statistics.median(each[key] for each in list_) for key in list_[0]}
         for name, list_ in found.items()
     }
 
 
-def figures_together(text: Path, options: Sequence[str], budget: str, copies: int) -> Figures:
-    """What several runs at once come to: their rates are added up."""
-    with ThreadPoolExecutor(copies) as pool:
-        each = list(pool.map(lambda _: figures_of(text, options, budget), range(copies)))
+def figures_together(run: Run, budget: str) -> Figures:
+    """What the copies of a run come to at once: their rates are added up."""
+    with ThreadPoolExecutor(run.copies) as pool:
+        copies = [pool.submit(figures_of, run, budget) for _ in range(run.copies)]
+        each = [copy.result() for copy in copies]
     worst = {name: max(figures[name] for figures in each) for name in each[0]}
     return worst | {"rate": sum(figures["rate"] for figures in each)}
 
 
-def figures_of(text: Path, options: Sequence[str], budget: str) -> Figures:
+def figures_of(run: Run, budget: str) -> Figures:
     """What one run comes to: characters a second, seconds before that, and bytes at most."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "chargen", "train", str(text), "-q", "-o", "ck"]
+        command = [sys.executable, "-m", "chargen", "train", str(run.text), "-q", "-o", "ck"]
         process = subprocess.Popen(
-            [*command, "--budget", budget, *options],
+            [*command, "--budget", budget, *run.options],
             cwd=folder,
             env=environment(Path(__file__).parent.parent),
             stdout=subprocess.DEVNULL,
@@ -195,7 +203,7 @@ def figures_of(text: Path, options: Sequence[str], budget: str) -> Figures:
         history = list(map(json.loads, (Path(folder) / "ck" / "history.jsonl").open()))
     first, last = history[0], history[-1]
     if first is last:
-        sys.exit(f"{text.name}: only one evaluation in {budget}; give a longer --budget")
+        sys.exit(f"{run.text.name}: only one evaluation in {budget}; give a longer --budget")
     rate = rate_between(first, last)
     began = first["seconds"] - first["characters"] / rate
     return {"rate": rate, "seconds": began, "bytes": usage.ru_maxrss * 1024.0}

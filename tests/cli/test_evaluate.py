@@ -210,7 +210,7 @@ def test_an_empty_text_has_no_lines(checkpoint: Path, run: Run):
 def test_tinyshakespeare_splits_and_scores_as_published(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    options: list[Any] = ["--validation", "0.1", "--epochs", "1", "-o", "ck", "--units", "48"]
+    options: list[Any] = ["--validation", "0.1", "--epochs", "1", "-o", "ck", "--units", "128"]
     trained = run("train", TINY_SHAKESPEARE, *options)
     assert trained.returncode == 0, trained.stderr
     opened = Checkpoint.open(tmp_path / "ck")
@@ -222,7 +222,7 @@ def test_tinyshakespeare_splits_and_scores_as_published(
     assert best is not None
     assert score["characters"] == 111_540
     assert score["nats_per_character"] == pytest.approx(best["validation_nats"], abs=0.001)
-    assert score["nats_per_character"] < 2.4
+    assert score["nats_per_character"] < 2.2
     own = json.loads(run("evaluate", "-c", "ck", "--json").stdout)
     assert own["accuracy"] == pytest.approx(score["accuracy"], **CLOSE)
     # In one stream the figure is the same to 0.001 bits.

@@ -8,8 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -69,34 +70,40 @@ def learned(
 
 
 @pytest.fixture(scope="module")
-def alone_of_two(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What one process comes to with as many shards as two workers have."""
-    (alone,) = learned(tmp_path_factory.mktemp("alone"), OF_TWO, 2)
-    return alone
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[ModelConfig, int], Any]:
+    """Returns what one process comes to with a number of shards, which it computes once."""
+
+    @cache
+    def of(model: ModelConfig, shards: int) -> Any:
+        return learned(tmp_path_factory.mktemp("alone"), model, shards)[0]
+
+    return of
 
 
 @pytest.mark.parametrize(
     ("count", "model"), [(2, OF_TWO), (4, network(cell="gru", predict="last"))], ids=["two", "four"]
 )
 def test_workers_learn_what_one_process_does_and_all_the_same(
-    tmp_path: Path, count: int, model: ModelConfig, alone_of_two: Any
+    tmp_path: Path, count: int, model: ModelConfig, alone: Callable[[ModelConfig, int], Any]
 ):
     addresses = cluster_of(count).addresses
     together = learned(tmp_path, model, count, [()] * count, addresses)
-    alone = alone_of_two if model == OF_TWO else learned(tmp_path, model, count)[0]
-    assert alone["losses"][-1] < alone["losses"][0] - 0.1
+    one = alone(model, count)
+    assert one["losses"][-1] < one["losses"][0] - 0.1
     for worker in together:
-        assert np.allclose(worker["losses"], alone["losses"], atol=1e-4)
-        assert np.allclose(worker["norms"], alone["norms"], atol=1e-4)
-        for name in alone:
+        assert np.allclose(worker["losses"], one["losses"], atol=1e-4)
+        assert np.allclose(worker["norms"], one["norms"], atol=1e-4)
+        for name in one:
             if name.startswith("weight"):
                 assert (worker[name] == together[0][name]).all()
-                assert np.allclose(worker[name], alone[name], atol=1e-3)
+                assert np.allclose(worker[name], one[name], atol=1e-3)
 
 
-def test_each_device_of_a_machine_computes_a_shard(tmp_path: Path, alone_of_two: Any):
+def test_each_device_of_a_machine_computes_a_shard(
+    tmp_path: Path, alone: Callable[[ModelConfig, int], Any]
+):
     (two,) = learned(tmp_path, OF_TWO, 2, DEVICES="2")
-    assert np.allclose(two["losses"], alone_of_two["losses"], atol=1e-4)
+    assert np.allclose(two["losses"], alone(OF_TWO, 2)["losses"], atol=1e-4)
     places = [str(place).rpartition("/")[2] for place in two["placed"]]
     of_a_shard = 2 * OF_TWO.layers  # the state of an LSTM is h and c
     assert places == ["device:CPU:0"] * of_a_shard + ["device:CPU:1"] * of_a_shard
@@ -129,11 +136,13 @@ def network_namespaces() -> Iterator[tuple[list[list[str]], list[str]]]:
         yield prefixes, [f"{address}:2222" for address in addresses]
 
 
-def test_workers_of_two_hosts_learn_what_one_process_does(tmp_path: Path, alone_of_two: Any):
+def test_workers_of_two_hosts_learn_what_one_process_does(
+    tmp_path: Path, alone: Callable[[ModelConfig, int], Any]
+):
     with network_namespaces() as (prefixes, addresses):
         together = learned(tmp_path, OF_TWO, 2, prefixes, addresses)
     for worker in together:
-        assert np.allclose(worker["losses"], alone_of_two["losses"], atol=1e-4)
+        assert np.allclose(worker["losses"], alone(OF_TWO, 2)["losses"], atol=1e-4)
 
 
 def history(folder: Path) -> list[dict[str, Any]]:
