@@ -9,7 +9,7 @@ In shapes, K is the number of steps in a block, B the batch size and T the windo
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -122,6 +122,7 @@ class Learner:
         self._pass_shard = tf.function(self._pass, jit_compile=compiled, autograph=False)
         self._join = tf.function(self._joined, jit_compile=compiled, autograph=False)
         self._apply = tf.function(self._update, jit_compile=compiled, autograph=False)
+        self._apply_joined = tf.function(self._update_joined, jit_compile=compiled, autograph=False)
         (rows, window), places = self.model.input_shape, self.model.output_shape[1:-1]
         rows = rows and rows * shards  # None if batches vary in size
         signature = [
@@ -138,7 +139,7 @@ class Learner:
 
     @property
     def variables(self) -> dict[str, Any]:
-        """All variables that learning changes, by kind and position.
+        """All variables that learning changes, by kind and position, to be read.
 
         They are not called by Keras' names for them, which differ from run to run.
         """
@@ -164,6 +165,11 @@ class Learner:
         """Replace the weights by arrays in the order of `weights_to_keep`."""
         for variable, array in zip(self._weights, weights, strict=True):
             variable.assign(array)
+
+    def set_variables(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Replace all variables by arrays under the names that `variables` has for them."""
+        for name, variable in self.variables.items():
+            variable.assign(arrays[name])
 
     def reset_states(self) -> None:
         """Set all recurrent states to zero."""
@@ -230,10 +236,13 @@ class Learner:
         first = self.own_shards.start
         for variable, counter in zip(self._counters, outcomes[0][2], strict=True):
             variable.assign(counter - tf.constant([first, 0], counter.dtype))
-        sums = [outcome[0] for outcome in outcomes]
-        if self._workers is not None:
-            sums = [self._sum_of_all(sums, self._workers)]
-        results: tuple[Tensor, Tensor] = self._apply(sums, tf.size(targets))
+        sums, size = [outcome[0] for outcome in outcomes], tf.size(targets)
+        results: tuple[Tensor, Tensor]
+        if self._workers is None:
+            results = self._apply(sums, size)
+        else:
+            gradients, figures = map(self._workers.sum, self._join(sums))
+            results = self._apply_joined(gradients, figures, size)
         return results
 
     def _rows(self, inputs: Tensor) -> Iterator[tuple[int, slice]]:
@@ -249,16 +258,26 @@ class Learner:
         context: AbstractContextManager[None] = tf.device(name)
         return context
 
-    def _sum_of_all(self, sums: list[list[Tensor]], workers: Workers) -> list[Tensor]:
-        """Add up the sums of this worker's shards and of all others; all go in one message."""
-        shapes = [part.shape for part in sums[0]]
-        parts = tf.split(workers.sum(self._join(sums)), [shape.num_elements() for shape in shapes])
-        return [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
+    def _joined(self, sums: list[list[Tensor]]) -> tuple[Tensor, Tensor]:
+        """Add up the sums of the shards of this worker, for the exchange with the others.
 
-    def _joined(self, sums: list[list[Tensor]]) -> Tensor:
-        """Add up the sums of shards, and return them as one vector."""
-        added = [tf.add_n(parts) for parts in zip(*sums, strict=True)]
-        return tf.concat([tf.reshape(part, [-1]) for part in added], 0)
+        Returns:
+            All gradients as one vector, so that they go in one message, in the number format of the
+            products: bfloat16 halves what is sent. The sums of the loss and of the hits, float32.
+        """
+        *gradients, loss, hits = [tf.add_n(parts) for parts in zip(*sums, strict=True)]
+        vector = tf.concat([tf.reshape(part, [-1]) for part in gradients], 0)
+        return tf.cast(vector, self._precision), tf.stack([loss, hits])
+
+    def _update_joined(
+        self, gradients: Tensor, figures: Tensor, size: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Do what `_update` does with what `_joined` has returned, summed over all workers."""
+        shapes = [variable.shape for variable in self._weights]
+        vector = tf.cast(gradients, tf.float32)
+        parts = tf.split(vector, [shape.num_elements() for shape in shapes])
+        split = [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
+        return self._update([[*split, *tf.unstack(figures)]], size)
 
     def _pass(
         self,

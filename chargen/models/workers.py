@@ -43,7 +43,7 @@ class Workers:
         """Return the sum of a tensor over all workers; it may be called while a graph is made.
 
         Args:
-            values: float32 or int32, of a shape that is known.
+            values: float32, bfloat16 or int32, of a shape that is known.
             group: the number of the group.
 
         Raises:

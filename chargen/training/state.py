@@ -137,8 +137,11 @@ def restore(folder: Path, learner: "Learner | Leader") -> RunState:
     Raises:
         CheckpointError: the file is missing or damaged, or belongs to another model.
     """
-    variables, shards = learner.variables, learner.shards
-    expected: Shapes = {name: (tuple(v.shape), str(v.dtype)) for name, v in variables.items()}
+    shards = learner.shards
+    expected: Shapes = {
+        name: (tuple(variable.shape), str(variable.dtype))
+        for name, variable in learner.variables.items()
+    }
     try:
         with safe_open(folder / RESUME, framework="numpy") as file:
             run = _progress(file)
@@ -153,8 +156,7 @@ def restore(folder: Path, learner: "Learner | Leader") -> RunState:
         rows = [tensors[name] for name in _states(found, per_shard, index)]
         names = _states(expected, per_shard, index)
         tensors |= zip(names, np.split(np.concatenate(rows), shards), strict=True)
-    for name, variable in variables.items():
-        variable.assign(tensors[name])
+    learner.set_variables(tensors)
     return run
 
 

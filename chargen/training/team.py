@@ -8,7 +8,7 @@ text nor the checkpoint. So whatever the leader decides by its own clock, all do
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -174,22 +174,23 @@ class Leader:
 
     @property
     def variables(self) -> dict[str, Any]:
-        """All variables that learning changes; see `Learner.variables`.
-
-        The others get them before they learn again, as whoever asks for them may change them.
-        """
+        """All variables that learning changes, to be read; see `Learner.variables`."""
         if self._shared:
             self._give(Order.COLLECT)
             _collect(self._learner, self._team)
-        self._shared = False
         return self._learner.variables
+
+    def set_variables(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Replace all variables, as `Learner.set_variables` does."""
+        self._learner.set_variables(arrays)
+        self._shared = False
 
     def weights_to_keep(self) -> list[Floats]:
         """Return what `Learner.weights_to_keep` does."""
         return self._learner.weights_to_keep()
 
     def assign(self, weights: Sequence[Floats]) -> None:
-        """Replace the weights, as `Learner.assign` does."""
+        """Replace the weights, as `Learner.assign` does; the others get them before they learn."""
         self._learner.assign(weights)
         self._shared = False
 

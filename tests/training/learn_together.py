@@ -1,16 +1,17 @@
 """Learn as one of several workers, and write down what came of it: python learn_together.py OUTPUT.
 
-TF_CONFIG names the workers, and MODEL holds the network as JSON. Without the one there are as many
-shards as SHARDS says, on as many devices as DEVICES names.
+TF_CONFIG names the workers, MODEL holds the network as JSON, and PRECISION is the number format of
+the products. Without TF_CONFIG there are as many shards as SHARDS says, on DEVICES devices.
 """
 
 import json
 import os
 import sys
+from typing import cast
 
 import numpy as np
 
-from chargen.config import ModelConfig, TrainConfig
+from chargen.config import ModelConfig, NumberFormat, TrainConfig
 from chargen.training import runtime
 from chargen.training.cluster import ALONE, Cluster
 
@@ -40,8 +41,9 @@ def main(output: str) -> None:
     model = ModelConfig.from_json(json.loads(os.environ["MODEL"]))
     training = TrainConfig(
         epochs=1, batch_size=BATCH, learning_rate=0.01, evaluate_every=1, random_seed=0,
-        validation=0.0, shards=int(os.environ["SHARDS"]), precision="float32",
-        optimizer="adam", average=0.9, weight_drop=0.2 * (model.dropout > 0),
+        validation=0.0, shards=int(os.environ["SHARDS"]), optimizer="adam", average=0.9,
+        precision=cast(NumberFormat, os.environ.get("PRECISION", "float32")),
+        weight_drop=0.2 * (model.dropout > 0),
     )  # fmt: skip
     learner = factory.build_learner(model, training, team and team.workers)
     ids = np.random.default_rng(0).integers(0, 5, (STEPS, BATCH, WINDOW + 1)).astype(np.int32)

@@ -99,6 +99,19 @@ def test_workers_learn_what_one_process_does_and_all_the_same(
                 assert np.allclose(worker[name], one[name], atol=1e-3)
 
 
+def test_workers_exchange_gradients_in_the_number_format_of_the_products(tmp_path: Path):
+    addresses = cluster_of(2).addresses
+    together = learned(tmp_path, OF_TWO, 2, [()] * 2, addresses, PRECISION="bfloat16")
+    (one,) = learned(tmp_path, OF_TWO, 2, PRECISION="bfloat16")
+    for worker in together:
+        assert all((worker[n] == together[0][n]).all() for n in one if n.startswith("weight"))
+        assert worker["losses"][0] == pytest.approx(one["losses"][0], rel=1e-6)
+        # The first loss is the same, but the gradient is not: it was rounded to 8 bits of mantissa.
+        off = worker["norms"][0] / one["norms"][0] - 1
+        assert 1e-6 < abs(off) < 2**-8
+        assert np.allclose(worker["losses"], one["losses"], atol=3e-3)
+
+
 def test_each_device_of_a_machine_computes_a_shard(
     tmp_path: Path, alone: Callable[[ModelConfig, int], Any]
 ):
