@@ -236,6 +236,8 @@ class TrainingDisplay:
         match event.reason:
             case "finished":
                 self._print(f"finished in {clock(event.seconds)}{best}")
+            case "budget" if event.step == 0:
+                self._print("time was up before the first step, so nothing was learned")
             case "budget":
                 self._print(
                     f"time is up after {clock(event.seconds)}, at step {event.step:,}{best}"
@@ -250,9 +252,9 @@ class TrainingDisplay:
         # A run with nothing left to do may end without a start.
         first_step = event.step if self._run is None else self._run.first_step
         if event.step == first_step and event.reason in LONGER:
-            self._print(
-                f"nothing was left to do; to train on, give {LONGER[event.reason]}", "yellow"
-            )
+            why = "nothing was left to do" if event.step else "starting took all of it"
+            again = "to train on" if event.step else "to train"
+            self._print(f"{why}; {again}, give {LONGER[event.reason]}", "yellow")
         self._show_comparison(event)
         self._show_copying(event)
         if event.reason != "interrupted":

@@ -74,6 +74,7 @@ def closing_lines(
     bits: float,
     *shares: float | None,
     first_step: int = 0,
+    step: int = 10,
 ) -> list[str]:
     """What is shown when a run has ended whose 6-grams need 2 bits."""
     checkpoint = make_checkpoint(folder / "ck")
@@ -82,8 +83,8 @@ def closing_lines(
             Started(checkpoint, 9, first_step, 5, 10, unigram_bits=4.25, sixgram_bits=2.0)
         )
         capfd.readouterr()
-        best = {"validation_bits": bits, "step": 10}
-        display.report(Stopped(reason, checkpoint.path, 10, 60.0, best, *shares))
+        best = {"validation_bits": bits, "step": step} if step else None
+        display.report(Stopped(reason, checkpoint.path, step, 60.0, best, *shares))
     return capfd.readouterr().err.splitlines()
 
 
@@ -110,6 +111,14 @@ def test_resuming_a_run_that_has_ended_says_what_continues_it(
     lines = closing_lines(tmp_path, capfd, reason, 1.5, first_step=10)
     assert lines[1].startswith("nothing was left to do; to train on, give ")
     assert lines[1].endswith(remedy)
+
+
+def test_a_budget_that_the_start_uses_up_is_said_to_be_too_short(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    ended, advice, _ = closing_lines(tmp_path, capfd, "budget", 1.5, step=0)
+    assert ended == "time was up before the first step, so nothing was learned"
+    assert advice == "starting took all of it; to train, give a larger --budget"
 
 
 @pytest.mark.parametrize(
