@@ -272,7 +272,7 @@ class TrainConfig(Config):
             below=1,
             wanted="a share of the text, at least 0 and below 1, or a file",
             metavar="F|FILE",
-            default="0.1; less for very long texts, 0 for very short ones",
+            default="0.1; less for a very long text or in a short budget, 0 for a very short text",
         ),
     ]
     encoding: Annotated[

@@ -17,6 +17,7 @@ from chargen.training.comparison import COMPARISON, Comparison, Question, Run, r
 from chargen.training.defaults import default_validation
 from chargen.training.events import Event, Started
 from chargen.training.lock import claimed
+from chargen.training.machine import training_throughput
 from chargen.training.plan import check_folder, default_checkpoint, plan_new
 from chargen.training.support import check_support
 from chargen.training.train import AnyPath, sources_of, train
@@ -305,8 +306,13 @@ def _settled(
         return question, earlier[0].corpus.train_characters
     if "validation" not in question.options:
         # A preset would hold out another share than the others do.
-        characters = _plan(folder, question, missing[0], sources).corpus.characters
-        share = default_validation(characters, question.options)
+        first, options = _plan(folder, question, missing[0], sources), question.options
+        share = default_validation(
+            first.corpus.characters,
+            options,
+            vocabulary=len(first.vocabulary),
+            throughput=training_throughput(options.get("threads")),
+        )
         question = replace(question, options={**question.options, "validation": share})
     planned: dict[int, Checkpoint] = {}
     for network in missing:

@@ -158,6 +158,12 @@ by, and too much to do without."""
 LARGEST_HELD_OUT = 1_000_000
 """The most characters to hold out. They determine the loss to a thousandth of a bit; more would
 only take time."""
+FEWEST_HELD_OUT = 10_000
+"""The characters that are held out of a long text even if a budget allows fewer."""
+HELD_OUT_OF_REACH = 0.15
+"""The most characters to hold out with a budget, as a share of those that it lets the run learn
+from. Scoring takes a third of the time of learning, so that one evaluation takes a twentieth of the
+budget."""
 VALIDATION = 0.1
 
 EVALUATIONS = 20
@@ -282,19 +288,28 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def default_validation(characters: int, options: TrainOptions) -> float | str:
+def default_validation(
+    characters: int, options: TrainOptions, *, vocabulary: int, throughput: float
+) -> float | str:
     """Return the share of the text to hold out, or the file to judge by.
 
     Args:
         characters: the length of the text.
         options: what the caller chose.
+        vocabulary: how many distinct characters there are.
+        throughput: as in `settle`.
     """
-    value: float | str | None = with_preset(options).get("validation")
+    chosen = with_preset(options)
+    value: float | str | None = chosen.get("validation")
     if value is not None:
         return value
     if characters < SMALLEST_SPLIT:
         return 0.0
-    return min(VALIDATION, LARGEST_HELD_OUT / characters)
+    most = LARGEST_HELD_OUT
+    if (budget := chosen.get("budget")) is not None:
+        allowed = round(HELD_OUT_OF_REACH * _reach(budget, throughput, vocabulary))
+        most = min(most, max(FEWEST_HELD_OUT, allowed))
+    return min(VALIDATION, most / characters)
 
 
 def check_options(options: TrainOptions) -> TrainOptions:
@@ -341,7 +356,7 @@ def settle(
     if last:
         rung = _for_last(rung, text.characters)
     elif (budget := chosen.get("budget")) is not None:
-        rung = _within(rung, text, max(0, budget - STARTUP_SECONDS) * throughput)
+        rung = _within(rung, text, _reach(budget, throughput, text.vocabulary))
     else:
         rung = _for_many_kinds(rung, text, math.inf)
     if chosen.get("cell", ModelConfig.cell) == "rnn":
@@ -378,17 +393,26 @@ def with_preset(options: TrainOptions) -> dict[str, Any]:
     return (PRESETS[name] if name else {}) | dict(options)
 
 
+def _reach(budget: float, throughput: float, vocabulary: int) -> float:
+    """Return how many characters an LSTM of 256 units could learn from in the time of a budget.
+
+    Args:
+        budget: the time, in seconds.
+        throughput: characters per second, if there were few distinct ones.
+        vocabulary: how many distinct ones there are.
+    """
+    return max(0, budget - STARTUP_SECONDS) * throughput / (1 + vocabulary / LARGE_VOCABULARY)
+
+
 def _within(rung: Rung, text: TextSize, reach: float) -> Rung:
     """Return a rung changed for the reach of a budget.
 
     Args:
         rung: the settings without a budget.
         text: the sizes of the text.
-        reach: how many characters an LSTM of 256 units could learn from, if there were few distinct
-            ones.
+        reach: how many characters an LSTM of 256 units could learn from.
     """
     characters = text.characters
-    reach /= 1 + text.vocabulary / LARGE_VOCABULARY
     readings = reach / characters
     if characters <= SMALL_TEXT:
         short = _row(SHORT_READINGS, readings)

@@ -167,14 +167,17 @@ def plan_new(
     known = () if initial is None else initial.vocabulary
     read = read_corpus if ids_file is None else ids_file.corpus
     corpus = read(sources, text_format, min_count=min_count, known=known)
-    validation = default_validation(len(corpus.ids), options)
+    threads = cluster.threads or options.get("threads")
+    throughput = cluster.size * training_throughput(threads)
+    validation = default_validation(
+        len(corpus.ids), options, vocabulary=len(corpus.vocabulary), throughput=throughput
+    )
     train_ids, validation_ids = corpus.split(validation, text_format)
     if isinstance(validation, str) and (validation_ids == corpus.vocabulary.unknown).all():
         raise TrainingError(
             f"--validation {validation} has no character in common with the text to learn from; "
             "give another file"
         )
-    threads = cluster.threads or options.get("threads")
     frequencies = log_frequencies(train_ids, len(corpus.vocabulary))
     model, training = settle(
         options,
@@ -186,7 +189,7 @@ def plan_new(
             validation=len(validation_ids),
         ),
         validation=relative_to(folder, validation) if isinstance(validation, str) else validation,
-        throughput=cluster.size * training_throughput(threads),
+        throughput=throughput,
         machine=partial(this_machine, threads, cluster.size),
         workers=cluster.size,
         initial=None if initial is None else initial.training,

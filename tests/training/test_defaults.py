@@ -24,7 +24,9 @@ def settle(
 ) -> tuple[ModelConfig, TrainConfig]:
     options = check_options(options)
     check_network(with_preset(options))
-    validation = default_validation(characters, options)
+    validation = default_validation(
+        characters, options, vocabulary=vocabulary_size, throughput=throughput
+    )
     held_out = round(characters * validation) if isinstance(validation, float) else 1000
     size = TextSize(
         vocabulary=vocabulary_size,
@@ -199,12 +201,25 @@ def test_the_tutorial_is_the_textbook_to_the_letter():
 
 
 def test_how_much_is_held_out_follows_from_the_text():
-    assert default_validation(1_115_394, {}) == 0.1
-    assert default_validation(999, {}) == 0
-    assert default_validation(100_000_000, {}) == 0.01
-    assert default_validation(999, {"validation": 0.5}) == 0.5
-    assert default_validation(10**6, {"validation": "other.txt"}) == "other.txt"
-    assert default_validation(10**6, {"preset": "tutorial"}) == 0
+    def held_out(characters: int, vocabulary: int = 60, **options: Any) -> float | str:
+        # The throughput is that of two cores of a processor with nothing but AVX2.
+        return default_validation(
+            characters, check_options(options), vocabulary=vocabulary, throughput=60_000
+        )
+
+    assert held_out(1_115_394) == 0.1
+    assert held_out(999) == 0
+    assert held_out(100_000_000) == 0.01
+    assert held_out(999, validation=0.5) == 0.5
+    assert held_out(10**6, validation="other.txt") == "other.txt"
+    assert held_out(10**6, preset="tutorial") == 0
+    # A budget must not go into evaluations, least of all with many distinct characters.
+    assert held_out(1_115_394, budget=74) == 0.1
+    assert held_out(10**8, budget=74) == pytest.approx(0.0056, rel=0.01)
+    assert held_out(10**8, 5_000, budget=74) == pytest.approx(0.0017, rel=0.01)
+    assert held_out(10**8, budget=10) == 10_000 / 10**8
+    assert held_out(10**8, budget=3600) == 0.01
+    assert held_out(10**8, budget=10, validation=0.01) == 0.01
     with pytest.raises(OptionError, match="validation must be"):
         check_options({"validation": 1})
 
