@@ -84,7 +84,7 @@ def untrained(
         chosen = options.get("activation", ModelConfig.activation)
         activation: Activation = chosen if cell == "rnn" else ModelConfig.activation
         model = replace(plan.checkpoint.model, cell=cell, activation=activation)
-        weights = draw_weights(model, training.random_seed, plan.output_bias, plan.embeddings)
+        weights = draw_weights(model, training.random_seed, plan.counts)
         name = f"{prefix}{cell} untrained"
         yield Subject(name, source, False, model, training, weights, plan.train_ids)
 

@@ -182,7 +182,7 @@ class _Trainer:
         self.state = state.RunState()
         drawn = self._exported.get_weights()  # from the same random seed as the learner's
         self._learner.assign(
-            plan.initial_weights or with_counts(drawn, plan.output_bias, plan.embeddings)
+            plan.initial_weights or with_counts(drawn, checkpoint.model, plan.counts)
         )
         if plan.resumed:
             self.state = state.restore(checkpoint.path, self._learner)

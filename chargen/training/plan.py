@@ -34,7 +34,7 @@ from chargen.training.defaults import default_validation, settle, with_preset
 from chargen.training.growth import grow_weights
 from chargen.training.limits import TextSize, check_memory
 from chargen.training.machine import Machine, this_machine, training_throughput
-from chargen.training.start import count_embeddings
+from chargen.training.start import Counts
 
 __all__ = ["Plan", "check_folder", "default_checkpoint", "plan_new", "plan_resumed"]
 
@@ -58,9 +58,8 @@ class Plan:
         checkpoint: the configuration and the directory, to which nothing is written yet.
         train_ids: the text to learn from.
         validation_ids: the held-out text; may be empty.
-        output_bias: float32 (V,), with which the output layer starts; None leaves it at zero.
-        embeddings: float32 (V, D), with which the embedding starts; None draws it at random. If D
-            is less than the embedding's size, the rest of it is drawn.
+        counts: what counting the text says of its first weights; None leaves them as Keras draws
+            them.
         initial_weights: float32 arrays in the order of
             `chargen.checkpoint.architecture.describe`; None draws them at random.
         resumed: whether the directory holds a run to be continued.
@@ -70,8 +69,7 @@ class Plan:
     checkpoint: Checkpoint
     train_ids: Ids
     validation_ids: Ids
-    output_bias: NDArray[np.float32] | None = None
-    embeddings: NDArray[np.float32] | None = None
+    counts: Counts | None = None
     initial_weights: Sequence[NDArray[np.float32]] | None = None
     resumed: bool = False
     extended: bool = False
@@ -178,12 +176,11 @@ def plan_new(
             f"--validation {validation} has no character in common with the text to learn from; "
             "give another file"
         )
-    frequencies = log_frequencies(train_ids, len(corpus.vocabulary))
     model, training = settle(
         options,
         TextSize(
             vocabulary=len(corpus.vocabulary),
-            perplexity=perplexity(frequencies),
+            perplexity=perplexity(log_frequencies(train_ids, len(corpus.vocabulary))),
             characters=len(corpus.ids),
             train=len(train_ids),
             validation=len(validation_ids),
@@ -215,8 +212,7 @@ def plan_new(
         return Plan(checkpoint, train_ids, validation_ids, initial_weights=weights)
     if "preset" in options:  # a preset is a recipe to the letter
         return Plan(checkpoint, train_ids, validation_ids)
-    embeddings = count_embeddings(train_ids, model)
-    return Plan(checkpoint, train_ids, validation_ids, frequencies, embeddings)
+    return Plan(checkpoint, train_ids, validation_ids, Counts.of(train_ids, model))
 
 
 def plan_resumed(

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from chargen.checkpoint.directory import Checkpoint
 from chargen.checkpoint.sources import Sources
 from chargen.config import DRAWN, ModelConfig
 from chargen.errors import TrainingError
-from chargen.training.start import initial_weights, with_counts
+from chargen.training.start import SPREAD, Counts, initial_weights, with_counts
 from training.conftest import SMALL, Trained, begin
 
 
@@ -47,10 +48,34 @@ def test_counts_replace_the_bias_and_as_many_columns_as_they_have():
     drawn = random_weights(config)
     vectors = np.arange(15, dtype=np.float32).reshape(5, 3)
     bias = np.ones(5, np.float32)
-    table, *others, last = with_counts(drawn, bias, vectors)
+    table, *others, last = with_counts(drawn, config, Counts(bias, vectors, None))
     np.testing.assert_array_equal(table, np.concatenate([vectors, drawn[0][:, 3:]], axis=1))
     assert_same([*others, last], [*drawn[1:-1], bias])
-    assert_same(with_counts(drawn, None, None), drawn)
+    assert_same(with_counts(drawn, config, None), drawn)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_what_a_one_hot_character_weighs_is_spread_in_every_direction(bidirectional: bool):
+    config = ModelConfig(
+        vocabulary_size=5, units=3, window=2, layers=2, predict="last", bidirectional=bidirectional
+    )
+    drawn = random_weights(config)
+    counts = Counts.of(np.arange(20_000) % 5, config)
+    started = with_counts(drawn, config, counts)
+    first = {0, 3} if bidirectional else {0}
+    for index, (one, other) in enumerate(zip(started[:-1], drawn[:-1], strict=True)):
+        if index in first:
+            assert np.abs(one).max() == pytest.approx(SPREAD)
+            assert np.allclose(one, other * (one[0, 0] / other[0, 0]))
+        else:
+            np.testing.assert_array_equal(one, other)
+
+
+def test_short_texts_and_embeddings_start_as_keras_draws_them():
+    config = ModelConfig(vocabulary_size=5, units=3, window=2)
+    ids = np.arange(20_000) % 5
+    assert Counts.of(ids[:10_000], config).spread is None
+    assert Counts.of(ids, replace(config, embedding=4)).spread is None
 
 
 def test_initial_weights_that_cannot_be_known_are_not_made_up(
