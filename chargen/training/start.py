@@ -10,24 +10,27 @@ from numpy.typing import NDArray
 from chargen.checkpoint.directory import Checkpoint
 from chargen.checkpoint.sources import locate
 from chargen.config import DRAWN, ModelConfig
-from chargen.data.statistics import character_vectors, log_frequencies
+from chargen.data.statistics import character_vectors, log_frequencies, perplexity
 from chargen.data.vocabulary import Ids
 from chargen.errors import TrainingError
 from chargen.network.threads import computing
 from chargen.training import runtime
+from chargen.training.defaults import MANY_KINDS
 from chargen.training.support import check_libraries
 
 __all__ = ["Counts", "draw_weights", "initial_weights", "with_counts"]
 
 Floats = NDArray[np.float32]
 
-SPREAD = 1.5
-"""The largest weight of a one-hot character in a network that begins anew. Keras draws these for
-inputs that come all at once, so that with one input none is above 0.1, and hundreds of steps pass
-before a character makes a difference. From 0.75 to 3 the loss after one epoch was the lowest."""
+SPREAD = 0.87
+"""The standard deviation of what a character adds to the input of a unit, in a network that begins
+anew. Keras draws the weights for inputs that come all at once, while a character is a single one,
+so that this would be 0.04 at 65 characters, and hundreds of steps pass before it makes a difference
+which character was read. Twice as much does as well; half and four times as much do not
+(benchmarks/STUDY.md)."""
 SPREAD_ABOVE = 10_000
-"""The length of a text above which they are spread so far. Shorter ones, which are read dozens of
-times, came out worse for it."""
+"""The length of a text above which it is spread so far. Shorter ones, which are read dozens of
+times, came out worse for it, and so did texts of many kinds of characters."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,8 @@ class Counts:
             guess is as good as they are.
         embeddings: float32 (V, D), with which an embedding starts; None if there is none. If D is
             less than the embedding's size, the rest of it is drawn.
-        spread: the largest weight that the recurrent layer has for a character, if that is
-            one-hot; None leaves them as they are drawn.
+        spread: the standard deviation of what a character adds to the input of a unit of the first
+            recurrent layer; None leaves its weights as they are drawn.
     """
 
     output_bias: Floats
@@ -59,7 +62,7 @@ class Counts:
         if config.embedding:
             with computing():  # with one thread, so that each number of threads finds the same
                 embeddings = character_vectors(ids, config.vocabulary_size, config.embedding)
-        spreads = not config.embedding and len(ids) > SPREAD_ABOVE
+        spreads = len(ids) > SPREAD_ABOVE and perplexity(output_bias) <= MANY_KINDS
         return cls(output_bias, embeddings, SPREAD if spreads else None)
 
 
@@ -81,10 +84,13 @@ def with_counts(
         drawn = weights[0][:, counts.embeddings.shape[1] :]
         started[0] = np.concatenate([counts.embeddings, drawn], axis=1)
     if counts.spread is not None:
+        embedded = bool(config.embedding)
+        # A one-hot vector has the length 1.
+        length = np.sqrt(np.square(started[0]).sum(1).mean()) if embedded else 1.0
         # The arrays of a direction are an input kernel, a recurrent kernel and a bias.
-        for index in (0, 3) if config.bidirectional else (0,):
+        for index in range(embedded, embedded + (6 if config.bidirectional else 3), 3):
             kernel = weights[index]
-            started[index] = kernel * np.float32(counts.spread / np.abs(kernel).max())
+            started[index] = kernel * np.float32(counts.spread / (length * kernel.std()))
     return started
 
 

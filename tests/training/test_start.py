@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,34 +47,43 @@ def test_counts_replace_the_bias_and_as_many_columns_as_they_have():
     drawn = random_weights(config)
     vectors = np.arange(15, dtype=np.float32).reshape(5, 3)
     bias = np.ones(5, np.float32)
-    table, *others, last = with_counts(drawn, config, Counts(bias, vectors, None))
+    table, *others, last = with_counts(drawn, config, Counts(bias, vectors, spread=None))
     np.testing.assert_array_equal(table, np.concatenate([vectors, drawn[0][:, 3:]], axis=1))
     assert_same([*others, last], [*drawn[1:-1], bias])
     assert_same(with_counts(drawn, config, None), drawn)
 
 
+@pytest.mark.parametrize("embedding", [0, 6])
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_what_a_one_hot_character_weighs_is_spread_in_every_direction(bidirectional: bool):
+def test_what_a_character_adds_to_a_unit_is_spread_in_every_direction(
+    bidirectional: bool, embedding: int
+):
     config = ModelConfig(
-        vocabulary_size=5, units=3, window=2, layers=2, predict="last", bidirectional=bidirectional
-    )
+        vocabulary_size=50, units=30, window=2, layers=2, predict="last",
+        bidirectional=bidirectional, embedding=embedding,
+    )  # fmt: skip
     drawn = random_weights(config)
-    counts = Counts.of(np.arange(20_000) % 5, config)
+    counts = Counts.of(np.random.default_rng(1).integers(0, 50, 20_000), config)
     started = with_counts(drawn, config, counts)
-    first = {0, 3} if bidirectional else {0}
+    kernels = [1 if embedding else 0]
+    kernels += [kernels[0] + 3] * bidirectional
+    characters = started[0] if embedding else np.eye(50)
     for index, (one, other) in enumerate(zip(started[:-1], drawn[:-1], strict=True)):
-        if index in first:
-            assert np.abs(one).max() == pytest.approx(SPREAD)
+        if index in kernels:
+            assert (characters @ one).std() == pytest.approx(SPREAD, rel=0.2)
             assert np.allclose(one, other * (one[0, 0] / other[0, 0]))
-        else:
+        elif index or not embedding:
             np.testing.assert_array_equal(one, other)
 
 
-def test_short_texts_and_embeddings_start_as_keras_draws_them():
-    config = ModelConfig(vocabulary_size=5, units=3, window=2)
-    ids = np.arange(20_000) % 5
-    assert Counts.of(ids[:10_000], config).spread is None
-    assert Counts.of(ids, replace(config, embedding=4)).spread is None
+def test_short_texts_and_those_of_many_kinds_start_as_keras_draws_them():
+    def spread(length: int, kinds: int) -> float | None:
+        config = ModelConfig(vocabulary_size=kinds, units=3, window=2)
+        return Counts.of(np.arange(length) % kinds, config).spread
+
+    assert spread(20_000, 50) == SPREAD
+    assert spread(10_000, 50) is None
+    assert spread(20_000, 80) is None
 
 
 def test_initial_weights_that_cannot_be_known_are_not_made_up(
