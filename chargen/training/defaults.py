@@ -25,6 +25,7 @@ from chargen.training.machine import Machine
 __all__ = [
     "EVALUATIONS",
     "LADDER",
+    "MANY_KINDS",
     "PRESETS",
     "REACHES",
     "Rung",
