@@ -176,11 +176,12 @@ def plan_new(
             f"--validation {validation} has no character in common with the text to learn from; "
             "give another file"
         )
+    frequencies = log_frequencies(train_ids, len(corpus.vocabulary))
     model, training = settle(
         options,
         TextSize(
             vocabulary=len(corpus.vocabulary),
-            perplexity=perplexity(log_frequencies(train_ids, len(corpus.vocabulary))),
+            perplexity=perplexity(frequencies),
             characters=len(corpus.ids),
             train=len(train_ids),
             validation=len(validation_ids),
@@ -212,7 +213,7 @@ def plan_new(
         return Plan(checkpoint, train_ids, validation_ids, initial_weights=weights)
     if "preset" in options:  # a preset is a recipe to the letter
         return Plan(checkpoint, train_ids, validation_ids)
-    return Plan(checkpoint, train_ids, validation_ids, Counts.of(train_ids, model))
+    return Plan(checkpoint, train_ids, validation_ids, Counts.of(train_ids, frequencies, model))
 
 
 def plan_resumed(

@@ -51,19 +51,20 @@ class Counts:
     spread: float | None
 
     @classmethod
-    def of(cls, ids: Ids, config: ModelConfig) -> Self:
-        """Count a text.
+    def of(cls, ids: Ids, frequencies: Floats, config: ModelConfig) -> Self:
+        """Count what stands beside what in a text.
 
         Args:
             ids: (N,), the text to learn from.
+            frequencies: float32 (V,), from `log_frequencies`; counting them reads all of the text.
             config: the architecture.
         """
-        output_bias, embeddings = log_frequencies(ids, config.vocabulary_size), None
+        embeddings = None
         if config.embedding:
             with computing():  # with one thread, so that each number of threads finds the same
                 embeddings = character_vectors(ids, config.vocabulary_size, config.embedding)
-        spreads = len(ids) > SPREAD_ABOVE and perplexity(output_bias) <= MANY_KINDS
-        return cls(output_bias, embeddings, SPREAD if spreads else None)
+        spreads = len(ids) > SPREAD_ABOVE and perplexity(frequencies) <= MANY_KINDS
+        return cls(frequencies, embeddings, SPREAD if spreads else None)
 
 
 def with_counts(
@@ -84,11 +85,11 @@ def with_counts(
         drawn = weights[0][:, counts.embeddings.shape[1] :]
         started[0] = np.concatenate([counts.embeddings, drawn], axis=1)
     if counts.spread is not None:
-        embedded = bool(config.embedding)
-        # A one-hot vector has the length 1.
-        length = np.sqrt(np.square(started[0]).sum(1).mean()) if embedded else 1.0
+        first, length = 0, 1.0  # the length of a one-hot vector
+        if config.embedding:
+            first, length = 1, np.sqrt(np.square(started[0]).sum(1).mean())
         # The arrays of a direction are an input kernel, a recurrent kernel and a bias.
-        for index in range(embedded, embedded + (6 if config.bidirectional else 3), 3):
+        for index in (first, first + 3) if config.bidirectional else (first,):
             kernel = weights[index]
             started[index] = kernel * np.float32(counts.spread / (length * kernel.std()))
     return started
@@ -145,4 +146,5 @@ def initial_weights(checkpoint: Checkpoint, train_ids: Ids | None) -> list[Float
             f"the run in {checkpoint.path} began with the frequencies of the characters of its "
             "text, which is gone; put the text back to see its initial weights"
         )
-    return draw_weights(config, training.random_seed, Counts.of(train_ids, config))
+    frequencies = log_frequencies(train_ids, config.vocabulary_size)
+    return draw_weights(config, training.random_seed, Counts.of(train_ids, frequencies, config))

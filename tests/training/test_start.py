@@ -12,6 +12,7 @@ from conftest import make_checkpoint, random_weights
 from chargen.checkpoint.directory import Checkpoint
 from chargen.checkpoint.sources import Sources
 from chargen.config import DRAWN, ModelConfig
+from chargen.data.statistics import log_frequencies
 from chargen.errors import TrainingError
 from chargen.training.start import SPREAD, Counts, initial_weights, with_counts
 from training.conftest import SMALL, Trained, begin
@@ -53,6 +54,10 @@ def test_counts_replace_the_bias_and_as_many_columns_as_they_have():
     assert_same(with_counts(drawn, config, None), drawn)
 
 
+def counted(ids: np.ndarray, config: ModelConfig) -> Counts:
+    return Counts.of(ids, log_frequencies(ids, config.vocabulary_size), config)
+
+
 @pytest.mark.parametrize("embedding", [0, 6])
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_what_a_character_adds_to_a_unit_is_spread_in_every_direction(
@@ -63,7 +68,7 @@ def test_what_a_character_adds_to_a_unit_is_spread_in_every_direction(
         bidirectional=bidirectional, embedding=embedding,
     )  # fmt: skip
     drawn = random_weights(config)
-    counts = Counts.of(np.random.default_rng(1).integers(0, 50, 20_000), config)
+    counts = counted(np.random.default_rng(1).integers(0, 50, 20_000), config)
     started = with_counts(drawn, config, counts)
     kernels = [1 if embedding else 0]
     kernels += [kernels[0] + 3] * bidirectional
@@ -79,7 +84,7 @@ def test_what_a_character_adds_to_a_unit_is_spread_in_every_direction(
 def test_short_texts_and_those_of_many_kinds_start_as_keras_draws_them():
     def spread(length: int, kinds: int) -> float | None:
         config = ModelConfig(vocabulary_size=kinds, units=3, window=2)
-        return Counts.of(np.arange(length) % kinds, config).spread
+        return counted(np.arange(length) % kinds, config).spread
 
     assert spread(20_000, 50) == SPREAD
     assert spread(10_000, 50) is None
