@@ -166,6 +166,19 @@ class Learner:
         for variable, array in zip(self._weights, weights, strict=True):
             variable.assign(array)
 
+    def begin_again(self, weights: Sequence[Floats]) -> None:
+        """Replace the weights, and forget all that was gathered while there were others.
+
+        That is their EMA, the recurrent states, and the moments and the steps of the optimizer.
+
+        Args:
+            weights: in the order of `weights_to_keep`.
+        """
+        self.assign(weights)
+        for variable in (*self.averages, *self.optimizer.variables):
+            variable.assign(tf.zeros(variable.shape, variable.dtype))
+        self.reset_states()
+
     def set_variables(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Replace all variables by arrays under the names that `variables` has for them."""
         for name, variable in self.variables.items():

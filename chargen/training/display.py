@@ -109,9 +109,11 @@ class TrainingDisplay:
             case Recovered():
                 if self._panel:
                     self._panel.recovered(event)
+                older = event.weights_of < event.back_to
+                weights = f"the weights of step {event.weights_of:,} and " if older else ""
                 self._print(
                     f"diverged at step {event.step:,}: continuing from step {event.back_to:,} with "
-                    f"{event.rate_factor:g} of the learning rate",
+                    f"{weights}{event.rate_factor:g} of the learning rate",
                     "yellow",
                 )
             case Stopped():

@@ -127,11 +127,14 @@ class Recovered:
     Attributes:
         step: where it diverged.
         back_to: the step of the saved state.
+        weights_of: the step of the weights it continues with, which are the best so far where the
+            run had gone on since.
         rate_factor: what is left of the configured learning rate, from 0 to 1.
     """
 
     step: int
     back_to: int
+    weights_of: int
     rate_factor: float
 
 

@@ -3,8 +3,8 @@
     for event in run(plan, lock):
         show(event)
 
-Each turn of the loop learns from a block of batches, goes back to the last saved state if that
-diverged, evaluates and saves if either is due, and yields what happened.
+Each turn of the loop learns from a block of batches, goes back to what was saved if that diverged,
+evaluates and saves if either is due, and yields what happened.
 """
 
 import json
@@ -44,6 +44,7 @@ from chargen.scoring.score import score_ids
 from chargen.scoring.tally import Score
 from chargen.training import runtime, state
 from chargen.training.clock import Clock
+from chargen.training.divergence import MOST_STRAYED, Limits
 from chargen.training.events import (
     COPIED_LENGTH,
     Evaluated,
@@ -189,6 +190,7 @@ class _Trainer:
             self._history = checkpoint.history()[: self.state.evaluations]
             if plan.extended:
                 self.state.extend()
+        self._limits = self._limits_of_history()
         self.clock = Clock(self.state, self._windows, training, started)
         self._rate = self.clock.learning_rate(self.state.step)
         # Counted before the clock measures how fast steps are taken.
@@ -256,7 +258,7 @@ class _Trainer:
         rates = [clock.learning_rate(progress.step + k) for k in range(len(inputs))]
         self._rate = rates[-1]
         result = self._learner.learn(inputs, targets, np.asarray(rates, np.float32))
-        size = targets[0].size
+        size, taken = targets[0].size, 0
         # Added step by step, so that the sums do not depend on how steps are grouped into blocks.
         figures = zip(result.losses, result.accuracies, result.gradient_norms, strict=True)
         for nats, accuracy, norm in figures:
@@ -264,12 +266,22 @@ class _Trainer:
             progress.nats += float(nats) * size
             progress.hits += float(accuracy) * size
             progress.gradient_norms += float(norm) * size
-        clock.reach(progress.step + len(result.losses))
+            strayed = self._limits.are_passed(float(nats), float(norm))
+            progress.strayed = progress.strayed + 1 if strayed else 0
+            taken += 1
+            if progress.strayed > MOST_STRAYED:
+                break
+        clock.reach(progress.step + taken)
         if result.diverged:
             raise NumericalError("the loss is not a finite number, or has exploded")
+        if progress.strayed > MOST_STRAYED:
+            raise NumericalError("the loss and the gradients have run away")
 
     def recover(self) -> Recovered:
         """Go back to the last saved state, with half the learning rate.
+
+        If the run has gone on since its best evaluation, that state may be about to diverge
+        already; so the best weights take the place of its weights.
 
         Raises:
             TrainingError: the run has done this `MOST_RECOVERIES` times already.
@@ -284,12 +296,17 @@ class _Trainer:
             )
         record = dict.fromkeys(HISTORY_FIELDS) | self._when_fields(step, self.clock.elapsed())
         recovered = state.restore(self._checkpoint.path, self._learner)
+        weights_of, best = recovered.step, best_of(self._history[: recovered.evaluations])
+        if best is not None and best["step"] < recovered.step:
+            with suppress(CheckpointError):  # somebody has removed them
+                self._learner.begin_again(self._checkpoint.weights())
+                weights_of = best["step"]
         vars(progress).update(vars(recovered), recoveries=progress.recoveries + 1)
         self._rate = self.clock.learning_rate(progress.step)
         del self._history[progress.evaluations :]
         self._record(record | {"learning_rate": self._rate, "best": False, "diverged": True})
         self.save()
-        return Recovered(step, recovered.step, progress.rate_factor)
+        return Recovered(step, recovered.step, weights_of, progress.rate_factor)
 
     def evaluate(self) -> Evaluated:
         """Score the held-out text, keep the best weights, and add a line to the history.
@@ -334,8 +351,9 @@ class _Trainer:
 
     @property
     def is_save_due(self) -> bool:
-        """Whether a killed run would lose more than it may."""
-        return time.monotonic() - self._saved_at >= self._checkpoint.training.save_every
+        """Whether a killed run would lose more than it may, of what is worth keeping."""
+        unsaved = time.monotonic() - self._saved_at
+        return unsaved >= self._checkpoint.training.save_every and not self.state.strayed
 
     def save(self) -> None:
         """Write what `--resume` needs, and any file of the checkpoint that was removed."""
@@ -458,7 +476,11 @@ class _Trainer:
     def _record(self, record: dict[str, Any]) -> None:
         self._history.append(record)
         self.state.evaluations = len(self._history)
+        self._limits = self._limits_of_history()
         self._write_history(self._checkpoint.path)
+
+    def _limits_of_history(self) -> Limits:
+        return Limits.of(best_of(self._history), self._checkpoint.model.vocabulary_size)
 
     def _write_model(self, folder: Path) -> None:
         self._exported.set_weights(self._learner.weights_to_keep())

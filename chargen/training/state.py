@@ -57,6 +57,8 @@ class RunState:
     """How many lines of the history belong to this state."""
     recoveries: int = 0
     """How often the run diverged and went back; each time halved its learning rate."""
+    strayed: int = 0
+    """How many of the last steps in a row were beyond the limits of a healthy run."""
     targets: int = 0
     """How many characters were predicted since the last evaluation."""
     nats: float = 0.0

@@ -194,6 +194,11 @@ class Leader:
         self._learner.assign(weights)
         self._shared = False
 
+    def begin_again(self, weights: Sequence[Floats]) -> None:
+        """Replace the weights and forget the rest, as `Learner.begin_again` does."""
+        self._learner.begin_again(weights)
+        self._shared = False
+
     def reset_states(self) -> None:
         """Set all recurrent states to zero."""
         if self._shared:

@@ -22,7 +22,8 @@ def learner(shards: int, config: ModelConfig, **options: Any) -> Any:
     """Give a model that has learned nothing: the same one each time, since compiling takes long."""
     key = repr((shards, config, options))
     if key not in LEARNERS:
-        training = make_training(batch_size=4, shards=shards, optimizer="sgd", **options)
+        given = {"optimizer": "sgd"} | options
+        training = make_training(batch_size=4, shards=shards, **given)
         model = build_learner(config, training)
         LEARNERS[key] = model, [v.numpy().copy() for v in model.variables.values()]
     model, values = LEARNERS[key]
@@ -114,6 +115,21 @@ def test_a_block_ends_where_it_diverges():
     healthy = learner(2, config()).learn(*blocks(5))
     assert not healthy.diverged
     assert len(healthy.losses) == 5
+
+
+def test_a_learner_that_begins_again_remembers_nothing():
+    options = {"optimizer": "adam", "average": 0.9}
+    model = learner(2, config(), **options)
+    weights, block = model.weights_to_keep(), blocks(3)
+    results = [model.learn(*block)]
+    once = model.weights_to_keep()
+    model.begin_again(weights)
+    for one, two in zip(model.weights_to_keep(), weights, strict=True):
+        np.testing.assert_array_equal(one, two)
+    results.append(model.learn(*block))
+    np.testing.assert_array_equal(results[0].losses, results[1].losses)
+    for one, two in zip(model.weights_to_keep(), once, strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_states_are_carried_from_step_to_step_until_they_are_reset():

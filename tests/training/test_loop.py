@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from chargen.data.statistics import character_vectors
 from chargen.errors import CheckpointError, TrainingError
 from chargen.scoring.baselines import mean_ngram_bits, ngram_bits
 from chargen.scoring.tally import round_figure
+from chargen.training.divergence import MOST_STRAYED
 from chargen.training.events import (
     COPIED_LENGTH,
     Evaluated,
@@ -509,6 +510,49 @@ def test_a_run_that_diverges_continues_from_its_last_state_with_half_the_rate(
     after = others[-1]["learning_rate"]
     assert after == pytest.approx(0.05)
     assert others[-1]["train_nats"] < others[0]["train_nats"]
+
+
+def test_a_run_that_runs_away_continues_from_its_best_weights(
+    trained: Trained, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Its figures are finite, and the last state was saved after the best weights were."""
+    from chargen.models.learner import BlockResult, Learner
+    from chargen.training import loop
+
+    plain = [line["step"] for line in history(trained().path)]
+    begins, events, kept = plain[2], list[Event](), list[Any]()
+    learn, begin_again, score = Learner.learn, Learner.begin_again, loop.score_ids
+
+    def runs_away(self: Learner, *block: Any) -> BlockResult:
+        result = learn(self, *block)
+        if kept or self.steps <= begins:
+            return result
+        return replace(result, losses=result.losses + 4, gradient_norms=result.gradient_norms + 999)
+
+    def begins_again(self: Learner, weights: Any) -> None:
+        kept.append(Checkpoint.open(tmp_path / "ck").weights())
+        begin_again(self, weights)
+        for one, two in zip(self.weights_to_keep(), kept[0], strict=True):
+            np.testing.assert_array_equal(one, two)
+
+    def scored(*given: Any) -> Any:
+        found = score(*given)
+        evaluations = sum(isinstance(event, Evaluated) for event in events)
+        if evaluations != 2:
+            return found
+        return replace(found, nats_per_character=2 * found.nats_per_character)
+
+    monkeypatch.setattr(Learner, "learn", runs_away)
+    monkeypatch.setattr(Learner, "begin_again", begins_again)
+    monkeypatch.setattr(loop, "score_ids", scored)
+    path = chargen.train(text, checkpoint=tmp_path / "ck", report=events.append, **SMALL)
+    (recovered,) = [event for event in events if isinstance(event, Recovered)]
+    assert recovered == Recovered(begins + MOST_STRAYED + 1, begins, plain[1], 0.5)
+    lines = history(path)
+    assert [line["step"] for line in lines if not line.get("diverged")] == plain
+    (noted,) = [line for line in lines if line.get("diverged")]
+    assert noted["step"] == recovered.step
+    assert lines[-1]["best"]
 
 
 @pytest.mark.parametrize("validation", [0, pytest.param(0.2, marks=pytest.mark.slow)])

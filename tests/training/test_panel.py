@@ -126,7 +126,7 @@ def test_lines_that_a_killed_run_will_write_again_are_not_shown(panel: MakePanel
 
 def test_a_run_that_goes_back_loses_what_came_after(panel: MakePanel):
     made = panel(5)
-    made.recovered(Recovered(550, 350, 0.5))
+    made.recovered(Recovered(550, 350, 350, 0.5))
     made.progressed(progressed(350))
     again = panel(3)
     again.progressed(progressed(350))

@@ -144,7 +144,7 @@ def test_a_run_that_recovers_goes_back(checkpoint: Checkpoint, tmp_path: Path):
         started(checkpoint),
         evaluated(5, 1.5),
         progressed(8, 50.0),
-        Recovered(9, 5, 0.5),
+        Recovered(9, 5, 5, 0.5),
         evaluated(10, 1.25),
     ]
     assert written(logs, *events) == []
