@@ -48,7 +48,8 @@ def main() -> None:
             for text in texts:
                 path = chosen.folder / f"{text.name}.txt"
                 run = measure(path, budget, seed, chosen.options)
-                rival = None if chosen.alone else measure_rival(path, budget, seed)
+                share = run["held-out share"]
+                rival = None if chosen.alone else measure_rival(path, budget, seed, share)
                 keep(text, run | {"GPT nats": rival})
 
 
@@ -78,6 +79,7 @@ def train(path: Path, checkpoint: Path, options: Sequence[str]) -> dict[str, Any
         "distinct": model["vocabulary_size"],
         "network": f"{model['cell'].upper()} {model['layers']}x{model['units']}",
         "embedding": model["embedding"],
+        "held-out share": training["validation"],
         "batch": training["batch_size"],
         "seconds": seconds,
         "steps": history[-1]["step"],
@@ -106,9 +108,10 @@ def count(checkpoint: Path) -> dict[str, float]:
     }
 
 
-def measure_rival(path: Path, budget: str, seed: int) -> float:
-    """Nats per held-out character of the small GPT."""
-    command = [*RIVAL, str(path), "--budget", budget, "--random-seed", str(seed)]
+def measure_rival(path: Path, budget: str, seed: int, share: float) -> float:
+    """Nats per held-out character of the small GPT, of the same share of the text."""
+    options = ["--budget", budget, "--random-seed", str(seed), "--validation", str(share)]
+    command = [*RIVAL, str(path), *options]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return float(json.loads(output.splitlines()[-1])["nats"])
 

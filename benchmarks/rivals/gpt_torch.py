@@ -30,7 +30,7 @@ from torch.nn import LayerNorm, Linear, Module, ModuleList, Parameter
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from chargen.data.corpus import read_corpus
-from chargen.training.defaults import SMALLEST_SPLIT, default_validation
+from chargen.training.defaults import SMALLEST_SPLIT
 
 LAYERS, HEADS, WIDTH, CONTEXT, BATCH = 4, 4, 128, 64, 12
 HIGHEST_RATE, LOWEST_RATE, WARM_UP_STEPS = 1e-3, 1e-4, 100
@@ -102,7 +102,7 @@ def main() -> None:
     corpus = read_corpus([str(options.text)])
     if len(corpus.ids) < SMALLEST_SPLIT:
         sys.exit(f"{options.text} has {len(corpus.ids):,} characters, of which none is held out")
-    learned, _ = corpus.split(default_validation(len(corpus.ids), {}))
+    learned, _ = corpus.split(options.validation)
     ids, cut = torch.from_numpy(corpus.ids.astype(np.int64)), len(learned)
     held_out = ids[cut - 1 :]  # and the character before, from which the first one is predicted
     model = Gpt(len(corpus.vocabulary), rng)
@@ -124,6 +124,7 @@ def parse_options() -> Namespace:
     parser.add_argument("text", type=Path, help=f"UTF-8, at least {SMALLEST_SPLIT:,} characters")
     parser.add_argument("--budget", type=duration, default="74s", help="such as 74s, 10m or 1h")
     parser.add_argument("--random-seed", type=int, default=1)
+    parser.add_argument("--validation", type=float, default=0.1, help="the share to hold out")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--compile", action="store_true", help="needs a C++ compiler")
     return parser.parse_args()
