@@ -271,19 +271,19 @@ def draw_kinds(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def draw_memory(axes: Axes, rows: Sequence[Row]) -> None:
-    """Peak memory against the length of the text."""
-    if "text, MB" in rows[0]:
-        sizes = [row["text, MB"] for row in rows]
-        peaks = [row["peak memory, MB"] for row in rows]
-        axes.set(xlabel="text, MB", ylabel="peak memory, MB")
-    else:
-        sizes = [row["text, GB"] for row in rows]
-        peaks = [row["peak memory, GB"] for row in rows]
-        axes.set(xlabel="text, GB", ylabel="peak memory, GB")
-    axes.plot(sizes, peaks, "o-", color=COLOURS[0])
-    for size, peak in zip(sizes, peaks, strict=True):
-        axes.annotate(f"{peak:,.3g}", (size, peak), (0, 7), textcoords="offset points", ha="center")
-    axes.set_ylim(0, max(peaks) * 1.25)
+    """Peak memory against the length of the text, a line for each kind of text."""
+    size, unit = ("text, MB", "MB") if "text, MB" in rows[0] else ("MB", "GB")
+    peak = f"peak memory, {unit}"
+    kinds = dict.fromkeys(row.get("text") for row in rows)
+    for kind, colour, marker in zip(kinds, COLOURS, MARKERS, strict=False):
+        points = [(row[size], row[peak]) for row in rows if row.get("text") == kind]
+        axes.plot(*zip(*points, strict=True), f"{marker}-", color=colour, label=kind)
+        for point in points:
+            label = f"{point[1]:,.3g}"
+            axes.annotate(label, point, (0, 7), textcoords="offset points", ha="center")
+    if len(kinds) > 1:
+        axes.legend(loc="lower right")
+    axes.set(xlabel="text, MB", ylabel=peak, ylim=(0, max(row[peak] for row in rows) * 1.25))
     logarithmic(axes.xaxis, axes.set_xscale)
     axes.margins(x=0.12)
     axes.grid(visible=True, alpha=0.3)
