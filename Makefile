@@ -86,6 +86,7 @@ lint: $(VENV)/dev.stamp
 
 types: $(VENV)/dev.stamp
 	$(BIN)/mypy
+	cd benchmarks && $(abspath $(BIN))/mypy --config-file mypy.ini .
 
 check: lint types
 	XLA_FLAGS= $(PYTEST) --cov --cov-report=term

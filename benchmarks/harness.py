@@ -175,7 +175,7 @@ def command() -> str:
     return " ".join(["python", str(shown), *words])
 
 
-def machine() -> dict[str, object]:
+def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     from chargen.training.machine import CPUINFO, features
 

@@ -70,7 +70,7 @@ def train(path: Path, checkpoint: Path, options: Sequence[str]) -> dict[str, Any
     seconds = time.perf_counter() - started
     score, info = (
         json.loads(subprocess.check_output([*COMMAND, *command, "--json"], cwd=ROOT))
-        for command in (["evaluate", "-c", checkpoint], ["info", checkpoint])
+        for command in (["evaluate", "-c", str(checkpoint)], ["info", str(checkpoint)])
     )
     history = [json.loads(line) for line in (checkpoint / "history.jsonl").open()]
     model, training, corpus = info["model"], info["training"], info["corpus"]

@@ -191,7 +191,8 @@ def step(name: str, text: Path, batch: int) -> float:
     import training
 
     cell, size = name.split()
-    return training.bare(text, cell, *size.split("x"), "bfloat16", str(batch))
+    layers, units = size.split("x")
+    return training.bare(text, cell, layers, units, "bfloat16", str(batch))
 
 
 def run(name: str, text: Path, batch: int) -> float:
@@ -199,7 +200,8 @@ def run(name: str, text: Path, batch: int) -> float:
     import training
 
     cell, size = name.split()
-    return training.ours(text, cell, *size.split("x"), "bfloat16", str(batch))
+    layers, units = size.split("x")
+    return training.ours(text, cell, layers, units, "bfloat16", str(batch))
 
 
 def rows() -> Iterator[Row]:
