@@ -190,7 +190,6 @@ class _Trainer:
             self._history = checkpoint.history()[: self.state.evaluations]
             if plan.extended:
                 self.state.extend()
-        self._limits = self._limits_of_history()
         self.clock = Clock(self.state, self._windows, training, started)
         self._rate = self.clock.learning_rate(self.state.step)
         # Counted before the clock measures how fast steps are taken.
@@ -258,23 +257,24 @@ class _Trainer:
         rates = [clock.learning_rate(progress.step + k) for k in range(len(inputs))]
         self._rate = rates[-1]
         result = self._learner.learn(inputs, targets, np.asarray(rates, np.float32))
-        size, taken = targets[0].size, 0
+        limits = Limits.of(best_of(self._history), self._checkpoint.model.vocabulary_size)
+        size, taken, ran_away = targets[0].size, len(result.losses), False
         # Added step by step, so that the sums do not depend on how steps are grouped into blocks.
         figures = zip(result.losses, result.accuracies, result.gradient_norms, strict=True)
-        for nats, accuracy, norm in figures:
+        for index, (nats, accuracy, norm) in enumerate(figures, 1):
             progress.targets += size
             progress.nats += float(nats) * size
             progress.hits += float(accuracy) * size
             progress.gradient_norms += float(norm) * size
-            strayed = self._limits.are_passed(float(nats), float(norm))
+            strayed = limits.are_passed(float(nats), float(norm))
             progress.strayed = progress.strayed + 1 if strayed else 0
-            taken += 1
-            if progress.strayed > MOST_STRAYED:
+            if ran_away := progress.strayed > MOST_STRAYED:
+                taken = index
                 break
         clock.reach(progress.step + taken)
         if result.diverged:
             raise NumericalError("the loss is not a finite number, or has exploded")
-        if progress.strayed > MOST_STRAYED:
+        if ran_away:
             raise NumericalError("the loss and the gradients have run away")
 
     def recover(self) -> Recovered:
@@ -301,7 +301,8 @@ class _Trainer:
             with suppress(CheckpointError):  # somebody has removed them
                 self._learner.begin_again(self._checkpoint.weights())
                 weights_of = best["step"]
-        vars(progress).update(vars(recovered), recoveries=progress.recoveries + 1)
+        again = progress.recoveries + 1
+        vars(progress).update(vars(recovered), recoveries=again, strayed=0)
         self._rate = self.clock.learning_rate(progress.step)
         del self._history[progress.evaluations :]
         self._record(record | {"learning_rate": self._rate, "best": False, "diverged": True})
@@ -476,11 +477,7 @@ class _Trainer:
     def _record(self, record: dict[str, Any]) -> None:
         self._history.append(record)
         self.state.evaluations = len(self._history)
-        self._limits = self._limits_of_history()
         self._write_history(self._checkpoint.path)
-
-    def _limits_of_history(self) -> Limits:
-        return Limits.of(best_of(self._history), self._checkpoint.model.vocabulary_size)
 
     def _write_model(self, folder: Path) -> None:
         self._exported.set_weights(self._learner.weights_to_keep())

@@ -13,7 +13,7 @@ from cli.conftest import on_terminal, read_to_end
 from conftest import HANG, ROOT, make_checkpoint
 
 from chargen.training.display import TrainingDisplay
-from chargen.training.events import Reason, Started, Stopped, TextRead
+from chargen.training.events import Reason, Recovered, Started, Stopped, TextRead
 
 
 @pytest.mark.slow
@@ -86,6 +86,20 @@ def closing_lines(
         best = {"validation_bits": bits, "step": step} if step else None
         display.report(Stopped(reason, checkpoint.path, step, 60.0, best, *shares))
     return capfd.readouterr().err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("weights_of", "weights"), [(1000, ""), (400, "the weights of step 400 and ")]
+)
+def test_a_run_that_diverges_says_what_it_continues_with(
+    capfd: pytest.CaptureFixture[str], weights_of: int, weights: str
+):
+    with TrainingDisplay() as display:
+        display.report(Recovered(1200, 1000, weights_of, 0.5))
+    assert capfd.readouterr().err == (
+        "diverged at step 1,200: continuing from step 1,000 with "
+        f"{weights}0.5 of the learning rate\n"
+    )
 
 
 def test_a_run_ends_with_its_figure_beside_those_of_counting(
