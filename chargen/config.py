@@ -105,6 +105,7 @@ class TrainOptions(TypedDict, total=False):
     weight_drop: float
     weight_decay: float
     average: float
+    calibrate: bool
     random_seed: int
     epochs: int
     budget: float | str
@@ -367,6 +368,16 @@ class TrainConfig(Config):
             default="depends on the text",
         ),
     ] = 0.0
+    # What was trained before there was this field was not calibrated.
+    calibrate: Annotated[
+        bool,
+        Option(
+            "Scale the logits by the one number with which the held-out text is the most likely, "
+            "so that the model is as sure of a character as it has reason to be.",
+            "learning",
+            default="--calibrate",
+        ),
+    ] = False
     precision: Annotated[
         Precision,
         Option(

@@ -158,7 +158,7 @@ def test_json_has_the_names_it_always_had():
     assert list(TRAINING.to_json()) == [
         "epochs", "batch_size", "learning_rate", "evaluate_every", "random_seed", "validation",
         "encoding", "newlines", "field", "min_count", "keep_ids", "optimizer", "schedule",
-        "clip_norm", "weight_decay", "weight_drop", "average", "precision",
+        "clip_norm", "weight_decay", "weight_drop", "average", "calibrate", "precision",
         "precision_reason", "shards", "budget", "patience", "beta_2", "save_every",
         "preset", "threads", "init_from",
     ]  # fmt: skip

@@ -79,9 +79,10 @@ HISTORY_FIELDS = (
 """The fields of each line: numbers, true or false, or null if nothing is held out or the run
 diverged.
 
-Most lines have two more, which those of a divergence and of older runs lack: `gradient_norm`, the
-mean norm of the gradient since the last evaluation, before it is clipped, and `sample`, a text that
-the model wrote.
+Most lines have three more, which those of a divergence and of older runs lack: `gradient_norm`, the
+mean norm of the gradient since the last evaluation, before it is clipped, `logit_factor`, what the
+logits of these weights were multiplied by (see `chargen.scoring.calibration`), and `sample`, a text
+that the model wrote.
 """
 SAMPLE = "sample"
 """The field that is a text."""

@@ -122,11 +122,14 @@ def field_options(*fields: Field) -> Callable[[Decorated], Decorated]:
 def _field_option(field: Field) -> Callable[[Decorated], Decorated]:
     description = field.option
     declarations = [f"-{description.short}"] if description.short else []
+    name = flag_of(field.name)
     attributes: dict[str, Any] = {}
     if field.choices:
         attributes = {"type": click.Choice(field.choices)}
     elif field.kind is bool:
         attributes = {"is_flag": True}
+        if description.default:  # it is on unless it is switched off
+            name += "/--no-" + name.removeprefix("--")
     elif description.duration:
         attributes = {"type": str, "metavar": "DURATION"}
     elif field.kind is int:
@@ -144,7 +147,7 @@ def _field_option(field: Field) -> Callable[[Decorated], Decorated]:
     default = None if field.default is MISSING else field.default
     return option(
         *declarations,
-        flag_of(field.name),
+        name,
         default=default,
         group=description.group,
         default_words=words,

@@ -342,8 +342,8 @@ class Writer:
         """Return the nats (T, B) of the characters drawn, under the model without restrictions."""
         from chargen.scoring.score import surprisal  # here, so that `sample` starts without it
 
-        nats, _ = surprisal(seen[: len(drawn)], drawn)
-        return nats
+        found: Floats = surprisal(seen[: len(drawn)], drawn)[0]
+        return found
 
 
 def _chunks(config: SampleConfig, first: int, most: int) -> Iterator[int]:

@@ -12,7 +12,7 @@ on its length, never on the number of threads, so the figures do not depend on t
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain, pairwise
 from threading import Event
@@ -30,8 +30,7 @@ from chargen.network.reading import BLOCK_STEPS, BatchReading, OneReading, read_
 from chargen.network.threads import computing, side_by_side, thread_count
 from chargen.scoring.tally import CharacterScores, Score, Tally, join_scores
 
-__all__ = ["LineScorer", "Scorer", "score_each", "score_ids", "surprisal"]
-
+__all__ = ["LineScorer", "Measure", "Scorer", "score_each", "score_ids", "surprisal"]
 
 PART = 1 << 22
 """Characters scored at a time: 4 million, of which the streams' warm-up is a small share."""
@@ -57,17 +56,32 @@ FEWEST_CHARACTERS = 16 * WARM_UP
 """A shorter text is read as one stream: warm-ups would cost more than they save."""
 
 
+class Measure(NamedTuple):
+    """What is found out about each target.
+
+    Attributes:
+        figures: how many numbers that is, F.
+        of: turns logits (..., V), which it may overwrite, and targets (...) into these numbers,
+            float32 (F, ...): first the target's nats, then 1 if it was the most likely, else 0.
+    """
+
+    figures: int
+    of: Callable[[Floats, Ids], Floats]
+
+
 class Scorer:
     """Scores one text, part by part: reading continues from one part to the next.
 
     Args:
         model: the model.
+        measure: what is found out about each character; by default its nats and whether it was the
+            most likely.
     """
 
-    def __init__(self, model: LanguageModel) -> None:
+    def __init__(self, model: LanguageModel, measure: Measure | None = None) -> None:
         self._vocabulary = model.vocabulary
         scorer = _StatefulScorer if model.config.predict == "all" else _WindowScorer
-        self._scorer = scorer(model.network, model.threads)
+        self._scorer = scorer(model.network, model.threads, measure or SURPRISAL)
         # The last character of a part is not read until the character that follows it has come.
         self._unread: Ids = np.array(model.vocabulary.start_of_text, dtype=np.intp)
 
@@ -82,12 +96,9 @@ class Scorer:
         """
         started = time.perf_counter()
         aligned = _Alignment(self._vocabulary, self._unread, ids)
-        nats = np.zeros(len(aligned.targets), dtype=np.float32)
-        correct = np.zeros(len(aligned.targets), dtype=np.bool_)
-        if len(aligned.targets):
-            self._scorer.score(aligned.inputs, aligned.targets, nats, correct)
+        figures = self._scorer.score(aligned.inputs, aligned.targets)
         self._unread = aligned.unread
-        return aligned.scores(nats, correct, time.perf_counter() - started)
+        return aligned.scores(figures, time.perf_counter() - started)
 
 
 class LineScorer:
@@ -151,7 +162,7 @@ def score_each(model: LanguageModel, texts: Sequence[Ids]) -> list[CharacterScor
     size = min(MOST_STREAMS, max(FEWEST_LINES, -(-len(order) // 2)))
     batches = [order[k : k + size] for k in range(0, len(order), size)]
 
-    def score_batch(batch: Sequence[int], stop: Event) -> list[tuple[Floats, NDArray[np.bool_]]]:
+    def score_batch(batch: Sequence[int], stop: Event) -> list[Floats]:
         return [] if stop.is_set() else _score_batch(model.network, [aligned[k] for k in batch])
 
     tasks = [partial(score_batch, batch) for batch in batches]
@@ -159,7 +170,7 @@ def score_each(model: LanguageModel, texts: Sequence[Ids]) -> list[CharacterScor
     characters = max(1, sum(len(texts[k]) for k in short))
     seconds = time.perf_counter() - started
     for k, alignment in aligned.items():
-        scores[k] = alignment.scores(*found[k], seconds * len(texts[k]) / characters)
+        scores[k] = alignment.scores(found[k], seconds * len(texts[k]) / characters)
     return scores
 
 
@@ -176,12 +187,15 @@ def score_ids(model: LanguageModel, ids: Ids) -> Score:
 class _StatefulScorer:
     """Scores with carried state."""
 
-    def __init__(self, network: Network, threads: int | None) -> None:
+    def __init__(self, network: Network, threads: int | None, measure: Measure) -> None:
         self._network = network
         self._threads = thread_count(threads)
+        self._measure = measure
         self._end = OneReading(network)  # the state after everything read so far
 
-    def score(self, inputs: Ids, targets: Ids, nats: Floats, correct: NDArray[np.bool_]) -> None:
+    def score(self, inputs: Ids, targets: Ids) -> Floats:
+        """Return the figures (F, n) of the next targets (n,)."""
+        figures = np.zeros((self._measure.figures, len(targets)), np.float32)
         groups, rows = _count_streams(len(inputs))
         count = groups * rows
         body = len(inputs) // count * count if count else 0
@@ -189,8 +203,7 @@ class _StatefulScorer:
             grid = _Grid(
                 inputs[:body].reshape(count, -1),
                 targets[:body].reshape(count, -1),
-                nats[:body].reshape(count, -1),
-                correct[:body].reshape(count, -1),
+                figures[:, :body].reshape(len(figures), count, -1),
             )
             starts = range(0, count, rows)
             tasks = [partial(self._score_rows, grid, start, start + rows) for start in starts]
@@ -201,7 +214,8 @@ class _StatefulScorer:
             for start in range(body, len(inputs), BLOCK_STEPS):
                 part = slice(start, start + BLOCK_STEPS)
                 logits = self._end.run(inputs[part])
-                nats[part], correct[part] = surprisal(logits, targets[part])
+                figures[:, part] = self._measure.of(logits, targets[part])
+        return figures
 
     def _score_rows(self, grid: "_Grid", first: int, end: int, stop: Event) -> BatchReading:
         """Score streams `first` to `end` of the grid; return them as they ended."""
@@ -221,8 +235,8 @@ class _StatefulScorer:
                     break
                 part = slice(start, start + streams.block_steps)
                 logits = streams.run(grid.inputs[rows, part].T)
-                nats, correct = surprisal(logits, grid.targets[rows, part].T)
-                grid.nats[rows, part], grid.correct[rows, part] = nats.T, correct.T
+                figures = self._measure.of(logits, grid.targets[rows, part].T)
+                grid.figures[:, rows, part] = figures.swapaxes(1, 2)
         return streams
 
 
@@ -241,33 +255,35 @@ def _count_streams(characters: int) -> tuple[int, int]:
 
 
 class _Grid(NamedTuple):
-    """A text cut into S streams of T characters, one per row: arrays (S, T)."""
+    """A text cut into S streams of T characters, one per row: arrays (S, T) and (F, S, T)."""
 
     inputs: Ids
     targets: Ids
-    nats: Floats
-    correct: NDArray[np.bool_]
+    figures: Floats
 
 
 class _WindowScorer:
     """Scores each character from the window before it."""
 
-    def __init__(self, network: Network, threads: int | None) -> None:
+    def __init__(self, network: Network, threads: int | None, measure: Measure) -> None:
         self._network = network
         self._threads = thread_count(threads)
+        self._measure = measure
         self._context: Ids = np.zeros(0, np.uint8)  # the end of what was read so far
 
-    def score(self, inputs: Ids, targets: Ids, nats: Floats, correct: NDArray[np.bool_]) -> None:
+    def score(self, inputs: Ids, targets: Ids) -> Floats:
+        """Return the figures (F, n) of the next targets (n,)."""
+        figures = np.zeros((self._measure.figures, len(targets)), np.float32)
         network, known = self._network, len(self._context)
         before = network.config.window - 1  # so many characters complete a window with the next
         text = np.concatenate([self._context.astype(inputs.dtype), inputs])
-        if known < before:
+        if known < before and len(targets):
             with computing():
                 for steps, logits in read_beginnings(network, text[:before, None]):
                     old = min(len(logits), max(0, known - steps.start))  # scored before
                     first = steps.start + old - known
                     part = slice(first, first + len(logits) - old)
-                    nats[part], correct[part] = surprisal(logits[old:, 0], targets[part])
+                    figures[:, part] = self._measure.of(logits[old:, 0], targets[part])
         batches, start = [], max(0, before - known)
         for windows in network.windows(text):
             batches.append((start, windows))
@@ -278,10 +294,11 @@ class _WindowScorer:
                 part = slice(start, start + len(windows))
                 with computing():
                     logits = network.run_windows(windows)
-                    nats[part], correct[part] = surprisal(logits, targets[part])
+                    figures[:, part] = self._measure.of(logits, targets[part])
 
         side_by_side([partial(score_batch, *batch) for batch in batches], self._threads)
         self._context = text[max(0, len(text) - before) :]
+        return figures
 
 
 class _Alignment:
@@ -309,30 +326,30 @@ class _Alignment:
         if len(self.targets) < len(read):
             self._predicted[np.argmax(self._predicted)] = False  # nothing predicts the first
 
-    def scores(self, nats: Floats, correct: NDArray[np.bool_], seconds: float) -> CharacterScores:
-        """Turn the scores of the targets (n,) into those of the text's characters (N,)."""
+    def scores(self, figures: Floats, seconds: float) -> CharacterScores:
+        """Turn the figures of the targets (F, n) into the scores of the text's characters (N,)."""
         if len(self.targets) < len(self._unknown):
-            nats, correct = _spread(nats, self._predicted), _spread(correct, self._predicted)
+            targets, figures = figures, np.zeros((len(figures), len(self._unknown)), np.float32)
+            figures[:, self._predicted] = targets
+        nats, correct, *more = figures
         scored = self._predicted & ~self._unknown
-        return CharacterScores(nats, correct, scored, self._unknown, seconds)
+        return CharacterScores(nats, correct > 0, scored, self._unknown, seconds, tuple(more))
 
 
-def _score_batch(
-    network: Network, texts: Sequence[_Alignment]
-) -> list[tuple[Floats, NDArray[np.bool_]]]:
-    """Return nats and hits of texts that are read side by side; they come longest first."""
+def _score_batch(network: Network, texts: Sequence[_Alignment]) -> list[Floats]:
+    """Return the figures (2, n) of texts that are read side by side; they come longest first."""
     lengths = np.array([len(text.targets) for text in texts])
     size = (int(lengths[0]), len(texts))  # (T, B)
     inputs, targets = np.zeros(size, texts[0].inputs.dtype), np.zeros(size, texts[0].inputs.dtype)
     for column, text in enumerate(texts):
         inputs[: lengths[column], column] = text.inputs
         targets[: lengths[column], column] = text.targets
-    nats, correct = np.zeros(size, np.float32), np.zeros(size, np.bool_)
+    figures = np.zeros((SURPRISAL.figures, *size), np.float32)
     read = _read_streams if network.config.predict == "all" else _read_windows
     with computing():
         for where, logits in read(network, inputs, lengths):
-            nats[where], correct[where] = surprisal(logits, targets[where])
-    return [(nats[:end, k], correct[:end, k]) for k, end in enumerate(lengths.tolist())]
+            figures[:, *where] = SURPRISAL.of(logits, targets[where])
+    return [figures[:, :end, k] for k, end in enumerate(lengths.tolist())]
 
 
 def _read_streams(
@@ -368,17 +385,11 @@ def _read_windows(
         )
 
 
-def _spread(values: NDArray[Any], where: NDArray[np.bool_]) -> NDArray[Any]:
-    """Put the values, in order, where the mask is true, and zeros elsewhere."""
-    spread = np.zeros(len(where), dtype=values.dtype)
-    spread[where] = values
-    return spread
+def surprisal(logits: Floats, targets: Ids) -> Floats:
+    """Return the nats of targets (...) under logits (..., V), and 1 where they were most likely.
 
-
-def surprisal(logits: Floats, targets: Ids) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the nats (...) of targets (...) under logits (..., V), and which were most likely.
-
-    The logits are overwritten.
+    The result is (2, ...). The logits become their exponentials, each as a share of its row's
+    highest.
     """
     flat = logits.reshape(-1, logits.shape[-1])
     rows, wanted = np.arange(len(flat)), targets.reshape(-1)
@@ -391,4 +402,7 @@ def surprisal(logits: Floats, targets: Ids) -> tuple[Floats, NDArray[np.bool_]]:
     nats += highest
     nats -= target_logits
     check_finite(nats)
-    return nats.reshape(targets.shape), (likeliest == wanted).reshape(targets.shape)
+    return np.stack([nats, likeliest == wanted]).reshape(2, *targets.shape)
+
+
+SURPRISAL = Measure(2, surprisal)

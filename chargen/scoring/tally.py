@@ -113,6 +113,7 @@ class CharacterScores:
         scored: bool (N,), whether the character counts; if not, the two above mean nothing.
         unknown: bool (N,), whether the model does not know the character.
         seconds: the time that scoring took.
+        more: float32 (N,) each, what else a `Measure` found out about the character.
     """
 
     nats: Floats
@@ -120,6 +121,7 @@ class CharacterScores:
     scored: NDArray[np.bool_]
     unknown: NDArray[np.bool_]
     seconds: float
+    more: tuple[Floats, ...] = ()
 
     def bits(self) -> Floats:
         """Return what each character costs in bits: float32 (N,), NaN where it does not count."""

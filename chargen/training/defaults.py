@@ -283,6 +283,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "patience": 0,
         "weight_drop": 0.0,
         "average": 0.0,
+        "calibrate": False,
         "precision": "float32",
         "random_seed": 7,  # fixed, so that every reader sees the same result
     }
@@ -374,6 +375,7 @@ def settle(
     check_length(model, batch_size, text.train)
     check_memory(model, batch_size)
     _set_steps(chosen, model, rung)
+    chosen.setdefault("calibrate", True)
     chosen.setdefault("random_seed", draw_random_seed())
     found = machine()
     precision, reason = found.precision(chosen.pop("precision", "auto"))

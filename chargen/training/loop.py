@@ -40,8 +40,8 @@ from chargen.network.language_model import LanguageModel
 from chargen.network.network import Network
 from chargen.sampling.generate import write
 from chargen.scoring.baselines import SIXGRAM_ORDER, mean_ngram_bits
+from chargen.scoring.calibration import Calibrated, calibrate, scaled
 from chargen.scoring.score import score_ids
-from chargen.scoring.tally import Score
 from chargen.training import runtime, state
 from chargen.training.clock import Clock
 from chargen.training.divergence import MOST_STRAYED, Limits
@@ -301,6 +301,7 @@ class _Trainer:
             with suppress(CheckpointError):  # somebody has removed them
                 self._learner.begin_again(self._checkpoint.weights())
                 weights_of = best["step"]
+                recovered.logit_factor = 1.0  # those weights have theirs already
         again = progress.recoveries + 1
         vars(progress).update(vars(recovered), recoveries=again, strayed=0)
         self._rate = self.clock.learning_rate(progress.step)
@@ -319,7 +320,8 @@ class _Trainer:
                 held-out text has exploded.
         """
         progress, started = self.state, time.monotonic()
-        score, sample = self._score_and_sample()
+        found, sample = self._score_and_sample()
+        factor, score = (found.factor, found.score) if found else (1.0, None)
         nats = score.nats_per_character if score else None
         best = nats is None or progress.best_nats is None or nats < progress.best_nats
         if not (self._checkpoint.path / MODEL).exists():
@@ -327,7 +329,9 @@ class _Trainer:
         progress.stale = 0 if best else progress.stale + 1
         if best:
             progress.best_nats = nats
-            self._write_model(self._checkpoint.path)
+            self._write_model(self._checkpoint.path, factor)
+        if found:
+            progress.logit_factor = found.better
         record = self._when_fields(progress.step, progress.seconds) | {
             "train_nats": progress.nats / progress.targets,
             "train_accuracy": progress.hits / progress.targets,
@@ -336,6 +340,7 @@ class _Trainer:
             "validation_accuracy": score.accuracy if score else None,
             "best": best,
             "gradient_norm": progress.gradient_norms / progress.targets,
+            "logit_factor": factor,
             "sample": sample,
         }
         progress.targets, progress.nats, progress.hits, progress.gradient_norms = 0, 0.0, 0.0, 0.0
@@ -437,7 +442,7 @@ class _Trainer:
         ]
         return shares[0], shares[1]
 
-    def _score_and_sample(self) -> tuple[Score | None, str]:
+    def _score_and_sample(self) -> tuple[Calibrated | None, str]:
         """Return the score of the held-out text, if any of it can be scored, and a short sample.
 
         The code is that of `chargen evaluate` and `chargen sample`, so that the figures agree.
@@ -445,18 +450,24 @@ class _Trainer:
         weights: list[NDArray[np.float32]] = self._learner.weights_to_keep()
         if not all(np.isfinite(array).all() for array in weights):
             raise NumericalError("the weights are not finite numbers")
-        checkpoint = self._checkpoint
-        model = LanguageModel(
-            Network(checkpoint.model, weights), checkpoint.vocabulary, checkpoint.training.threads
-        )
-        sample = self._written(model, SAMPLE_LENGTH)
-        score = score_ids(model, self._plan.validation_ids)
-        if math.isnan(score.nats_per_character):
+        checkpoint, held_out = self._checkpoint, self._plan.validation_ids
+
+        def model_of(factor: float) -> LanguageModel:
+            network = Network(checkpoint.model, scaled(weights, factor))
+            return LanguageModel(network, checkpoint.vocabulary, checkpoint.training.threads)
+
+        if checkpoint.training.calibrate:
+            found = calibrate(model_of, held_out, self.state.logit_factor)
+        else:
+            found = Calibrated(1.0, score_ids(model_of(1.0), held_out), 1.0)
+        sample = self._written(model_of(found.factor), SAMPLE_LENGTH)
+        nats = found.score.nats_per_character
+        if math.isnan(nats):
             return None, sample
         # The last step may have ruined the weights; its loss was computed before it.
-        if score.nats_per_character > EXPLODED * math.log(len(checkpoint.vocabulary)):
+        if nats > EXPLODED * math.log(len(checkpoint.vocabulary)):
             raise NumericalError("the loss of the held-out text has exploded")
-        return score, sample
+        return found, sample
 
     def _written(self, model: LanguageModel, length: int) -> str:
         # Every evaluation has another random seed, and the same run has the same ones.
@@ -479,8 +490,8 @@ class _Trainer:
         self.state.evaluations = len(self._history)
         self._write_history(self._checkpoint.path)
 
-    def _write_model(self, folder: Path) -> None:
-        self._exported.set_weights(self._learner.weights_to_keep())
+    def _write_model(self, folder: Path, factor: float = 1.0) -> None:
+        self._exported.set_weights(scaled(self._learner.weights_to_keep(), factor))
         replace_file(folder / MODEL, partial(save_model, self._exported))
 
     def _write_history(self, folder: Path) -> None:

@@ -51,6 +51,9 @@ class RunState:
     """The second at which the first step ended; the time before went into reading and compiling."""
     best_nats: float | None = None
     """The lowest validation loss so far, in nats per character."""
+    logit_factor: float = 1.0
+    """What the logits are multiplied by in the weights that are kept at the next evaluation, unless
+    another number turns out to be much better."""
     stale: int = 0
     """How many evaluations came after that one."""
     evaluations: int = 0

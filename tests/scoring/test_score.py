@@ -248,7 +248,7 @@ def is_clear(model: Model, ids: np.ndarray) -> np.ndarray:
     chosen = logits[rows, path.targets]
     logits[rows, path.targets] = -np.inf
     clear = np.abs(chosen - logits.max(axis=1)) > CLOSE
-    return path.scores(chosen, clear, 0.0).correct
+    return path.scores(np.stack([chosen, clear]), 0.0).correct
 
 
 @pytest.mark.parametrize("network", NETWORKS)

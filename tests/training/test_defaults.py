@@ -173,6 +173,13 @@ def test_options_come_before_the_preset_and_the_text():
     assert (model.cell, model.activation, model.window) == ("rnn", "relu", 3)
 
 
+def test_a_run_is_calibrated_unless_it_is_told_not_to_be():
+    assert settle({})[1].calibrate
+    assert not settle({"calibrate": False})[1].calibrate
+    assert not settle({"preset": "tutorial"})[1].calibrate
+    assert settle({"preset": "tutorial", "calibrate": True})[1].calibrate
+
+
 def test_the_tutorial_is_the_textbook_to_the_letter():
     model, training = settle({"preset": "tutorial"}, 51, 17)
     assert model == ModelConfig(

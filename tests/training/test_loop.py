@@ -58,6 +58,7 @@ HISTORY_NAMES = [
     "validation_accuracy",
     "best",
     "gradient_norm",
+    "logit_factor",
     "sample",
 ]
 
@@ -521,7 +522,8 @@ def test_a_run_that_runs_away_continues_from_its_best_weights(
 
     plain = [line["step"] for line in history(trained().path)]
     begins, events, kept = plain[2], list[Event](), list[Any]()
-    learn, begin_again, score = Learner.learn, Learner.begin_again, loop.score_ids
+    learn, begin_again, calibrate = Learner.learn, Learner.begin_again, loop.calibrate
+    first_factors: list[float] = []
 
     def runs_away(self: Learner, *block: Any) -> BlockResult:
         result = learn(self, *block)
@@ -535,16 +537,18 @@ def test_a_run_that_runs_away_continues_from_its_best_weights(
         for one, two in zip(self.weights_to_keep(), kept[0], strict=True):
             np.testing.assert_array_equal(one, two)
 
-    def scored(*given: Any) -> Any:
-        found = score(*given)
+    def calibrated(model_of: Any, ids: Any, factor: float) -> Any:
+        first_factors.append(factor)
+        found = calibrate(model_of, ids, factor)._replace(better=0.9)
         evaluations = sum(isinstance(event, Evaluated) for event in events)
         if evaluations != 2:
             return found
-        return replace(found, nats_per_character=2 * found.nats_per_character)
+        nats = 2 * found.score.nats_per_character
+        return found._replace(score=replace(found.score, nats_per_character=nats))
 
     monkeypatch.setattr(Learner, "learn", runs_away)
     monkeypatch.setattr(Learner, "begin_again", begins_again)
-    monkeypatch.setattr(loop, "score_ids", scored)
+    monkeypatch.setattr(loop, "calibrate", calibrated)
     path = chargen.train(text, checkpoint=tmp_path / "ck", report=events.append, **SMALL)
     (recovered,) = [event for event in events if isinstance(event, Recovered)]
     assert recovered == Recovered(begins + MOST_STRAYED + 1, begins, plain[1], 0.5)
@@ -553,6 +557,8 @@ def test_a_run_that_runs_away_continues_from_its_best_weights(
     (noted,) = [line for line in lines if line.get("diverged")]
     assert noted["step"] == recovered.step
     assert lines[-1]["best"]
+    # The best weights have their factor already.
+    assert first_factors == [1.0, 0.9, 0.9, 1.0]
 
 
 @pytest.mark.parametrize("validation", [0, pytest.param(0.2, marks=pytest.mark.slow)])
@@ -578,6 +584,27 @@ def test_weights_that_are_no_numbers_never_replace_the_best(
     with pytest.raises(TrainingError, match="training diverged: at step"):
         chargen.train(checkpoint=path, resume=True, epochs=3)
     assert (path / "model.keras").read_bytes() == before
+
+
+def test_calibration_changes_how_sure_the_model_is_and_not_what_it_learns(trained: Trained):
+    # Much of a short text is known by heart after as many steps, and more is thought to be.
+    options: dict[str, Any] = {"epochs": 12, "units": 32, "learning_rate": 0.03}
+    plain, calibrated = (trained(calibrate=on, **options) for on in (False, True))
+    before, after = history(plain.path), history(calibrated.path)
+    for one, other in zip(before, after, strict=True):
+        assert one["logit_factor"] == 1.0
+        assert one["train_nats"] == other["train_nats"]
+        assert one["validation_accuracy"] == pytest.approx(other["validation_accuracy"], abs=1e-3)
+        assert other["validation_nats"] < one["validation_nats"] + 1e-3
+    factors = [line["logit_factor"] for line in after]
+    assert min(factors) < 0.95
+    gains = [
+        o["validation_nats"] - a["validation_nats"] for o, a in zip(before, after, strict=True)
+    ]
+    assert max(gains) > 0.01
+    best = max((line for line in after if line["best"]), key=lambda line: line["step"])
+    score = chargen.load(calibrated.path).evaluate(TEXT[int(len(TEXT) * 0.9) :])
+    assert score.nats_per_character == pytest.approx(best["validation_nats"], **CLOSE)
 
 
 @pytest.mark.slow
