@@ -9,10 +9,11 @@ kept, as a small text is soon memorised. What is held out is what chargen holds 
 The budget counts from the start of the process and contains reading the text and the evaluations.
 It does not contain the final score, which is generous: chargen's own budget has it all. That score
 is the mean over all held-out characters, each predicted from the 33 to 64 characters before it, or
-all there are at the very beginning. It is computed in float32.
+all there are at the very beginning. It is computed in float32. As chargen multiplies its logits by
+the number that suits the held-out text best, from the same range, so does the score.
 
-Prints JSON: the score in nats per character, the steps, the characters learned from (repeated ones
-included), and the seconds until training ended.
+Prints JSON: the score in nats per character, the same of the logits as they were learned, the
+steps, the characters learned from (repeated ones included), and the seconds until training ended.
 """
 
 import json
@@ -21,6 +22,7 @@ import os
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,7 @@ from torch.nn import LayerNorm, Linear, Module, ModuleList, Parameter
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from chargen.data.corpus import read_corpus
+from chargen.scoring.calibration import LEAST, MOST
 from chargen.training.defaults import SMALLEST_SPLIT
 
 LAYERS, HEADS, WIDTH, CONTEXT, BATCH = 4, 4, 128, 64, 12
@@ -40,6 +43,8 @@ INITIAL_DEVIATION = 0.02
 STRIDE = CONTEXT // 2
 """From one window of the final score to the next."""
 SCORED_BATCH = 64
+FACTORS = tuple(np.linspace(LEAST, MOST, 26).tolist())  # every 0.05, 1 among them
+"""What the logits are multiplied by in the final score, of which the best counts."""
 EVALUATIONS, EVALUATED = 20, 20_000
 """The evaluations of a run, and the most held-out characters that each reads."""
 TRAINING_PER_EVALUATION = 14
@@ -108,8 +113,10 @@ def main() -> None:
     model = Gpt(len(corpus.vocabulary), rng)
     steps = train(model, ids[:cut], held_out[: EVALUATED + 1], options, rng)
     seconds = process_seconds()
+    nats = score(model, held_out, STRIDE, low=False, factors=FACTORS)
     result = {
-        "nats": score(model, held_out, STRIDE, low=False),
+        "nats": min(nats),
+        "nats as learned": nats[FACTORS.index(1.0)],
         "steps": steps,
         "characters": steps * BATCH * CONTEXT,
         "seconds": round(seconds, 2),
@@ -162,7 +169,7 @@ def train(
         reserved = RESERVED_SECONDS + RESERVED_EVALUATIONS * evaluation_seconds
         ended = now + reserved >= budget
         if ended or now >= next_evaluation:
-            nats = score(model, evaluated, CONTEXT, low)
+            (nats,) = score(model, evaluated, CONTEXT, low)
             if nats < best_nats:
                 best_nats = nats
                 best_weights = {name: w.clone() for name, w in model.state_dict().items()}
@@ -190,28 +197,40 @@ def learning_rate(steps: int, elapsed: float) -> float:
 
 
 @torch.inference_mode()
-def score(model: Module, ids: Tensor, stride: int, low: bool) -> float:
+def score(
+    model: Module, ids: Tensor, stride: int, low: bool, factors: Sequence[float] = (1.0,)
+) -> list[float]:
     """Return the mean nats of all ids but the first, by windows that begin every `stride` ids.
 
-    A window counts only for what the windows before it did not reach.
+    A window counts only for what the windows before it did not reach. There is one figure for each
+    of the factors that logits are multiplied by.
     """
     last = len(ids) - 1 - CONTEXT
     starts = torch.tensor([*range(0, last, stride), last])
     new = starts.diff(prepend=torch.tensor([-CONTEXT]))
-    total = 0.0
+    totals = [0.0] * len(factors)
     for start in range(0, len(starts), SCORED_BATCH):
         batch = slice(start, start + SCORED_BATCH)
         is_new = torch.arange(CONTEXT) >= CONTEXT - new[batch, None]
-        total += losses(model, ids, starts[batch], low)[is_new].sum().item()
-    return total / (len(ids) - 1)
+        logits, targets = predictions(model, ids, starts[batch], low)
+        logits, targets = logits[is_new], targets[is_new]
+        for index, factor in enumerate(factors):
+            totals[index] += F.cross_entropy(factor * logits, targets, reduction="sum").item()
+    return [total / (len(ids) - 1) for total in totals]
 
 
 def losses(model: Module, ids: Tensor, starts: Tensor, low: bool) -> Tensor:
     """Return the nats of each prediction, (batch, time), in windows that begin at `starts`."""
+    logits, targets = predictions(model, ids, starts, low)
+    return F.cross_entropy(logits.mT, targets, reduction="none")
+
+
+def predictions(model: Module, ids: Tensor, starts: Tensor, low: bool) -> tuple[Tensor, Tensor]:
+    """Return logits (batch, time, vocabulary) in such windows, and the ids that they are about."""
     windows = ids[starts[:, None] + torch.arange(CONTEXT + 1)]
     with torch.autocast("cpu", torch.bfloat16, enabled=low):
         logits = model(windows[:, :-1])
-    return F.cross_entropy(logits.float().mT, windows[:, 1:], reduction="none")
+    return logits.float(), windows[:, 1:]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ is 1, their first derivative is the mean of the logits under the network's predi
 the second is the variance of the logits. So they are convex, and Newton's method finds the least.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from chargen.network.language_model import LanguageModel
 from chargen.scoring.score import PART, Measure, Scorer, surprisal
 from chargen.scoring.tally import Score, Tally
 
-__all__ = ["Calibrated", "calibrate", "confidence", "scaled"]
+__all__ = ["LEAST", "MOST", "Calibrated", "calibrate", "confidence", "scaled"]
 
 LEAST, MOST = 0.75, 2.0
 """The limits of the factor. Below the first, the held-out text is so unlike what was learned that
@@ -111,8 +112,8 @@ class _Fit:
 
     def better(self, factor: float) -> float:
         """Return the factor that Newton's method goes to from the one that the model has."""
-        if self.curvature <= 0:
-            return factor  # there was nothing to score, or every prediction is certain
+        if not 0 < self.curvature < math.inf:
+            return factor  # nothing was scored, or logits are so far apart that they overflow
         step = min(max(1 - self.slope / self.curvature, 1 / 2), 2)
         return round(min(max(factor * step, LEAST), MOST), DIGITS)
 
@@ -122,6 +123,7 @@ class _Fit:
         return -(self.slope * change + self.curvature * change**2 / 2)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of the squares of logits that are far apart
 def confidence(logits: Floats, targets: Ids) -> Floats:
     """Return what `surprisal` does, and two derivatives of the nats by a factor on the logits.
 

@@ -32,13 +32,14 @@ def test_training_prints_the_path_and_nothing_else_on_standard_output(
     assert again.returncode == 1
     assert again.stdout == b""
     assert "already holds a checkpoint" in again.stderr.decode()
-    options = ("--epochs", "1", "--units", "9", "--force", "-q")
+    options = ("--epochs", "1", "--units", "9", "--no-calibrate", "--force", "-q")
     forced = run_here(tmp_path, "train", "-", *options, stdin=text)
     assert forced.stdout == b"checkpoints/stdin\n"
     assert forced.stderr == b""
     # The newest under ./checkpoints is used where none is named.
     info = json.loads(run("info", "--json").stdout)
     assert info["model"]["units"] == 9
+    assert info["training"]["calibrate"] is False
 
 
 @pytest.mark.parametrize("more", [(), ("--budget", "10m"), ("--predict", "last")])

@@ -122,6 +122,19 @@ def test_nothing_to_score_changes_nothing(writer: Model):
         assert np.isnan(found.score.nats_per_character)
 
 
+def test_logits_too_far_apart_to_be_squared_change_nothing(tmp_path: Path):
+    checkpoint = make_checkpoint(tmp_path, units=16)
+    huge = [*checkpoint.weights()[:-2], *(array * 1e25 for array in checkpoint.weights()[-2:])]
+
+    def model_of(factor: float) -> LanguageModel:
+        network = Network(checkpoint.model, scaled(huge, factor))
+        return LanguageModel(network, checkpoint.vocabulary)
+
+    found = calibrate(model_of, np.arange(500) % len(checkpoint.vocabulary), 1.0)
+    assert (found.factor, found.better) == (1.0, 1.0)
+    assert found.score.nats_per_character > 1e20
+
+
 def test_unknown_characters_do_not_count(writer: Model, written: np.ndarray):
     ids = written.astype(np.int64)
     mixed = np.insert(ids, np.arange(0, len(ids), 3), writer.vocabulary.unknown)
