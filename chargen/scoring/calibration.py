@@ -41,11 +41,13 @@ class Calibrated(NamedTuple):
     """What came of a calibration.
 
     Attributes:
+        model: the model with the factor.
         factor: what the logits were multiplied by.
         score: the figures of the text with it.
         better: the factor to begin with next time.
     """
 
+    model: LanguageModel
     factor: float
     score: Score
     better: float
@@ -74,16 +76,18 @@ def calibrate(model_of: Callable[[float], LanguageModel], ids: Ids, factor: floa
     Raises:
         NumericalError: the network's outputs are not finite.
     """
-    best = _Fit.of(model_of(factor), ids)
+    model = model_of(factor)
+    best = _Fit.of(model, ids)
     for _ in range(MOST_SCORINGS - 1):
         better = best.better(factor)
         if best.gain(better / factor) < WORTH:
             break
-        fit = _Fit.of(model_of(better), ids)
+        other = model_of(better)
+        fit = _Fit.of(other, ids)
         if fit.score.nats_per_character >= best.score.nats_per_character:
             break
-        factor, best = better, fit
-    return Calibrated(factor, best.score, best.better(factor))
+        model, factor, best = other, better, fit
+    return Calibrated(model, factor, best.score, best.better(factor))
 
 
 @dataclass(frozen=True)

@@ -459,8 +459,9 @@ class _Trainer:
         if checkpoint.training.calibrate:
             found = calibrate(model_of, held_out, self.state.logit_factor)
         else:
-            found = Calibrated(1.0, score_ids(model_of(1.0), held_out), 1.0)
-        sample = self._written(model_of(found.factor), SAMPLE_LENGTH)
+            model = model_of(1.0)
+            found = Calibrated(model, 1.0, score_ids(model, held_out), 1.0)
+        sample = self._written(found.model, SAMPLE_LENGTH)
         nats = found.score.nats_per_character
         if math.isnan(nats):
             return None, sample
