@@ -32,7 +32,7 @@ __all__ = [
 
 MOST_SHOWN = 200
 """The most characters of a reason that are shown: it may quote a whole file."""
-OPTION = re.compile(r"(?<![^\s(])--([a-z][a-z0-9-]*)")
+OPTION = re.compile(r"(?<![^\s(])--(no-)?([a-z][a-z0-9-]*)")
 """An option in a message, but not in what the message quotes."""
 
 
@@ -42,7 +42,7 @@ class ChargenError(Exception):
     exit_status = 1
 
     def __str__(self) -> str:
-        return OPTION.sub(lambda option: option[1].replace("-", "_"), self.as_typed)
+        return OPTION.sub(_in_python, self.as_typed)
 
     @property
     def as_typed(self) -> str:
@@ -79,6 +79,11 @@ class OptionError(ChargenError):
     """An option is out of range, or two options conflict."""
 
     exit_status = 2
+
+
+def _in_python(option: re.Match[str]) -> str:
+    switched_off, name = option.groups()
+    return name.replace("-", "_") + (" False" if switched_off else "")
 
 
 def reason_of(error: Exception) -> str:

@@ -12,6 +12,7 @@ import inspect
 import math
 import numbers
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Literal, NamedTuple, Self, TypeVar, get_args
@@ -132,6 +133,28 @@ class Field(NamedTuple):
         """The entry under "Args:" of a docstring."""
         default = f" Default: {self.default_words}." if self.default_words else ""
         return f"{self.name}: {self.option.help}{default}"
+
+    @property
+    def flags(self) -> str:
+        """The command-line option, with the one that switches it off if it is usually on."""
+        flag = flag_of(self.name)
+        usually_on = self.kind is bool and self.option.default
+        return f"{flag}/--no-{flag.removeprefix('--')}" if usually_on else flag
+
+    def typed(self, value: object) -> list[str]:
+        """Return the words that give the field a value on the command line.
+
+        There are none for what only leaving the option out gives: None, or False if it has no
+        option that switches it off.
+        """
+        on, _, off = self.flags.partition("/")
+        if isinstance(value, bool):
+            return [flag] if (flag := on if value else off) else []
+        return [] if value is None else [on, str(value)]
+
+    def shown(self, value: object) -> str:
+        """Return how a message says that the field has a value."""
+        return shlex.join(self.typed(value)) or f"no {flag_of(self.name)}"
 
     def check(self, given: object) -> Any:
         """Check a value and return it, with numbers as Python's own types.

@@ -25,6 +25,7 @@ def test_an_option_is_named_as_in_python_or_as_it_was_typed(checkpoint: Path, ru
     [
         ("give --init-from DIR (or --resume)", "give init_from DIR (or resume)"),
         ("--beta-2 must be 1", "beta_2 must be 1"),
+        ("leave out --no-echo", "leave out echo False"),
         ("found '--top-k' in a--b --- here", "found '--top-k' in a--b --- here"),
         ("use `chargen train TEXT -o ck`", "use `chargen train TEXT -o ck`"),
     ],

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 from fractions import Fraction
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 from conftest import MODEL, TRAINING
 
-from chargen.config import ModelConfig, SampleConfig, TrainConfig
+from chargen.cli.train import command
+from chargen.config import TRAIN_OPTIONS, ModelConfig, SampleConfig, TrainConfig
 from chargen.errors import OptionError
 from chargen.fields import Option, fields_of
 
@@ -126,6 +128,26 @@ def test_numbers_of_numpy_are_numbers(config: Any):
 def test_numbers_that_no_float_holds_are_refused_as_infinite(field: str, number: Any):
     with pytest.raises(OptionError, match=r"[a-z_]+ must be .*; found -?inf"):
         dataclasses.replace(TRAINING, **{field: number})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("batch_size", 4, "--batch-size 4"),
+        ("validation", "a file", "--validation 'a file'"),
+        ("budget", None, "no --budget"),
+        ("bidirectional", True, "--bidirectional"),
+        ("bidirectional", False, "no --bidirectional"),
+        ("calibrate", True, "--calibrate"),
+        ("calibrate", False, "--no-calibrate"),
+    ],
+)
+def test_a_value_is_shown_as_it_is_typed(name: str, value: Any, shown: str):
+    assert TRAIN_OPTIONS[name].shown(value) == shown
+    words = TRAIN_OPTIONS[name].typed(value)
+    assert words == (shlex.split(shown) if shown.startswith("-") else [])
+    given = command.make_context("train", ["text", *words], resilient_parsing=True).params[name]
+    assert given == value
 
 
 CONFIGS = (ModelConfig, TrainConfig, SampleConfig)

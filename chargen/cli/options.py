@@ -10,7 +10,7 @@ import click
 
 from chargen.config import DEFAULT_FOLDER, NEWLINES, TrainConfig
 from chargen.errors import CheckpointError, OptionError
-from chargen.fields import GROUPS, Field, Group, flag_of
+from chargen.fields import GROUPS, Field, Group
 from chargen.plain import visible
 
 if TYPE_CHECKING:
@@ -122,14 +122,11 @@ def field_options(*fields: Field) -> Callable[[Decorated], Decorated]:
 def _field_option(field: Field) -> Callable[[Decorated], Decorated]:
     description = field.option
     declarations = [f"-{description.short}"] if description.short else []
-    name = flag_of(field.name)
     attributes: dict[str, Any] = {}
     if field.choices:
         attributes = {"type": click.Choice(field.choices)}
     elif field.kind is bool:
         attributes = {"is_flag": True}
-        if description.default:  # it is on unless it is switched off
-            name += "/--no-" + name.removeprefix("--")
     elif description.duration:
         attributes = {"type": str, "metavar": "DURATION"}
     elif field.kind is int:
@@ -147,7 +144,7 @@ def _field_option(field: Field) -> Callable[[Decorated], Decorated]:
     default = None if field.default is MISSING else field.default
     return option(
         *declarations,
-        name,
+        field.flags,
         default=default,
         group=description.group,
         default_words=words,

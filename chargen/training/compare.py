@@ -12,7 +12,7 @@ from chargen.config import TrainOptions
 from chargen.data.directories import EVERY_FILE, expanded
 from chargen.data.standard_input import STANDARD_INPUT
 from chargen.errors import CheckpointError, CorpusError, OptionError, TrainingError
-from chargen.fields import flag_of, takes
+from chargen.fields import takes
 from chargen.training.comparison import COMPARISON, Comparison, Question, Run, read
 from chargen.training.defaults import default_validation
 from chargen.training.events import Event, Started
@@ -186,10 +186,11 @@ def _continued(earlier: Question, asked: Question) -> Question:
         )
     for name, value in options.items():
         if not _is_same(value, before.get(name)):
-            was = f"with {before[name]}" if name in before else "without it"
+            field = COMPARE_OPTIONS[name]
+            was = f"with {field.shown(before[name])}" if name in before else "without it"
             raise OptionError(
-                f"{flag_of(name)} {value} does not go with --resume, as this comparison was "
-                f"started {was}; leave it out, or start another with --output"
+                f"{field.shown(value)} does not go with --resume, as this comparison was started "
+                f"{was}; leave it out, or start another with --output"
             )
     return Question(
         texts=asked.texts or earlier.texts,

@@ -14,7 +14,13 @@ from chargen.checkpoint.architecture import parameter_count, title
 from chargen.checkpoint.atomic import write_file
 from chargen.checkpoint.directory import Checkpoint, best_of, bits_of
 from chargen.checkpoint.sources import locate, relative_to
-from chargen.config import MAX_SEED, ModelConfig, TrainOptions, check_validation
+from chargen.config import (
+    MAX_SEED,
+    TRAIN_OPTIONS,
+    ModelConfig,
+    TrainOptions,
+    check_validation,
+)
 from chargen.data.directories import EVERY_FILE
 from chargen.errors import CheckpointError, OptionError, reason_of
 from chargen.training.defaults import with_preset
@@ -457,7 +463,7 @@ def read(folder: Path) -> tuple[Question, dict[Path, str | None]]:
 def _word(name: str, value: Any) -> str:
     """Return what the name of a network says of an option."""
     if isinstance(value, bool):
-        return name if value else ""
+        return "".join(TRAIN_OPTIONS[name].typed(value)).removeprefix("--")
     shown = f"{value}".removesuffix(".0")
     # A word of a few says what it is of, and the units are what tutorials vary.
     explains = name == "units" or isinstance(value, str)

@@ -20,13 +20,19 @@ from chargen.checkpoint.directory import (
 )
 from chargen.checkpoint.ids import IdsFile
 from chargen.checkpoint.sources import Sources, locate, relative_to
-from chargen.config import DEFAULT_FOLDER, DRAWN, TrainConfig, TrainOptions, check_network
+from chargen.config import (
+    DEFAULT_FOLDER,
+    DRAWN,
+    TRAIN_OPTIONS,
+    TrainConfig,
+    TrainOptions,
+    check_network,
+)
 from chargen.data.corpus import Corpus, Ids, fingerprint, read_corpus
 from chargen.data.standard_input import STANDARD_INPUT
 from chargen.data.statistics import log_frequencies, perplexity
 from chargen.data.text import DECOMPRESSORS, TextFormat
 from chargen.errors import CheckpointError, OptionError, TrainingError
-from chargen.fields import flag_of
 from chargen.plain import counted
 from chargen.training import runtime
 from chargen.training.cluster import ALONE, Cluster
@@ -261,9 +267,10 @@ def plan_resumed(
         del given["precision"]  # it was `auto`, and stays what that became
     for name, value in given.items():
         if name not in EXTENDABLE and recorded[name] != value:
+            field = TRAIN_OPTIONS[name]
             raise OptionError(
-                f"{flag_of(name)} {value} does not go with --resume, as this run was started with "
-                f"{recorded[name]}; leave it out, or start a new run"
+                f"{field.shown(value)} does not go with --resume, as this run has "
+                f"{field.shown(recorded[name])}; leave it out, or start a new run"
             )
     changed = {name: given[name] for name in EXTENDABLE if name in given}
     training = TrainConfig.from_json(checkpoint.training.to_json() | changed)
@@ -314,9 +321,10 @@ def _inherited(options: TrainOptions, initial: Checkpoint) -> TrainOptions:
     del model["vocabulary_size"]
     for name, value in options.items():
         if name in model and name not in ADJUSTABLE and model[name] != value:
+            field = TRAIN_OPTIONS[name]
             raise OptionError(
-                f"{flag_of(name)} {value} does not go with --init-from {initial.path}, whose "
-                f"network has {model[name]}; leave it out"
+                f"{field.shown(value)} does not go with --init-from {initial.path}, whose network "
+                f"has {field.shown(model[name])}; leave it out"
             )
     if "preset" in options:
         raise OptionError("--preset and --init-from both determine the network; give one of them")

@@ -5,6 +5,7 @@ A try is what one network chooses: options of `chargen.train` by their names.
 
 import shlex
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any, cast
 
 from chargen.config import TRAIN_OPTIONS, TrainOptions
@@ -144,8 +145,5 @@ def check_try(options: Mapping[str, object]) -> TrainOptions:
 
 def words_of(options: Mapping[str, object]) -> str:
     """Return options as they are typed."""
-    words = []
-    for name, value in options.items():
-        if value is not False:
-            words += [flag_of(name)] if value is True else [flag_of(name), str(value)]
-    return shlex.join(words)
+    words = (TRAIN_OPTIONS[name].typed(value) for name, value in options.items())
+    return shlex.join(chain.from_iterable(words))

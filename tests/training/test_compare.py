@@ -148,10 +148,13 @@ def test_a_comparison_stays_a_fair_one_when_it_is_resumed(compared: Path, tmp_pa
     for options, message in (
         ({"budget": "1m"}, "budget does not go with resume, as this comparison gives"),
         ({"epochs": 1}, "epochs 1 does not go with resume, as this comparison gives every network"),
-        ({"units": 9}, "units 9 does not go with resume, as this comparison was started with 8"),
+        (
+            {"units": 9},
+            "units 9 does not go with resume, as this comparison was started with units 8",
+        ),
         ({"dropout": 0.5}, r"dropout 0\.5 does not go with .* was started without it"),
         ({"random_seed": 0}, "random_seed 0 does not go with resume"),
-        ({"validation": 0.2}, r"validation 0\.2 does not .* was started with 0\.1"),
+        ({"validation": 0.2}, r"validation 0\.2 does not .* was started with validation 0\.1"),
     ):
         with pytest.raises(OptionError, match=message):
             compare(output=folder, resume=True, **options)  # type: ignore[arg-type]

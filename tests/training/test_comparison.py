@@ -71,6 +71,7 @@ def test_a_network_is_named_after_its_cell_and_what_it_chooses():
         "rnn-relu-learning-rate-1e-05",
     ]
     assert question({}, {"units": 9}, cell="gru").names == ["gru", "gru-9"]
+    assert question({}, {"calibrate": False}, cell="gru").names == ["gru", "gru-no-calibrate"]
     assert question().names == ["rnn", "gru", "lstm"]
 
 

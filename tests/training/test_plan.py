@@ -26,8 +26,14 @@ def test_resume_refuses_another_text_other_options_and_a_missing_or_damaged_stat
 ):
     path = trained().copy(tmp_path)
     text = tmp_path / "fables.txt"
-    with pytest.raises(OptionError, match="units 9 does not go with resume, .* with 8;"):
+    with pytest.raises(OptionError, match="units 9 does not go with resume, .* has units 8;"):
         chargen.train(text, checkpoint=path, resume=True, units=9)
+    with pytest.raises(OptionError) as refused:
+        chargen.train(text, checkpoint=path, resume=True, calibrate=False)
+    assert refused.value.as_typed == (
+        "--no-calibrate does not go with --resume, as this run has --calibrate; leave it out, or "
+        "start a new run"
+    )
     other = tmp_path / "other"
     other.write_text(TEXT + "!")
     with pytest.raises(CorpusError, match="not the text that the run"):
@@ -62,7 +68,7 @@ def test_a_run_can_start_from_another_runs_weights(trained: Trained, text: Path,
         Checkpoint.open(second).weights(), Checkpoint.open(first).weights(), strict=True
     ):
         np.testing.assert_allclose(array, expected, atol=1e-5)
-    with pytest.raises(OptionError, match="units 9 does not go with init_from .* has 8"):
+    with pytest.raises(OptionError, match="units 9 does not go with init_from .* has units 8"):
         chargen.train(text, checkpoint=tmp_path / "c", init_from=first, units=9)
     assert not (tmp_path / "c").exists()
 

@@ -39,3 +39,4 @@ def test_options_are_shown_as_they_are_typed():
     words = words_of({"cell": "gru", "batch_size": 4, "bidirectional": True})
     assert shlex.split(words) == ["--cell", "gru", "--batch-size", "4", "--bidirectional"]
     assert words_of({"bidirectional": False}) == ""
+    assert words_of({"calibrate": False}) == "--no-calibrate"
