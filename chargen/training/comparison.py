@@ -14,13 +14,7 @@ from chargen.checkpoint.architecture import parameter_count, title
 from chargen.checkpoint.atomic import write_file
 from chargen.checkpoint.directory import Checkpoint, best_of, bits_of
 from chargen.checkpoint.sources import locate, relative_to
-from chargen.config import (
-    MAX_SEED,
-    TRAIN_OPTIONS,
-    ModelConfig,
-    TrainOptions,
-    check_validation,
-)
+from chargen.config import MAX_SEED, TRAIN_OPTIONS, ModelConfig, TrainOptions, check_validation
 from chargen.data.directories import EVERY_FILE
 from chargen.errors import CheckpointError, OptionError, reason_of
 from chargen.training.defaults import with_preset
